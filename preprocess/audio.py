@@ -1,0 +1,203 @@
+"""Audio files: read in blocks at any rate, measured, written at the codec's rate.
+
+Everything streams: an hour takes no more memory than a second, but for what a caller keeps.
+Blocks are float32 `[N, C]`, as libsndfile has them; whole clips are `[C, N]`, as models do.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import numpy as np
+import soundfile as sf
+import soxr
+from numpy.typing import NDArray
+
+from preprocess.errors import PreprocessError
+from preprocess.files import atomic_path
+
+EXTENSIONS = ("wav", "flac", "ogg", "mp3", "aiff", "aif")
+"""What is taken for audio where nothing else is asked for."""
+
+BLOCK_SAMPLES = 1 << 16
+_OGG_PAGE_HEADER = 27
+_OGG_LAST_PAGE = 4
+# libsndfile's log says `data : 96000 (should be 47978)` when a chunk claims more than the file
+# holds. Programs that write to a pipe cannot go back and leave the largest size there.
+_CLAIMED_SIZE = re.compile(r"^ *(?:data|SSND) *: (\d+) \(should be (\d+)\)", re.MULTILINE)
+_UNKNOWN_SIZE = 0xFFFFFF00
+_MAX_WAV_BYTES = (1 << 32) - (1 << 16)
+
+Block = NDArray[np.float32]
+
+
+class AudioError(PreprocessError):
+    """An audio file cannot be used; the message names it and says why."""
+
+
+def read_blocks(path: Path, sample_rate: int, channels: int) -> Iterator[Block]:
+    """Yield a file as blocks `[N, channels]` at `sample_rate`, about 65,536 source samples each.
+
+    Mono is the average of all channels; stereo from mono is the same channel twice. Resampling is
+    soxr's HQ, in blocks, equal to resampling the whole.
+
+    Raises:
+        AudioError: The file is not audio, empty, cut short, holds NaN or infinity, or has
+            channels that cannot be made into `channels`.
+    """
+    with _open(path) as file:
+        _check_size(file, path)
+        blocks = (_mix(block, channels, path) for block in _raw_blocks(file, path))
+        if file.samplerate == sample_rate:
+            yield from blocks
+        else:
+            yield from _resample(blocks, file.samplerate, sample_rate, channels)
+
+
+def read_audio(path: Path, sample_rate: int, channels: int) -> NDArray[np.float32]:
+    """Read a whole file as float32 `[channels, N]` at `sample_rate`; see `read_blocks`."""
+    return np.ascontiguousarray(np.concatenate([*read_blocks(path, sample_rate, channels)]).T)
+
+
+def write_audio(
+    path: Path, blocks: Iterable[Block], samples: int, sample_rate: int, channels: int, comment: str
+) -> None:
+    """Write blocks `[N, channels]` as a 24-bit WAV file, whole or not at all.
+
+    24 bits keep the quiet tails of a levelled clip. What would pass the 4 GiB that WAV can hold,
+    by the `samples` to come, becomes RF64. `comment` goes into the file's ICMT tag.
+    """
+    size = samples * channels * 3
+    with (
+        atomic_path(path) as temporary,
+        sf.SoundFile(
+            temporary,
+            "w",
+            sample_rate,
+            channels,
+            subtype="PCM_24",
+            format="RF64" if size > _MAX_WAV_BYTES else "WAV",
+        ) as file,
+    ):
+        file.comment = comment
+        for block in blocks:
+            file.write(block)
+
+
+def read_comment(path: Path) -> str:
+    """Return the comment tag of an audio file, empty where there is none or no such file."""
+    try:
+        with sf.SoundFile(path) as file:
+            return str(file.comment)
+    except sf.LibsndfileError:
+        return ""
+
+
+class PeakRms:
+    """The loudest of all windows of a stream: the predecessor's level measure, block by block.
+
+    Windows of `window_samples` overlap by 75 % and lie wholly inside of the clip; a clip that is
+    shorter than one window is measured as a whole. Channels count together.
+    """
+
+    def __init__(self, window_samples: int) -> None:
+        if window_samples < 4:
+            raise ValueError(f"window_samples must be at least 4, got {window_samples}")
+        self._window, self._hop = window_samples, window_samples // 4
+        self._carry = np.empty(0)
+        self._loudest: float | None = None
+
+    def add(self, block: Block) -> None:
+        """Take in the next block `[N, C]`."""
+        squares = np.concatenate([self._carry, np.mean(np.square(block, dtype=np.float64), axis=1)])
+        count = (len(squares) - self._window) // self._hop + 1
+        if count > 0:
+            starts = self._hop * np.arange(count)
+            total = np.concatenate([[0.0], np.cumsum(squares)])
+            loudest = float(np.max(total[starts + self._window] - total[starts])) / self._window
+            self._loudest = max(self._loudest or 0.0, loudest)
+            squares = squares[count * self._hop :]
+        self._carry = squares
+
+    @property
+    def value(self) -> float:
+        """The peak RMS so far, linear, full scale 1.0; 0.0 before the first sample."""
+        if self._loudest is not None:
+            return float(np.sqrt(self._loudest))
+        return float(np.sqrt(np.mean(self._carry))) if len(self._carry) else 0.0
+
+
+def _open(path: Path) -> sf.SoundFile:
+    try:
+        return sf.SoundFile(path)
+    except sf.LibsndfileError as error:
+        if not path.exists():
+            raise AudioError(f"{path} does not exist") from None
+        if path.stat().st_size == 0:
+            raise AudioError(f"{path} is empty") from None
+        raise AudioError(f"{path} cannot be read as audio: {error.error_string}") from None
+
+
+def _check_size(file: sf.SoundFile, path: Path) -> None:
+    for claimed, held in _CLAIMED_SIZE.findall(file.extra_info):
+        if int(held) < int(claimed) < _UNKNOWN_SIZE:
+            raise AudioError(f"{path} is cut short: {held} of {claimed} bytes of audio")
+    if file.format == "OGG" and not _ogg_ends(path):
+        raise AudioError(f"{path} is cut short: its last Ogg page is missing")
+    if file.frames == 0:
+        raise AudioError(f"{path} holds no samples")
+
+
+def _ogg_ends(path: Path) -> bool:
+    """Whether the last page of an Ogg file is marked as the last of its stream."""
+    with open(path, "rb") as file:
+        file.seek(max(0, path.stat().st_size - (1 << 16) - _OGG_PAGE_HEADER))
+        tail = file.read()
+    page = tail.rfind(b"OggS")
+    return page >= 0 and len(tail) > page + 5 and bool(tail[page + 5] & _OGG_LAST_PAGE)
+
+
+def _raw_blocks(file: sf.SoundFile, path: Path) -> Iterator[Block]:
+    position = 0
+    while True:
+        try:
+            block = file.read(BLOCK_SAMPLES, dtype="float32", always_2d=True)
+        except sf.LibsndfileError as error:
+            raise AudioError(f"{path} is damaged: {error.error_string}") from None
+        if not len(block):
+            break
+        # A sum is NaN or infinite when a sample is, and costs less than isfinite on each.
+        if not np.isfinite(block.sum(dtype=np.float64)):
+            at = position + int(np.argmin(np.isfinite(block).all(axis=1)))
+            raise AudioError(f"{path} holds NaN or infinity, first at sample {at:,}")
+        position += len(block)
+        yield block
+    if position < file.frames:
+        raise AudioError(f"{path} is cut short: {position:,} of {file.frames:,} samples")
+
+
+def _mix(block: Block, channels: int, path: Path) -> Block:
+    have = block.shape[1]
+    if have == channels:
+        return block
+    if channels == 1:
+        mixed: Block = block.mean(axis=1, keepdims=True, dtype=np.float32)
+        return mixed
+    if have == 1:
+        return np.repeat(block, channels, axis=1)
+    raise AudioError(f"{path} has {have} channels, which cannot be made into {channels}")
+
+
+def _resample(
+    blocks: Iterable[Block], source_rate: int, sample_rate: int, channels: int
+) -> Iterator[Block]:
+    stream = soxr.ResampleStream(source_rate, sample_rate, channels, "float32", quality="HQ")
+    for block in blocks:
+        out = stream.resample_chunk(block)
+        if len(out):
+            yield out
+    out = stream.resample_chunk(np.empty((0, channels), np.float32), last=True)
+    if len(out):
+        yield out

@@ -1,0 +1,182 @@
+"""The settings of every step, as frozen dataclasses.
+
+A field, the command's flag and the recipe's key are one name: `target_rms`, `--target-rms`,
+`target_rms:`. Type, bounds, default and help stand here once; `preprocess.flags` makes the flags
+from them and checks what a user wrote.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator, ConfigDict, Field
+
+from preprocess.audio import EXTENSIONS
+from preprocess.jobs import cpu_count
+from preprocess.params import Producer, parse_producer
+
+Jobs = Annotated[int, Field(ge=1, description="threads that work on files at once")]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What all settings share: a key that is not a field is an error."""
+
+    __pydantic_config__ = ConfigDict(extra="forbid", arbitrary_types_allowed=True)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelConfig(Settings):
+    """Which weights run, and where."""
+
+    weights: Annotated[
+        str | None,
+        Field(
+            description="weights: a local .th or .safetensors file, or a Hub repository such as "
+            "facebook/encodec_24khz; without it, the encodec package's published checkpoint"
+        ),
+    ] = None
+    device: Annotated[str, Field(description="torch device: auto, cpu, cuda, cuda:1, ...")] = "auto"
+
+
+@dataclass(frozen=True, kw_only=True)
+class CodecConfig(ModelConfig):
+    """Which codec makes the tokens."""
+
+    codec: Annotated[str, Field(description="codec, by its name in .ecdc headers")] = (
+        "encodec_24khz"
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class NormalizeConfig(Settings):
+    """How audio is brought to the codec's rate and to one level."""
+
+    target_rms: Annotated[
+        float, Field(gt=0, lt=1, description="level of the loudest window, linear")
+    ] = 0.1
+    window_ms: Annotated[
+        float, Field(ge=1, le=60_000, description="length of the sliding window in milliseconds")
+    ] = 250
+    on_clip: Annotated[
+        Literal["scale", "limit", "cut"],
+        Field(
+            description="a clip whose peaks would pass full scale is reported, and scaled down "
+            "as a whole, limited by a soft knee, or cut at full scale"
+        ),
+    ] = "scale"
+    extensions: Annotated[
+        tuple[str, ...], Field(min_length=1, description="file name extensions to look for")
+    ] = EXTENSIONS
+    overwrite: Annotated[bool, Field(description="make outputs again that are up to date")] = False
+    dry_run: Annotated[bool, Field(description="say what would be done, and do nothing")] = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class EncodeConfig(Settings):
+    """How audio becomes tokens."""
+
+    bandwidth: Annotated[
+        float,
+        Field(gt=0, description="bandwidth in kbps; tokens of the highest load at every lower one"),
+    ] = 6.0
+    recursive: Annotated[bool, Field(description="look into subfolders")] = True
+    suffix: Annotated[
+        str, Field(pattern=r"^\.[^/\\]+$", description="ending of the token files")
+    ] = ".ecdc"
+    overwrite: Annotated[bool, Field(description="make outputs again that are up to date")] = False
+    verify: Annotated[
+        bool,
+        Field(description="check all headers and lengths, and encode a sample again to compare"),
+    ] = False
+    verify_samples: Annotated[
+        int, Field(ge=0, description="how many clips --verify encodes again")
+    ] = 20
+    list_missing: Annotated[
+        bool, Field(description="print the audio files without current tokens, and do nothing")
+    ] = False
+    dry_run: Annotated[bool, Field(description="say what would be done, and do nothing")] = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class AnnotateConfig(Settings):
+    """How sidecars are written."""
+
+    audio_root: Annotated[
+        Path | None,
+        Field(description="the normalized audio, mirroring the tokens; for audio features"),
+    ] = None
+    mode: Annotated[
+        Literal["overwrite", "append"],
+        Field(description="a feature that is already there is replaced, or kept"),
+    ] = "overwrite"
+    dtype: Annotated[
+        Literal["auto", "float16", "float32"],
+        Field(description="auto is float16 where that damages no value"),
+    ] = "auto"
+    dry_run: Annotated[bool, Field(description="say what would be done, and do nothing")] = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class AuditConfig(Settings):
+    """What an audit holds sidecars to."""
+
+    expect_fps: Annotated[
+        float | None, Field(gt=0, description="frame rate; without it, the codec's own")
+    ] = None
+    expect_dtype: Annotated[
+        Literal["float16", "float32"] | None, Field(description="dtype of the arrays")
+    ] = None
+    require: Annotated[
+        tuple[str, ...], Field(description="features that every clip must have")
+    ] = ()
+    range_tol: Annotated[
+        float,
+        Field(ge=0, description="how far a value may lie outside of its range, of the range"),
+    ] = 1e-3
+
+
+@dataclass(frozen=True, kw_only=True)
+class BuildConfig(Settings):
+    """How token files and sidecars become a saved dataset."""
+
+    bandwidth: Annotated[
+        float | None,
+        Field(gt=0, description="bandwidth in kbps to slice to; without it, all codebooks"),
+    ] = None
+    split: Annotated[
+        str | None,
+        Field(
+            pattern=r"^\w+$",
+            description="name of the one split; without it, the subfolders train, validation and "
+            "test, or train where there are none",
+        ),
+    ] = None
+    tokens_subdir: Annotated[
+        str, Field(pattern=r"^\w[\w.-]*$", description="subfolder for token files and sidecars")
+    ] = "tokens"
+    materialize: Annotated[
+        Literal["link", "copy", "none"],
+        Field(description="link, copy or leave out the token files and sidecars"),
+    ] = "link"
+    verify: Annotated[
+        bool, Field(description="load the saved dataset again and compare it with the files")
+    ] = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe(CodecConfig):
+    """The whole path in one file: from a folder of audio to a saved dataset."""
+
+    input: Annotated[Path, Field(description="folder with audio")]
+    output: Annotated[
+        Path, Field(description="folder for the results: normalized, ecdc and dataset")
+    ]
+    jobs: Jobs = field(default_factory=cpu_count)
+    normalize: NormalizeConfig = NormalizeConfig()
+    encode: EncodeConfig = EncodeConfig()
+    annotate: tuple[Annotated[Producer, BeforeValidator(parse_producer)], ...] = ()
+    audit: AuditConfig = AuditConfig()
+    build: BuildConfig = BuildConfig()

@@ -1,0 +1,98 @@
+"""Files: finding them in a stable order, and writing them whole or not at all."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import uuid
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from preprocess.errors import UsageError
+
+
+def require_folder(path: Path, what: str) -> Path:
+    """Return `path` if it is a folder.
+
+    Raises:
+        UsageError: It does not exist or is a file; the message says what it was meant to be.
+    """
+    if not path.exists():
+        raise UsageError(f"{what} {path} does not exist")
+    if not path.is_dir():
+        raise UsageError(f"{what} {path} is not a folder")
+    return path
+
+
+def find_files(root: Path, suffixes: Iterable[str], recursive: bool = True) -> list[Path]:
+    """Return the files under `root` that end in one of `suffixes`, relative to it and sorted.
+
+    The case of a suffix does not matter. Hidden files and folders (`.name`) are passed over: they are temporary
+    files, or the resource forks that macOS leaves beside audio files.
+    """
+    wanted = tuple(s.lower() if s.startswith(".") else f".{s.lower()}" for s in suffixes)
+    found = []
+    for folder, folders, names in os.walk(root):
+        folders[:] = sorted(d for d in folders if recursive and not d.startswith("."))
+        for name in names:
+            if name.lower().endswith(wanted) and not name.startswith("."):
+                found.append(Path(folder, name).relative_to(root))
+    return sorted(found, key=lambda p: p.as_posix())
+
+
+@contextmanager
+def atomic_path(target: Path) -> Iterator[Path]:
+    """Yield a temporary path beside `target`, renamed to it on success and removed on failure.
+
+    A reader sees the old file or the whole new one, and a killed run leaves no file that counts
+    as done.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}.tmp")
+    try:
+        yield temporary
+        os.replace(temporary, target)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_bytes(target: Path, data: bytes) -> None:
+    """Write `data` to `target` whole or not at all."""
+    with atomic_path(target) as temporary:
+        temporary.write_bytes(data)
+
+
+def digest_bytes(data: bytes) -> str:
+    """Return the first 16 hex digits of the SHA-256 of `data`."""
+    return hashlib.sha256(data).hexdigest()[:16]
+
+
+def digest_file(path: Path) -> str:
+    """Return the first 16 hex digits of the SHA-256 of a file's content."""
+    state = hashlib.sha256()
+    with open(path, "rb") as file:
+        while chunk := file.read(1 << 20):
+            state.update(chunk)
+    return state.hexdigest()[:16]
+
+
+def pair_outputs(
+    files: Iterable[Path], suffix: str
+) -> tuple[list[tuple[Path, Path]], list[tuple[Path, str]]]:
+    """Return `(file, output)` pairs, an output being the file's name with another suffix.
+
+    Files that would share an output (`a.wav` and `a.flac`) are not paired, but returned second,
+    each with a message that names the others: neither may silently win.
+    """
+    by_output: dict[Path, list[Path]] = {}
+    for file in files:
+        by_output.setdefault(file.with_name(file.stem + suffix), []).append(file)
+    pairs, clashes = [], []
+    for output, sources in by_output.items():
+        if len(sources) == 1:
+            pairs.append((sources[0], output))
+            continue
+        names = " and ".join(source.name for source in sources)
+        clashes += [(s, f"{names} would both become {output.name}; rename one") for s in sources]
+    return pairs, clashes

@@ -1,0 +1,123 @@
+"""From dataclasses to flags, and from flags or YAML back to checked dataclasses.
+
+argparse reads the command line and pydantic checks the values, the same way for both sources, so
+that a wrong value is one line that names the key whichever way it came.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import typing
+from typing import Any, NoReturn, TypeVar
+
+from pydantic import TypeAdapter, ValidationError
+
+from preprocess.errors import UsageError, nearest
+
+T = TypeVar("T")
+_UNKNOWN_KEY = "unexpected_keyword_argument"
+
+
+class OneLineParser(argparse.ArgumentParser):
+    """An `ArgumentParser` whose errors are one line, with the nearest flag to an unknown one."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(allow_abbrev=False, **kwargs)
+
+    def error(self, message: str) -> NoReturn:
+        """Print `message` in one line and exit with status 2."""
+        unknown = message.removeprefix("unrecognized arguments: ")
+        if unknown != message:
+            message += nearest(unknown.split()[0].split("=")[0], self._option_string_actions)
+        self.exit(2, f"{self.prog}: error: {message}; see {self.prog} --help\n")
+
+
+def add_flags(parser: argparse.ArgumentParser, settings: type) -> None:
+    """Add a flag for every field of the dataclass `settings`."""
+    hints = typing.get_type_hints(settings, include_extras=True)
+    group = parser.add_argument_group(_first_line(settings))
+    for field in dataclasses.fields(settings):
+        kind, info = typing.get_args(hints[field.name])
+        flag = "--" + field.name.replace("_", "-")
+        text = (info.description or "") + _default_text(field)
+        group.add_argument(flag, default=argparse.SUPPRESS, help=text, **_options(kind, field.name))
+
+
+def from_flags(settings: type[T], arguments: argparse.Namespace) -> T:
+    """Return `settings` with the values that were given on the command line.
+
+    Raises:
+        UsageError: A value is wrong; the message names the flag.
+    """
+    names = {field.name for field in dataclasses.fields(settings)}  # type: ignore[arg-type]
+    given = {name: value for name, value in vars(arguments).items() if name in names}
+    return validate(settings, given, "--", "-")
+
+
+def validate(settings: type[T], data: Any, prefix: str = "", dash: str = "_") -> T:
+    """Return `data`, a mapping, as an instance of the dataclass `settings`.
+
+    Args:
+        settings: The dataclass.
+        data: What a user wrote.
+        prefix: What stands before a key in messages: a file's name, or `--`.
+        dash: What stands for the underscores of a key in messages.
+
+    Raises:
+        UsageError: A key is unknown (with the nearest known one) or missing, or a value is wrong.
+    """
+    if not isinstance(data, dict):
+        raise UsageError(f"{prefix}expected keys and values, got {data!r}")
+    try:
+        return TypeAdapter(settings).validate_python(data)
+    except ValidationError as error:
+        # An unknown key first: it is often the misspelt one that is then missing.
+        first = min(error.errors(include_url=False), key=lambda e: e["type"] != _UNKNOWN_KEY)
+        raise UsageError(prefix + _describe(first, settings, dash)) from None
+
+
+def _describe(error: Any, settings: type, dash: str) -> str:
+    path = ".".join(str(part) for part in error["loc"]).replace("_", dash)
+    if error["type"] == _UNKNOWN_KEY:
+        known = _keys_at(settings, error["loc"][:-1])
+        hint = nearest(str(error["loc"][-1]), known) or f"; known: {', '.join(known)}"
+        return f"unknown key {path!r}{hint}"
+    if error["type"] == "missing":
+        return f"the key {path!r} is missing"
+    message = error["msg"].replace("Input should", "should")
+    return f"{path}: {message[0].lower()}{message[1:]}, got {error['input']!r}"
+
+
+def _keys_at(settings: type, location: tuple[Any, ...]) -> list[str]:
+    """Return the keys of the dataclass that stands at `location` inside of `settings`."""
+    for part in location:
+        settings = typing.get_type_hints(settings).get(str(part), settings)
+    return [field.name for field in dataclasses.fields(settings)]
+
+
+def _first_line(settings: type) -> str:
+    return (settings.__doc__ or "").strip().splitlines()[0].rstrip(".")
+
+
+def _default_text(field: dataclasses.Field[Any]) -> str:
+    if field.default is dataclasses.MISSING:
+        return ""
+    if field.default in (None, ()) or isinstance(field.default, bool):
+        return ""  # argparse's own --x/--no-x says enough, and None means "without it"
+    value = field.default
+    return f" (default: {' '.join(value) if isinstance(value, tuple) else value})"
+
+
+def _options(kind: Any, name: str) -> dict[str, Any]:
+    """Return what argparse needs to know of a field; pydantic converts and checks the value."""
+    if kind is bool:
+        return {"action": argparse.BooleanOptionalAction}
+    options = [k for k in typing.get_args(kind) if k is not type(None)]
+    if typing.get_origin(kind) is tuple:
+        return {"nargs": "+", "metavar": name.rstrip("s").upper()}
+    if typing.get_origin(kind) is typing.Literal:
+        return {"choices": options}
+    if options and typing.get_origin(options[0]) is typing.Literal:
+        return {"choices": typing.get_args(options[0])}
+    return {"metavar": name.upper()}

@@ -1,0 +1,66 @@
+"""Where a step runs: this thread or several. A step itself is a function over one item.
+
+Threads, not processes: the work is in libsndfile, soxr, numpy and torch, which release the
+interpreter's lock, and threads start at once.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from multiprocessing.pool import ThreadPool
+from typing import Generic, TypeVar
+
+from preprocess.errors import PreprocessError
+
+Item = TypeVar("Item")
+Value = TypeVar("Value")
+
+
+class Outcome(Generic[Item, Value]):
+    """An item with the value that the step returned for it, or the error that it raised."""
+
+    def __init__(self, item: Item, value: Value | None, error: Exception | None) -> None:
+        self.item, self.value, self.error = item, value, error
+
+    def message(self) -> str:
+        """Return the error as one line, with its type where it was not foreseen."""
+        text = " ".join(str(self.error).split())
+        if isinstance(self.error, PreprocessError):
+            return text
+        if isinstance(self.error, OSError) and self.error.strerror:
+            return f"{self.error.filename or ''}: {self.error.strerror}".lstrip(": ")
+        return f"{type(self.error).__name__}: {text}"
+
+
+def cpu_count() -> int:
+    """Return the cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def run_items(
+    step: Callable[[Item], Value], items: Sequence[Item], jobs: int, label: str
+) -> Iterator[Outcome[Item, Value]]:
+    """Run `step` over `items` in `jobs` threads, and yield the outcomes in the items' order.
+
+    An item that raises does not stop the others. A progress bar stands on a terminal's stderr,
+    and nowhere else.
+    """
+    from tqdm import tqdm
+
+    def attempt(item: Item) -> Outcome[Item, Value]:
+        try:
+            return Outcome(item, step(item), None)
+        except Exception as error:  # collected, counted and reported by the caller
+            return Outcome(item, None, error)
+
+    with tqdm(total=len(items), desc=label, unit="file", leave=False, disable=None) as bar:
+        if jobs == 1 or len(items) < 2:
+            for item in items:
+                yield attempt(item)
+                bar.update()
+            return
+        with ThreadPool(min(jobs, len(items))) as pool:
+            for outcome in pool.imap(attempt, items):
+                yield outcome
+                bar.update()

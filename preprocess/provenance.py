@@ -1,0 +1,37 @@
+"""Provenance: what an output was made from, kept in the output, so that a resume cannot mix.
+
+Every step writes four keys into what it makes (`.ecdc` header, WAV comment, sidecar JSON, a
+dataset's `enchf_build.json`), and skips an output only when the first three are what it would
+write now:
+
+    src   hash of the content it was made from
+    rec   hash of the settings that shaped it
+    ckpt  hash of the weights, where a model took part
+    by    tool and version, for people
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from preprocess import __version__
+from preprocess.files import digest_bytes
+
+BY = f"enchf-dataset {__version__}"
+
+
+def settings_digest(**settings: Any) -> str:
+    """Return the hash of settings that JSON can hold; the order of the keys does not matter."""
+    return digest_bytes(json.dumps(settings, sort_keys=True, allow_nan=False).encode())
+
+
+def provenance(src: str, rec: str, ckpt: str | None = None) -> dict[str, str]:
+    """Return the keys that an output carries."""
+    return {"src": src, "rec": rec, **({"ckpt": ckpt} if ckpt else {}), "by": BY}
+
+
+def is_current(stored: Mapping[str, Any], expected: Mapping[str, Any]) -> bool:
+    """Whether an output that carries `stored` is the one that `expected` would make."""
+    return all(stored.get(key) == expected.get(key) for key in ("src", "rec", "ckpt"))

@@ -1,0 +1,84 @@
+"""What a step did: done, up to date, failed; said in one line, and a line for each failure."""
+
+from __future__ import annotations
+
+import sys
+import time
+from dataclasses import dataclass, field
+from typing import TextIO
+
+
+@dataclass
+class Report:
+    """The outcome of one step over many items.
+
+    Attributes:
+        step: Name of the step.
+        item: What it counts, in the singular.
+        done: How many items were made.
+        current: How many were up to date and left alone.
+        failures: `(item, message)` of those that failed.
+        notes: Lines worth a user's attention that are no failures.
+        audio_s: Seconds of audio in the items made.
+        detail: More to say in the line, such as a bandwidth.
+        output: Where the results are.
+        seconds: Wall time, set by `finish`.
+    """
+
+    step: str
+    item: str = "clip"
+    done: int = 0
+    current: int = 0
+    failures: list[tuple[str, str]] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    audio_s: float = 0.0
+    detail: str = ""
+    output: str = ""
+    seconds: float = 0.0
+    started: float = field(default_factory=time.perf_counter, repr=False)
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing failed."""
+        return not self.failures
+
+    def finish(self) -> Report:
+        """Stop the clock."""
+        self.seconds = time.perf_counter() - self.started
+        return self
+
+    def fail(self, item: object, error: Exception | str) -> None:
+        """Record that an item failed, and why."""
+        self.failures.append((str(item), str(error)))
+
+    def line(self) -> str:
+        """Return the step's one line."""
+        made = f"{self.done:,} {plural(self.item, self.done)}"
+        if self.audio_s and self.done:
+            rate = self.audio_s / max(self.seconds, 1e-9)
+            made += (
+                f", {self.audio_s:.1f} s of audio in {self.seconds:.2f} s ({rate:,.0f}x real time)"
+            )
+        else:
+            made += f" in {self.seconds:.2f} s"
+        if self.current:
+            made = (f"{made}, " if self.done else "") + f"{self.current:,} up to date"
+        parts = [made, self.detail, f"{len(self.failures)} failed" if self.failures else ""]
+        arrow = f" -> {self.output}" if self.output else ""
+        return f"{self.step:<10} {', '.join(p for p in parts if p)}{arrow}"
+
+
+def plural(noun: str, count: int) -> str:
+    """Return `noun`, with an s unless `count` is 1."""
+    return noun if count == 1 else f"{noun}s"
+
+
+def print_report(report: Report, out: TextIO | None = None, err: TextIO | None = None) -> None:
+    """Print the step's line to `out`, its notes and failures to `err`, one line each."""
+    err = err or sys.stderr
+    for note in report.notes:
+        print(f"{report.step}: note: {note}", file=err)
+    for item, message in report.failures:
+        text = message if message.startswith(item) else f"{item}: {message}"
+        print(f"{report.step}: error: {text}", file=err)
+    print(report.line(), file=out or sys.stdout, flush=True)

@@ -1,0 +1,328 @@
+"""Sidecars: the parameters of one clip, aligned frame by frame with its tokens.
+
+    take.1.ecdc         T frames of tokens
+    take.1.cond.npy     float16 or float32 [T, D], one column per feature
+    take.1.cond.json    names (the order of the columns), units, ranges, statistics, time
+
+Version 3 is written; versions 1 (`names` + `norm` arrays) and 2 (`features`) are read, and a
+version 2 reader reads version 3. `min` and `max` of a feature are the range to normalise by: the
+one that the writer declared, else the measured one; what was measured always stands apart under
+`measured`. The JSON carries the hash of the array, so that a reader that comes between the two
+writes of a pair notices. The format is documented in `docs/sidecar-format.md`.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from preprocess.ecdc import EcdcHeader, read_header
+from preprocess.features import (
+    Dtype,
+    Feature,
+    FeatureValue,
+    SidecarError,
+    array_dtype,
+    check_feature,
+)
+from preprocess.files import digest_bytes, write_bytes
+from preprocess.frames import time_model
+
+SCHEMA_VERSION = 3
+ARRAY_SUFFIX, META_SUFFIX, TOKEN_SUFFIX = ".cond.npy", ".cond.json", ".ecdc"
+MAX_META_BYTES = 16 << 20
+_READ_ATTEMPTS = 4
+
+Mode = Literal["overwrite", "append"]
+
+
+@dataclass(frozen=True, eq=False)
+class Sidecar:
+    """The parameters of one clip.
+
+    Attributes:
+        features: Name -> feature, in the order of the columns.
+        n_frames: T.
+        fps: Frames per second as the sidecar states it; None where it does not.
+        version: Version of the format that it was read from.
+        time: The clip's time model (`preprocess.frames.time_model`); empty before version 3.
+        provenance: What an annotate step left there; see `preprocess.provenance`.
+    """
+
+    features: dict[str, Feature]
+    n_frames: int
+    fps: float | None
+    version: int
+    time: dict[str, Any] = field(default_factory=dict)
+    provenance: dict[str, Any] = field(default_factory=dict)
+
+
+def sidecar_paths(ecdc_path: Path) -> tuple[Path, Path]:
+    """Return the paths of array and metadata of a token file.
+
+    Made by appending to the name without its last suffix: `take.1.ecdc` and `take.2.ecdc` are two
+    clips.
+    """
+    return (
+        ecdc_path.with_name(ecdc_path.stem + ARRAY_SUFFIX),
+        ecdc_path.with_name(ecdc_path.stem + META_SUFFIX),
+    )
+
+
+def read_sidecar(ecdc_path: str | Path) -> Sidecar:
+    """Read the sidecar of a token file, of version 1, 2 or 3.
+
+    The token file itself need not exist and is not read.
+
+    Raises:
+        SidecarError: One of the two files is missing, damaged, or does not fit the other.
+    """
+    array_path, meta_path = sidecar_paths(Path(ecdc_path))
+    for attempt in range(_READ_ATTEMPTS):
+        data, meta = _read_pair(array_path, meta_path)
+        stated = meta.get("array")
+        if stated is None or stated == digest_bytes(data):
+            return _parse(_parse_npy(data, array_path), meta, array_path, meta_path)
+        time.sleep(0.01 * attempt)  # another process is between the two writes of the pair
+    raise SidecarError(f"{array_path} is not the array that {meta_path.name} describes")
+
+
+def write_sidecar(
+    ecdc_path: str | Path,
+    features: Mapping[str, FeatureValue],
+    fps: float | None = None,
+    mode: Mode = "overwrite",
+    dtype: Dtype = "float16",
+    provenance: Mapping[str, Any] | None = None,
+    drop: tuple[str, ...] = (),
+) -> None:
+    """Write features of one clip, keeping those that its sidecar has already.
+
+    Args:
+        ecdc_path: The token file. Where it exists, lengths and rate are checked against it.
+        features: Name -> values `[T]`, or a mapping with `values` and, as wished, `units`,
+            `doc_string`, `kind`, `min`, `max`, `mean`, `std`. `min` and `max` declare the range.
+        fps: Frames per second; needed only where the token file does not exist.
+        mode: A feature that is already there is replaced (`overwrite`) or kept (`append`).
+        dtype: Of the array. float16 refuses values that it would damage; `auto` takes float32
+            then. An array that is float32 already stays so.
+        provenance: Stored as it is; see `preprocess.provenance`.
+        drop: Features to leave out of what is already there.
+
+    Raises:
+        SidecarError: Names, lengths, values or rate are wrong; nothing is written.
+    """
+    ecdc_path = Path(ecdc_path)
+    array_path, meta_path = sidecar_paths(ecdc_path)
+    header = read_header(ecdc_path) if ecdc_path.exists() else None
+    rate = _frame_rate(fps, header, ecdc_path)
+    given = {name: check_feature(name, value) for name, value in features.items()}
+    old = read_sidecar(ecdc_path) if array_path.exists() and meta_path.exists() else None
+    kept = {n: f for n, f in old.features.items() if n not in drop} if old else {}
+    if mode == "append":
+        given = {name: feature for name, feature in given.items() if name not in kept}
+    merged = {**kept, **given}
+    frames = _common_length(given, kept, header, ecdc_path, array_path)
+    _write_pair(array_path, meta_path, merged, frames, dtype, rate, header, provenance or {})
+
+
+def write_sidecar_features_for_rel(
+    root: str | Path,
+    ecdc_rel: str | Path,
+    features: Mapping[str, FeatureValue],
+    fps: float | None = None,
+    mode: Mode = "overwrite",
+    require_ecdc_exists: bool = False,
+    dtype: Dtype = "float16",
+) -> None:
+    """Write features of the clip whose token file is `root / ecdc_rel`; see `write_sidecar`.
+
+    Raises:
+        SidecarError: `ecdc_rel` leaves `root` or is no `.ecdc`; or as `write_sidecar`.
+        FileNotFoundError: `require_ecdc_exists` and there is no token file.
+    """
+    relative = PurePosixPath(Path(ecdc_rel).as_posix())
+    target = Path(root, ecdc_rel)
+    if relative.is_absolute() or not target.resolve().is_relative_to(Path(root).resolve()):
+        raise SidecarError(f"{ecdc_rel} must be a path under {root}")
+    if relative.suffix != TOKEN_SUFFIX:
+        raise SidecarError(f"{ecdc_rel} must end in {TOKEN_SUFFIX}")
+    if require_ecdc_exists and not target.exists():
+        raise FileNotFoundError(f"{target} does not exist")
+    write_sidecar(target, features, fps, mode, dtype)
+
+
+def _frame_rate(fps: float | None, header: EcdcHeader | None, ecdc_path: Path) -> float:
+    if header is None:
+        if fps is None:
+            raise SidecarError(f"{ecdc_path} does not exist: give its frame rate by fps")
+        return float(fps)
+    if fps is not None and float(fps) != header.spec.fps:
+        raise SidecarError(
+            f"{ecdc_path} has {header.spec.fps} frames per second ({header.model}), got fps={fps:g}"
+        )
+    return float(header.spec.fps)
+
+
+def _common_length(
+    given: dict[str, Feature],
+    kept: dict[str, Feature],
+    header: EcdcHeader | None,
+    ecdc_path: Path,
+    array_path: Path,
+) -> int:
+    lengths = {name: len(feature.values) for name, feature in given.items()}
+    if len(set(lengths.values())) > 1:
+        each = ", ".join(f"{name} {count}" for name, count in lengths.items())
+        raise SidecarError(f"{ecdc_path}: features are of unequal length: {each}")
+    known = {len(feature.values): array_path for feature in kept.values()}
+    if header is not None:
+        known[header.n_frames] = ecdc_path
+    for name, count in lengths.items():
+        for expected, path in known.items():
+            if count != expected:
+                raise SidecarError(
+                    f"feature {name!r} has {count} frames, but {path} has {expected}"
+                )
+    if len(known) > 1:
+        (a, path_a), (b, path_b) = known.items()
+        raise SidecarError(f"{path_a} has {a} frames, but {path_b} has {b}: annotate it anew")
+    return next(iter([*lengths.values(), *known]), 0)
+
+
+def _write_pair(
+    array_path: Path,
+    meta_path: Path,
+    features: dict[str, Feature],
+    frames: int,
+    dtype: Dtype,
+    fps: float,
+    header: EcdcHeader | None,
+    provenance: Mapping[str, Any],
+) -> None:
+    array = np.empty((frames, len(features)), array_dtype(features, dtype))
+    for column, feature in enumerate(features.values()):
+        array[:, column] = feature.values
+    buffer = io.BytesIO()
+    np.save(buffer, array, allow_pickle=False)
+    meta = {
+        "schema_version": SCHEMA_VERSION,
+        "fps": fps,
+        "source_rate": fps,
+        "features": {
+            name: {
+                "min": f.min,
+                "max": f.max,
+                "mean": f.mean,
+                "std": f.std,
+                "units": f.units,
+                "doc_string": f.doc_string,
+                "kind": f.kind,
+                "declared": f.declared,
+                "measured": f.measured,
+            }
+            for name, f in features.items()
+        },
+        "time": time_model(header.audio_length, header.spec) if header else {},
+        "array": digest_bytes(buffer.getvalue()),
+        "provenance": dict(provenance),
+    }
+    text = json.dumps(meta, indent=2, allow_nan=False)
+    write_bytes(array_path, buffer.getvalue())
+    write_bytes(meta_path, text.encode())
+
+
+def _read_pair(array_path: Path, meta_path: Path) -> tuple[bytes, dict[str, Any]]:
+    for path in (array_path, meta_path):
+        if not path.is_file():
+            raise SidecarError(f"{path} is missing")
+    if meta_path.stat().st_size > MAX_META_BYTES:
+        raise SidecarError(f"{meta_path} is larger than {MAX_META_BYTES >> 20} MiB")
+    try:
+        meta = json.loads(meta_path.read_bytes())
+    except (ValueError, RecursionError):
+        raise SidecarError(f"{meta_path} is not JSON") from None
+    if not isinstance(meta, dict):
+        raise SidecarError(f"{meta_path} holds no JSON object")
+    return array_path.read_bytes(), meta
+
+
+def _parse_npy(data: bytes, path: Path) -> NDArray[np.floating]:
+    """Parse an `.npy` file; its size is compared before anything is allocated for its shape."""
+    stream = io.BytesIO(data)
+    try:
+        version = np.lib.format.read_magic(stream)
+        read = np.lib.format.read_array_header_1_0
+        if version != (1, 0):
+            read = np.lib.format.read_array_header_2_0
+        shape, fortran, dtype = read(stream)
+    except ValueError as error:
+        raise SidecarError(f"{path} is not an .npy file: {str(error).splitlines()[0]}") from None
+    if dtype not in (np.float16, np.float32, np.float64) or len(shape) != 2:
+        raise SidecarError(f"{path} must be float16 or float32 [T, D], got {dtype} {list(shape)}")
+    body = data[stream.tell() :]
+    if len(body) != shape[0] * shape[1] * dtype.itemsize:
+        raise SidecarError(f"{path} holds {len(body)} bytes, which is no {list(shape)} of {dtype}")
+    array = np.frombuffer(body, dtype).reshape(shape, order="F" if fortran else "C")
+    return array.astype(np.float32) if dtype == np.float64 else array
+
+
+def _parse(
+    array: NDArray[np.floating], meta: dict[str, Any], array_path: Path, meta_path: Path
+) -> Sidecar:
+    try:
+        described = _described(meta)
+        version = int(meta.get("schema_version", 2 if "features" in meta else 1))
+        fps = None if meta.get("fps") is None else float(meta["fps"])
+    except (TypeError, ValueError, AttributeError) as error:
+        raise SidecarError(f"{meta_path} is not of a known form: {error}") from None
+    if version > SCHEMA_VERSION:
+        raise SidecarError(f"{meta_path} is of version {version}; up to {SCHEMA_VERSION} is known")
+    if len(described) != array.shape[1]:
+        raise SidecarError(
+            f"{array_path} has {array.shape[1]} columns, {meta_path.name} names {len(described)}"
+        )
+    features = {
+        name: Feature(array[:, column], **entry)
+        for column, (name, entry) in enumerate(described.items())
+    }
+    return Sidecar(
+        features, array.shape[0], fps, version, meta.get("time") or {}, meta.get("provenance") or {}
+    )
+
+
+def _described(meta: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return the features that metadata of any version describes, in the order of the columns."""
+    if "features" in meta:
+        return {name: _entry(entry) for name, entry in meta["features"].items()}
+    norm, names = meta.get("norm", {}), meta.get("names", [])
+    columns = {key: norm.get(key) or [None] * len(names) for key in ("min", "max", "mean", "std")}
+    return {
+        str(name): _entry({key: values[i] for key, values in columns.items()})
+        for i, name in enumerate(names)
+    }
+
+
+def _entry(entry: dict[str, Any]) -> dict[str, Any]:
+    def number(key: str) -> float | None:
+        return None if entry.get(key) is None else float(entry[key])
+
+    return {
+        "units": str(entry.get("units") or ""),
+        "doc_string": str(entry.get("doc_string") or ""),
+        "kind": str(entry.get("kind") or "continuous"),
+        "min": number("min"),
+        "max": number("max"),
+        "mean": number("mean"),
+        "std": number("std"),
+        "declared": bool(entry.get("declared", False)),
+        "measured": dict(entry.get("measured") or {}),
+    }

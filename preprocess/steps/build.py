@@ -1,0 +1,174 @@
+"""Step 5: tokens and sidecars become a saved `DatasetDict`, beside the files it was made from."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from preprocess.config import BuildConfig
+from preprocess.dataset import DatasetError, find_splits, find_tokens, manifest_digest, read_schema
+from preprocess.ecdc import read_ecdc
+from preprocess.errors import PreprocessError, UsageError
+from preprocess.provenance import is_current, provenance, settings_digest
+from preprocess.report import Report, plural
+from preprocess.sidecar import sidecar_paths
+
+if TYPE_CHECKING:
+    from datasets import DatasetDict
+
+MARKER = "enchf_build.json"
+"""In a built dataset: what it was made from. Only a folder that has it is ever replaced."""
+
+
+def build(root: Path, output: Path, config: BuildConfig) -> Report:
+    """Build a dataset from the tokens under `root` and save it as `output`.
+
+    It is made beside `output` and moved there when it is whole.
+
+    Raises:
+        UsageError: `root` holds no tokens, or `output` exists and is no built dataset.
+        DatasetError: A clip does not fit the others; nothing is written.
+    """
+    report = Report("build", item="row", output=str(output))
+    tokens = find_tokens(root)
+    splits = find_splits(root, config.split)
+    origin = provenance(
+        manifest_digest(root),
+        settings_digest(
+            step="build",
+            root=str(root.resolve()),
+            bandwidth=config.bandwidth,
+            split=config.split,
+            tokens_subdir=config.tokens_subdir,
+            materialize=config.materialize,
+        ),
+    )
+    if is_current(_stored(output), origin):
+        report.current = len(tokens)
+    else:
+        _check_output(root, output)
+        with tempfile.TemporaryDirectory(prefix=f".{output.name}.", dir=_made(output)) as scratch:
+            new = Path(scratch, "dataset")
+            _build(root, new, Path(scratch, "cache"), config)
+            _materialize(root, tokens, new / config.tokens_subdir, output, config)
+            (new / MARKER).write_text(json.dumps(origin, indent=2))
+            _replace(new, output, Path(scratch, "old"))
+        report.done = len(tokens)
+    counts = ", ".join(f"{name} {len(clips)}" for name, clips in splits.items())
+    report.detail = f"{plural('split', len(splits))} {counts}"
+    if config.verify:
+        report.detail += f", {verify(root, output, config)} rows verified"
+    return report.finish()
+
+
+def verify(root: Path, output: Path, config: BuildConfig) -> int:
+    """Load a saved dataset and compare each row with its files; return how many.
+
+    Raises:
+        DatasetError: A row is missing, its codes differ, or a file that it names is not there.
+    """
+    from datasets import load_from_disk
+
+    rows = 0
+    codes_format: dict[str, Any] = {"type": "numpy", "columns": ["codes"], "dtype": np.int16}
+    saved = load_from_disk(str(output))
+    for split, clips in find_splits(root, config.split).items():
+        if split not in saved or len(saved[split]) != len(clips):
+            raise DatasetError(f"{output} has not the {len(clips)} clips of split {split}")
+        dataset = saved[split].with_format(**codes_format, output_all_columns=True)
+        for row, rel in zip(dataset, clips, strict=True):
+            codes = np.stack(row["codes"])
+            if not np.array_equal(codes, read_ecdc(root / rel).codes[: len(codes)]):
+                raise DatasetError(
+                    f"{output}: the codes of {row['id']} are not those of {root / rel}"
+                )
+            base = root if config.materialize == "none" else output
+            if not (base / row["audio"]).exists():
+                raise DatasetError(f"{output}: {row['id']} names {row['audio']}, which is missing")
+            rows += 1
+    return rows
+
+
+def _build(root: Path, new: Path, cache: Path, config: BuildConfig) -> None:
+    import datasets
+    from datasets.exceptions import DatasetGenerationError
+
+    from enchf_dataset import EncHFDataset
+
+    first = find_tokens(root)[0]
+    read_schema(root, first, None, config.bandwidth)  # its message, before datasets wraps it
+    shown = datasets.is_progress_bar_enabled()
+    datasets.disable_progress_bars()
+    try:
+        builder = EncHFDataset(
+            data_dir=str(root),
+            cache_dir=str(cache),
+            bandwidth_kbps=config.bandwidth,
+            split_name=config.split,
+            audio_prefix="" if config.materialize == "none" else config.tokens_subdir,
+        )
+        builder.download_and_prepare()
+        made: DatasetDict = builder.as_dataset()
+        made.save_to_disk(str(new))
+    except DatasetGenerationError as error:
+        cause = error.__cause__ or error
+        if isinstance(cause, PreprocessError):
+            raise cause from None
+        raise
+    finally:
+        if shown:
+            datasets.enable_progress_bars()
+
+
+def _materialize(
+    root: Path, tokens: list[Path], folder: Path, output: Path, config: BuildConfig
+) -> None:
+    """Copy or link token files and sidecars into `folder`, links as seen from `output`."""
+    if config.materialize == "none":
+        return
+    for rel in tokens:
+        parts = [rel, *(p for p in sidecar_paths(rel) if (root / p).exists())]
+        (folder / rel).parent.mkdir(parents=True, exist_ok=True)
+        for part in parts:
+            if config.materialize == "copy":
+                shutil.copyfile(root / part, folder / part)
+            else:
+                final = (output / config.tokens_subdir / part).parent.resolve()
+                os.symlink(os.path.relpath((root / part).resolve(), final), folder / part)
+
+
+def _stored(output: Path) -> dict[str, Any]:
+    try:
+        stored = json.loads((output / MARKER).read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return stored if isinstance(stored, dict) else {}
+
+
+def _check_output(root: Path, output: Path) -> None:
+    if output.resolve() == root.resolve() or output.resolve() in root.resolve().parents:
+        raise UsageError(f"output {output} is or holds the token folder {root}")
+    if (
+        output.exists()
+        and not (output / MARKER).exists()
+        and (not output.is_dir() or any(output.iterdir()))
+    ):
+        raise UsageError(f"output {output} exists and is no built dataset; remove it first")
+
+
+def _made(output: Path) -> Path:
+    output.parent.mkdir(parents=True, exist_ok=True)
+    return output.parent
+
+
+def _replace(new: Path, output: Path, old: Path) -> None:
+    """Move `new` to `output`; what was there goes to `old`, on the same file system."""
+    if output.exists():
+        os.replace(output, old)
+    os.replace(new, output)

@@ -1,0 +1,173 @@
+"""Step 2: audio becomes `.ecdc` token files, each with its provenance in its header."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import soundfile as sf
+
+from preprocess.audio import EXTENSIONS, read_audio
+from preprocess.codec import Codec, load_codec
+from preprocess.config import CodecConfig, EncodeConfig
+from preprocess.ecdc import EcdcError, read_ecdc, read_header, write_ecdc
+from preprocess.errors import UsageError
+from preprocess.files import digest_file, find_files, pair_outputs, require_folder
+from preprocess.jobs import run_items
+from preprocess.provenance import is_current, provenance, settings_digest
+from preprocess.report import Report
+from preprocess.specs import CodecSpec, codec_spec
+from preprocess.weights import find_weights
+
+
+@dataclass(frozen=True)
+class Job:
+    """One clip to encode: its audio, its token file, and the provenance that it will carry."""
+
+    audio: Path
+    tokens: Path
+    origin: dict[str, str]
+
+    @property
+    def current(self) -> bool:
+        """Whether the token file is already what this job would write."""
+        try:
+            return self.tokens.exists() and is_current(read_header(self.tokens).extra, self.origin)
+        except EcdcError:
+            return False
+
+
+def encode(source: Path, output: Path, codec_config: CodecConfig, config: EncodeConfig) -> Report:
+    """Encode all audio under `source` into the mirrored tree `output`.
+
+    With `config.list_missing`, print the audio files that have no current tokens instead.
+
+    Raises:
+        UsageError: `source` is no folder or holds no audio, or the codec lacks the bandwidth.
+        WeightsError: The weights cannot be had or do not fit.
+    """
+    report = Report("encode", output=str(output))
+    spec = codec_spec(codec_config.codec)
+    spec.n_codebooks(config.bandwidth)
+    jobs = _jobs(source, output, codec_config, config, report)
+    todo = [job for job in jobs if config.overwrite or not job.current]
+    report.current = len(jobs) - len(todo)
+    report.detail = f"{config.bandwidth:g} kbps"
+    if config.list_missing:
+        print("".join(f"{job.audio}\n" for job in todo), end="")
+        report.detail += f", {len(todo)} missing"
+        return report.finish()
+    if config.dry_run:
+        report.detail += f", dry run: {len(todo)} to encode"
+        return report.finish()
+    load = _once(lambda: load_codec(codec_config.codec, codec_config.weights, codec_config.device))
+    if todo:
+        codec = load()
+        for outcome in run_items(
+            lambda job: encode_file(job, codec, config.bandwidth), todo, 1, "encode"
+        ):
+            if outcome.value is None:
+                report.fail(outcome.item.audio, outcome.message())
+            else:
+                report.done += 1
+                report.audio_s += outcome.value
+    report.finish()
+    if config.verify:
+        failed = {item for item, _ in report.failures}
+        whole = [job for job in jobs if str(job.audio) not in failed]
+        verified = _verify(whole, load, spec, config, report)
+        report.detail += f", {len(whole)} checked, {verified} encoded again"
+    return report
+
+
+def encode_file(job: Job, codec: Codec, bandwidth_kbps: float) -> float:
+    """Encode one clip and return its length in seconds.
+
+    Audio at another rate or with other channels is converted as `preprocess.audio` does.
+
+    Raises:
+        AudioError: The audio cannot be read.
+    """
+    wav = read_audio(job.audio, codec.spec.sample_rate, codec.spec.channels)
+    ecdc = codec.encode(wav, bandwidth_kbps)
+    write_ecdc(job.tokens, replace(ecdc, extra=job.origin))
+    return ecdc.header.duration_s
+
+
+def _jobs(
+    source: Path, output: Path, codec_config: CodecConfig, config: EncodeConfig, report: Report
+) -> list[Job]:
+    require_folder(source, "input folder")
+    files = find_files(source, EXTENSIONS, config.recursive)
+    if not files:
+        raise UsageError(f"no audio ({', '.join(EXTENSIONS)}) under {source}")
+    spec = codec_spec(codec_config.codec)
+    ckpt = digest_file(find_weights(spec, codec_config.weights))
+    rec = settings_digest(step="encode", codec=spec.name, bandwidth_kbps=config.bandwidth)
+    pairs, clashes = pair_outputs(files, config.suffix)
+    for rel, message in clashes:
+        report.fail(source / rel, message)
+    jobs = []
+    for rel, target in pairs:
+        try:
+            origin = provenance(digest_file(source / rel), rec, ckpt)
+        except OSError as error:
+            report.fail(source / rel, error.strerror or str(error))
+            continue
+        jobs.append(Job(source / rel, output / target, origin))
+    return jobs
+
+
+def _once(make: Callable[[], Codec]) -> Callable[[], Codec]:
+    """Return `make`, called at its first use only."""
+    made: list[Codec] = []
+
+    def get() -> Codec:
+        if not made:
+            made.append(make())
+        return made[0]
+
+    return get
+
+
+def _verify(
+    jobs: list[Job],
+    load: Callable[[], Codec],
+    spec: CodecSpec,
+    config: EncodeConfig,
+    report: Report,
+) -> int:
+    """Check header and length of all, and the codes of a sample; return the size of the sample."""
+    k = spec.n_codebooks(config.bandwidth)
+    good = []
+    for job in jobs:
+        try:
+            header = read_ecdc(job.tokens).header
+        except (EcdcError, OSError) as error:
+            report.fail(job.tokens, error)
+            continue
+        expected = (spec.name, k, _audio_length(job.audio, spec) or header.audio_length)
+        found = (header.model, header.n_codebooks, header.audio_length)
+        if found == expected:
+            good.append(job)
+        else:
+            report.fail(job.tokens, f"model, codebooks, samples are {found}, expected {expected}")
+    sample = random.Random(0).sample(good, min(config.verify_samples, len(good)))
+    for job in sample:
+        codec = load()
+        again = codec.encode(
+            read_audio(job.audio, spec.sample_rate, spec.channels), config.bandwidth
+        )
+        differing = int(np.count_nonzero(again.codes != read_ecdc(job.tokens).codes))
+        if differing:
+            report.fail(job.tokens, f"{differing} of {again.codes.size} codes differ when encoded")
+    return len(sample)
+
+
+def _audio_length(audio: Path, spec: CodecSpec) -> int | None:
+    """Return the samples of an audio file at the codec's rate, None at another one."""
+    info = sf.info(audio)
+    return info.frames if info.samplerate == spec.sample_rate else None

@@ -1,0 +1,189 @@
+"""Step 1: any audio becomes WAV at the codec's rate and channels, all clips at one level."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+
+from preprocess.audio import (
+    AudioError,
+    Block,
+    PeakRms,
+    read_blocks,
+    read_comment,
+    write_audio,
+)
+from preprocess.config import NormalizeConfig
+from preprocess.errors import UsageError
+from preprocess.files import digest_file, find_files, pair_outputs, require_folder
+from preprocess.jobs import run_items
+from preprocess.provenance import is_current, provenance, settings_digest
+from preprocess.report import Report
+from preprocess.specs import CodecSpec, codec_spec
+
+SUFFIX = ".wav"
+SILENCE_RMS = 2**-15
+"""Half of the smallest 16-bit step: what is quieter holds nothing but dither."""
+CEILING = 0.999
+"""The highest peak of a clip that was scaled or limited, linear."""
+KNEE = 0.8
+"""Where the limiter begins to bend, linear."""
+SPOOL_BYTES = 32 << 20
+_FLOAT_BYTES = 4
+
+
+@dataclass(frozen=True)
+class Normalized:
+    """What became of one file.
+
+    Attributes:
+        duration_s: Length of the clip.
+        current: The output was up to date and left alone.
+        note: Something to report, such as a peak that would have clipped; else empty.
+    """
+
+    duration_s: float = 0.0
+    current: bool = False
+    note: str = ""
+
+
+def normalize(source: Path, output: Path, codec: str, config: NormalizeConfig, jobs: int) -> Report:
+    """Normalize all audio under `source` into the mirrored tree `output`.
+
+    Raises:
+        UsageError: `source` is no folder, or holds no audio, or `output` lies in it.
+    """
+    report = Report("normalize", output=str(output))
+    spec = codec_spec(codec)
+    require_folder(source, "input folder")
+    if output.resolve() == source.resolve():
+        raise UsageError(f"output {output} is the input folder itself")
+    files = find_files(source, config.extensions)
+    if source.resolve() in output.resolve().parents:
+        files = [f for f in files if output.resolve() not in (source / f).resolve().parents]
+    if not files:
+        raise UsageError(f"no audio ({', '.join(config.extensions)}) under {source}")
+    pairs, clashes = pair_outputs(files, SUFFIX)
+    for rel, message in clashes:
+        report.fail(source / rel, message)
+
+    def step(pair: tuple[Path, Path]) -> Normalized:
+        return normalize_file(source / pair[0], output / pair[1], spec, config)
+
+    for outcome in run_items(step, pairs, jobs, "normalize"):
+        result = outcome.value
+        if result is None:
+            report.fail(source / outcome.item[0], outcome.message())
+            continue
+        report.done += not result.current
+        report.current += result.current
+        report.audio_s += result.duration_s
+        if result.note:
+            report.notes.append(f"{source / outcome.item[0]}: {result.note}")
+    report.detail = "dry run: nothing written" if config.dry_run else ""
+    return report.finish()
+
+
+def normalize_file(
+    source: Path, target: Path, spec: CodecSpec, config: NormalizeConfig
+) -> Normalized:
+    """Bring one file to the codec's rate and channels and to `config.target_rms`.
+
+    The loudest window of the resampled clip is measured first; the resampled blocks wait in
+    memory, or past 32 MiB on the disk beside the target, so that nothing is resampled twice.
+
+    Raises:
+        AudioError: The file cannot be read, or holds nothing but silence.
+    """
+    origin = provenance(
+        digest_file(source),
+        settings_digest(
+            step="normalize",
+            sample_rate=spec.sample_rate,
+            channels=spec.channels,
+            target_rms=config.target_rms,
+            window_ms=config.window_ms,
+            on_clip=config.on_clip,
+        ),
+    )
+    if not config.overwrite and is_current(_stored(target), origin):
+        return Normalized(current=True)
+    folder = None if config.dry_run else str(_made(target.parent))
+    with tempfile.SpooledTemporaryFile(SPOOL_BYTES, dir=folder) as spool:
+        samples, rms, peak = _measure(source, spec, config.window_ms, spool)
+        gain, note = _gain(rms, peak, config)
+        duration_s = samples / spec.sample_rate
+        if not config.dry_run:
+            spool.seek(0)
+            limit = config.on_clip == "limit" and gain * peak > 1.0
+            blocks = _levelled(spool, spec.channels, gain, limit)
+            comment = json.dumps(origin)
+            write_audio(target, blocks, samples, spec.sample_rate, spec.channels, comment)
+    return Normalized(duration_s, note=note)
+
+
+def _stored(target: Path) -> dict[str, str]:
+    if not target.exists():
+        return {}
+    try:
+        stored = json.loads(read_comment(target))
+    except ValueError:
+        return {}
+    return stored if isinstance(stored, dict) else {}
+
+
+def _made(folder: Path) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def _measure(
+    source: Path, spec: CodecSpec, window_ms: float, spool: IO[bytes]
+) -> tuple[int, float, float]:
+    """Write the resampled clip to `spool`; return its samples, its peak RMS and its peak."""
+    meter = PeakRms(int(spec.sample_rate * window_ms / 1000))
+    samples, peak = 0, 0.0
+    for block in read_blocks(source, spec.sample_rate, spec.channels):
+        meter.add(block)
+        peak = max(peak, float(np.abs(block).max()))
+        spool.write(block.tobytes())
+        samples += len(block)
+    if not samples:
+        raise AudioError(f"{source} is too short for one sample at {spec.sample_rate} Hz")
+    if meter.value < SILENCE_RMS:
+        raise AudioError(f"{source} is silent: its loudest window has an RMS of {meter.value:.1e}")
+    return samples, meter.value, peak
+
+
+def _gain(rms: float, peak: float, config: NormalizeConfig) -> tuple[float, str]:
+    """Return the linear gain, and what to report of it."""
+    gain = config.target_rms / rms
+    if gain * peak <= 1.0:
+        return gain, ""
+    over_db = 20 * np.log10(gain * peak)
+    note = f"its peak would pass full scale by {over_db:.1f} dB: "
+    if config.on_clip == "scale":
+        level = CEILING / peak * rms
+        return CEILING / peak, note + f"scaled to an RMS of {level:.3f} instead"
+    return gain, note + ("limited" if config.on_clip == "limit" else "cut at full scale")
+
+
+def _levelled(spool: IO[bytes], channels: int, gain: float, limit: bool) -> Iterator[Block]:
+    while data := spool.read((1 << 16) * _FLOAT_BYTES * channels):
+        block = np.frombuffer(data, np.float32).reshape(-1, channels) * np.float32(gain)
+        if limit:
+            block = _limit(block)
+        yield np.clip(block, -1.0, 1.0)
+
+
+def _limit(block: Block) -> Block:
+    """Bend what lies above the knee towards the ceiling; leave the rest untouched."""
+    room = CEILING - KNEE
+    bent = KNEE + room * np.tanh((np.abs(block) - KNEE) / room)
+    return np.where(np.abs(block) > KNEE, np.copysign(bent, block), block).astype(np.float32)
