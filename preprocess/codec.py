@@ -123,7 +123,7 @@ def load_codec(name: str, weights: str | None = None, device: str = "auto") -> C
         raise UsageError(f"device {device} cannot be used: {reason}") from None
     model = build_model(spec)
     path = find_weights(spec, weights)
-    load_state(path, model)
+    load_state(path, model, spec)
     _fold_weight_norm(model)
     return Codec(spec, model.to(target).eval(), digest_file(path), target)
 

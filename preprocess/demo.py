@@ -13,7 +13,7 @@ from preprocess.resources import resource, shipped_recipe
 
 def demo(output: Path) -> int:
     """Run the demo into the folder `output`, print what came out, and return the exit status."""
-    print(f"{resource('audio')} -> {output}")
+    print(f"{os.path.relpath(resource('audio'))} -> {output}")
     recipe = read_recipe(shipped_recipe("quickstart.yaml"))
     status = run_and_print(
         run_recipe(with_overrides(recipe, input=resource("audio"), output=output))
@@ -27,20 +27,29 @@ def demo(output: Path) -> int:
 
 def _show(ecdc: Path) -> None:
     """Load the tokens as a user would, and print the columns of the first example."""
+    for split, dataset in _load(ecdc).items():
+        print(f"{split}: {len(dataset)} rows; the first:")
+        for name, value in dataset.with_format("numpy")[0].items():
+            print(f"  {name:<16}{_shape(value)}")
+
+
+def _load(ecdc: Path) -> Any:
+    """Load with the script where `datasets` still runs scripts, else with its class."""
     import datasets
 
     import enchf_dataset
 
     datasets.disable_progress_bars()
-    source = os.path.relpath(enchf_dataset.__file__)
-    print(f'\nload_dataset("{source}", data_dir="{ecdc}", trust_remote_code=True)')
+    datasets.logging.set_verbosity_error()  # it warns of a README that it does not need
+    script = os.path.relpath(enchf_dataset.__file__)
+    script = script if script.startswith("..") else f"./{script}"
+    if int(datasets.__version__.split(".")[0]) < 4:
+        print(f'\nload_dataset("{script}", data_dir="{ecdc}", trust_remote_code=True)')
+        return datasets.load_dataset(script, data_dir=str(ecdc), trust_remote_code=True)
+    print(f'\nEncHFDataset(data_dir="{ecdc}"), of {script}')
     builder = enchf_dataset.EncHFDataset(data_dir=str(ecdc))
     builder.download_and_prepare()
-    loaded = builder.as_dataset()
-    for split, dataset in loaded.items():
-        print(f"{split}: {len(dataset)} rows; the first:")
-        for name, value in dataset.with_format("numpy")[0].items():
-            print(f"  {name:<16}{_shape(value)}")
+    return builder.as_dataset()
 
 
 def _shape(value: Any) -> str:
@@ -49,5 +58,5 @@ def _shape(value: Any) -> str:
     if isinstance(value, dict):
         return ", ".join(f"{name} {_shape(each)}" for name, each in value.items())
     if isinstance(value, np.ndarray) and value.ndim:
-        return f"{list(value.shape)}"
+        return f"{list(value.shape)}" if value.size else "none"
     return repr(value.item() if isinstance(value, np.generic | np.ndarray) else value)

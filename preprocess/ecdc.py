@@ -123,7 +123,7 @@ def read_header(path: str | Path) -> EcdcHeader:
     """Read what a token file holds, without its codes.
 
     Raises:
-        EcdcError: The file is not a readable `.ecdc`.
+        EcdcError: The file is not a readable `.ecdc`, or not as long as its header says.
         OSError: The file cannot be opened.
     """
     path = Path(path)
@@ -194,7 +194,16 @@ def _read_meta_header(file: BinaryIO, path: Path) -> EcdcHeader:
         fields = json.loads(text)
     except (ValueError, RecursionError):
         raise EcdcError(f"{path} has a header that is not JSON") from None
-    return _parse_header(fields, path)
+    header = _parse_header(fields, path)
+    # Compared here, before anything is allocated for the length that the header claims, and so
+    # that a file that was cut short is not taken for a whole one by readers of headers either.
+    expected, actual = payload_size(header), path.stat().st_size - file.tell()
+    if actual != expected:
+        what = "is cut short" if actual < expected else "is too long"
+        raise EcdcError(
+            f"{path} {what}: its header promises {expected:,} bytes of codes, it holds {actual:,}"
+        )
+    return header
 
 
 def _parse_header(fields: Any, path: Path) -> EcdcHeader:
@@ -224,16 +233,7 @@ def payload_size(header: EcdcHeader) -> int:
 
 
 def _read_payload(file: BinaryIO, path: Path, header: EcdcHeader) -> Ecdc:
-    # The size is compared before anything is allocated for the length that the header claims.
-    expected, offset = payload_size(header), file.tell()
-    actual = file.seek(0, 2) - offset
-    if actual != expected:
-        what = "is cut short" if actual < expected else "is too long"
-        raise EcdcError(
-            f"{path} {what}: its header promises {expected:,} bytes of codes, it holds {actual:,}"
-        )
-    file.seek(offset)
-    data = memoryview(file.read(expected))
+    data = memoryview(file.read(payload_size(header)))
     spec, k = header.spec, header.n_codebooks
     frames = segment_frames(header.audio_length, spec)
     codes = np.empty((sum(frames), k), np.int16)

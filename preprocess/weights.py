@@ -68,8 +68,8 @@ def find_weights(spec: CodecSpec, source: str | None) -> Path:
     raise WeightsError(f"weights {source}: there is no such file")
 
 
-def load_state(path: Path, model: Any) -> None:
-    """Load the weights in `path`, of any layout, into an `encodec.EncodecModel`.
+def load_state(path: Path, model: Any, spec: CodecSpec) -> None:
+    """Load the weights in `path`, of any layout, into the `encodec.EncodecModel` of `spec`.
 
     Raises:
         WeightsError: The file is damaged, or holds the weights of another model.
@@ -88,7 +88,7 @@ def load_state(path: Path, model: Any) -> None:
             if wrong
             else f"it also has {unknown[0]}"
         )
-        raise WeightsError(f"{path} holds the weights of another model than {model.name}: {what}")
+        raise WeightsError(f"{path} holds the weights of another model than {spec.name}: {what}")
     model.load_state_dict(state, strict=False)
 
 

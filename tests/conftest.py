@@ -1,0 +1,74 @@
+"""What all tests share: no network, no cache outside of the test's folder, one small codec."""
+
+from __future__ import annotations
+
+import os
+
+# Before datasets and huggingface_hub are imported: they read these once.
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ["HF_DATASETS_OFFLINE"] = "1"
+os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"
+os.environ["HF_DATASETS_DISABLE_PROGRESS_BARS"] = "1"
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from preprocess.codec import Codec, load_codec
+from preprocess.ecdc import write_ecdc
+from preprocess.resources import resource
+from preprocess.sidecar import write_sidecar
+from tests.signals import fading_tone
+
+
+@pytest.fixture(autouse=True)
+def private_caches(tmp_path_factory, monkeypatch):
+    """Keep the caches of datasets out of the user's home, and modules of one test out of another's."""
+    cache = tmp_path_factory.mktemp("hf")
+    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", cache)
+    monkeypatch.setattr("datasets.config.HF_MODULES_CACHE", str(cache / "modules"), raising=False)
+
+
+@pytest.fixture(scope="session")
+def demo_codec() -> Codec:
+    """The codec that ships, loaded once."""
+    return load_codec("encodec_24khz_demo", device="cpu")
+
+
+@pytest.fixture(scope="session")
+def recordings() -> Path:
+    """The nine recordings that ship."""
+    return resource("audio")
+
+
+@pytest.fixture(scope="session")
+def _encoded(demo_codec, tmp_path_factory) -> Path:
+    root = tmp_path_factory.mktemp("encoded")
+    for index, name in enumerate(("a/take.1", "a/take.2", "b/one")):
+        wav = fading_tone(440.0 * (index + 1), 24_000, 24_000 + 321 * index)[None]
+        ecdc = demo_codec.encode(wav, 24)
+        (root / name).parent.mkdir(exist_ok=True)
+        path = root / f"{name}.ecdc"
+        write_ecdc(path, ecdc)
+        frames = ecdc.codes.shape[1]
+        write_sidecar(
+            path,
+            {
+                "level": {
+                    "values": np.linspace(-60, 0, frames),
+                    "units": "dB",
+                    "min": -60,
+                    "max": 0,
+                },
+                "index": np.full(frames, index),
+            },
+        )
+    return root
+
+
+@pytest.fixture
+def token_folder(_encoded, tmp_path) -> Path:
+    """Three clips with two parameters, encoded at 24 kbps, for a test to change as it likes."""
+    return Path(shutil.copytree(_encoded, tmp_path / "ecdc"))

@@ -1,0 +1,51 @@
+"""Signals of known content, and models with seeded random weights."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from preprocess.codec import build_model
+from preprocess.specs import codec_spec
+
+
+def tone(hertz: float, sample_rate: int, samples: int, level: float = 0.1) -> NDArray[np.float32]:
+    """Return a sine `[N]` with an RMS of `level`."""
+    phase = 2 * np.pi * hertz * np.arange(samples) / sample_rate
+    return (level * np.sqrt(2) * np.sin(phase)).astype(np.float32)
+
+
+def fading_tone(hertz: float, sample_rate: int, samples: int) -> NDArray[np.float32]:
+    """Return a sine `[N]` that fades out, with a little noise, so that its codes vary."""
+    fade = np.exp(-2 * np.arange(samples) / sample_rate)
+    noise = 0.01 * np.random.default_rng(0).standard_normal(samples)
+    return (tone(hertz, sample_rate, samples) * fade + noise).astype(np.float32)
+
+
+def seeded_model(name: str, seed: int = 0) -> Any:
+    """Return the full-size `encodec.EncodecModel` called `name` with seeded random weights.
+
+    The codebooks are drawn where its embeddings lie, not left at zero as encodec does: equal or
+    far-off entries would make all codes alike, and then any two encoders agree.
+    """
+    torch.manual_seed(seed)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model = build_model(codec_spec(name)).eval()
+    noise = 0.1 * torch.randn(1, model.channels, model.sample_rate)
+    with torch.no_grad():
+        draw_codebooks(model.encoder(noise), [v._codebook for v in model.quantizer.vq.layers])
+    return model
+
+
+def draw_codebooks(embeddings: torch.Tensor, codebooks: list[Any]) -> None:
+    """Draw the entries of `codebooks`, in place, around `embeddings` `[B, D, T]`."""
+    mean, std = embeddings.mean((0, 2)), embeddings.std((0, 2))
+    for index, codebook in enumerate(codebooks):
+        entries = std * 0.8**index * torch.randn(codebook.embed.shape)
+        codebook.embed.data.copy_(entries + mean if index == 0 else entries)
+        codebook.inited.data.fill_(1)

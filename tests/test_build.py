@@ -1,0 +1,162 @@
+"""The build step: what is saved, what stands beside it, and when it is made again."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+
+import numpy as np
+import pytest
+from datasets import load_from_disk
+
+from preprocess.cli import main
+from preprocess.ecdc import read_ecdc
+from preprocess.sidecar import read_sidecar, sidecar_paths
+from preprocess.steps.build import MARKER
+
+
+def build(token_folder, *flags):
+    """Run the step and return its exit status and the folder it made."""
+    out = token_folder.parent / "built/dataset"
+    return main(["build", str(token_folder), str(out), *flags]), out
+
+
+def test_rows_hold_tokens_and_parameters_not_only_paths(token_folder, capsys):
+    """The predecessor stored paths alone, so that a pushed dataset held no tokens."""
+    status, out = build(token_folder, "--verify")
+    assert status == 0
+    assert "3 rows" in capsys.readouterr().out
+    saved = load_from_disk(str(out))
+    shutil.rmtree(out / "tokens")
+    shutil.rmtree(token_folder / "a")
+    row = saved["train"][2]
+    ecdc, sidecar = (
+        read_ecdc(token_folder / "b/one.ecdc"),
+        read_sidecar(token_folder / "b/one.ecdc"),
+    )
+    np.testing.assert_array_equal(row["codes"], ecdc.codes)
+    np.testing.assert_array_equal(
+        np.float32(row["features"]["level"]), sidecar.features["level"].values.astype(np.float32)
+    )
+
+
+@pytest.mark.parametrize("how", ["link", "copy", "none"])
+def test_tokens_and_sidecars_are_materialized(token_folder, how):
+    status, out = build(token_folder, "--materialize", how, "--tokens-subdir", "files", "--verify")
+    assert status == 0
+    paths = load_from_disk(str(out))["train"]["audio"]
+    if how == "none":
+        assert paths[0] == "a/take.1.ecdc" and not (out / "files").exists()
+        return
+    assert paths == ["files/a/take.1.ecdc", "files/a/take.2.ecdc", "files/b/one.ecdc"]
+    for path in paths:
+        for part in (out / path, *sidecar_paths(out / path)):
+            original = token_folder / part.relative_to(out / "files")
+            assert part.read_bytes() == original.read_bytes()
+            assert part.is_symlink() == (how == "link")
+
+
+def test_links_still_hold_when_the_whole_tree_moves(token_folder):
+    _, out = build(token_folder)
+    moved = token_folder.parent.rename(token_folder.parent.with_name("moved"))
+    assert (moved / "built/dataset/tokens/b/one.ecdc").read_bytes()[:4] == b"ECDC"
+
+
+def test_one_split_of_a_given_name(token_folder):
+    assert list(load_from_disk(str(build(token_folder, "--split", "test")[1]))) == ["test"]
+
+
+def test_subfolders_are_splits(token_folder):
+    (token_folder / "a").rename(token_folder / "train")
+    (token_folder / "b").rename(token_folder / "test")
+    saved = load_from_disk(str(build(token_folder)[1]))
+    assert {name: len(rows) for name, rows in saved.items()} == {"train": 2, "test": 1}
+
+
+def test_a_lower_bandwidth(token_folder):
+    _, out = build(token_folder, "--bandwidth", "3", "--verify")
+    row = load_from_disk(str(out))["train"][0]
+    assert (len(row["codes"]), row["bandwidth_kbps"]) == (4, 3.0)
+
+
+def test_a_dataset_that_is_current_is_left_alone_and_a_stale_one_replaced(token_folder, capsys):
+    _, out = build(token_folder)
+    before = (out / MARKER).stat().st_mtime_ns
+    build(token_folder)
+    assert (out / MARKER).stat().st_mtime_ns == before
+    assert "3 up to date" in capsys.readouterr().out
+    for path in (token_folder / "b").iterdir():
+        path.unlink()
+    build(token_folder)
+    assert len(load_from_disk(str(out))["train"]) == 2
+    build(token_folder, "--bandwidth", "6")
+    assert len(load_from_disk(str(out))["train"][0]["codes"]) == 8
+    assert sorted(p.name for p in out.parent.iterdir()) == ["dataset"]
+
+
+def test_verify_finds_codes_that_are_not_the_files(token_folder, capsys):
+    status, out = build(token_folder, "--materialize", "none")
+    marker = json.loads((out / MARKER).read_bytes())
+    from preprocess.dataset import manifest_digest
+    from preprocess.ecdc import write_ecdc
+
+    path = token_folder / "b/one.ecdc"
+    ecdc = read_ecdc(path)
+    ecdc.codes[0, 0] ^= 1
+    write_ecdc(path, ecdc)
+    marker["src"] = manifest_digest(token_folder)  # as if it had been built from this
+    (out / MARKER).write_text(json.dumps(marker))
+    assert build(token_folder, "--materialize", "none", "--verify")[0] == 1
+    assert "the codes of b/one are not those of" in capsys.readouterr().err
+
+
+def spoil_tokens(folder):
+    path = folder / "b/one.ecdc"
+    path.write_bytes(path.read_bytes()[:200])
+    return "one.ecdc is cut short"
+
+
+def spoil_sidecar(folder):
+    (folder / "b/one.cond.json").unlink()
+    return "one.cond.json is missing"
+
+
+@pytest.mark.parametrize("spoil", [spoil_tokens, spoil_sidecar])
+def test_a_bad_clip_is_one_line_and_nothing_is_written(token_folder, capsys, spoil):
+    message = spoil(token_folder)
+    status, out = build(token_folder)
+    assert status == 1
+    (line,) = [x for x in capsys.readouterr().err.splitlines() if "error" in x]
+    assert re.search(message, line)
+    assert list(out.parent.iterdir()) == []
+
+
+def test_a_folder_that_is_no_built_dataset_is_not_touched(token_folder, capsys):
+    out = token_folder.parent / "built/dataset"
+    out.mkdir(parents=True)
+    (out / "thesis.doc").touch()
+    assert build(token_folder)[0] == 2
+    assert "exists and is no built dataset" in capsys.readouterr().err
+    assert [p.name for p in out.iterdir()] == ["thesis.doc"]
+    assert main(["build", str(token_folder), str(token_folder)]) == 2
+    assert main(["build", str(token_folder), str(token_folder.parent)]) == 2
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--bandwidth", "7"], "no bandwidth of 7 kbps"),
+        (["--split", "a/b"], "--split: "),
+        (["--tokens-subdir", "../x"], "--tokens-subdir: "),
+        (["--materialize", "move"], "--materialize"),
+    ],
+)
+def test_wrong_options_are_one_line(token_folder, capsys, flags, message):
+    try:
+        status, _ = build(token_folder, *flags)
+    except SystemExit as stop:
+        status = stop.code
+    assert status == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert message in line

@@ -1,0 +1,130 @@
+"""Field, flag and key are one name, and what is mistyped is one line that says the right one."""
+
+from __future__ import annotations
+
+import dataclasses
+import shlex
+
+import pytest
+
+from preprocess.config import (
+    AnnotateConfig,
+    AuditConfig,
+    BuildConfig,
+    CodecConfig,
+    EncodeConfig,
+    ModelConfig,
+    NormalizeConfig,
+)
+from preprocess.errors import UsageError
+from preprocess.flags import OneLineParser, add_flags, from_flags, validate
+from preprocess.params import PRODUCERS
+from tests.audio_helpers import run
+
+COMMANDS = [
+    ("normalize", NormalizeConfig),
+    ("encode", EncodeConfig),
+    ("encode", CodecConfig),
+    ("annotate", AnnotateConfig),
+    ("annotate", ModelConfig),
+    ("audit", AuditConfig),
+    ("build", BuildConfig),
+]
+
+
+@pytest.mark.parametrize(("command", "settings"), COMMANDS)
+def test_every_field_is_a_flag_with_its_default(capsys, command, settings):
+    text = " ".join(" ".join(run(capsys, f"{command} --help").out).split())
+    for field in dataclasses.fields(settings):
+        flag = "--" + field.name.replace("_", "-")
+        assert f"[{flag}" in text
+        stated = text.split(f" {flag} ")[-1].split(" --")[0]
+        if isinstance(field.default, (str, int, float)) and not isinstance(field.default, bool):
+            assert f"(default: {field.default})" in stated
+
+
+@pytest.mark.parametrize("name", PRODUCERS)
+def test_every_producer_is_a_flag_with_its_keys(capsys, name):
+    text = " ".join(" ".join(run(capsys, "annotate --help").out).split())
+    assert f"[--{name.replace('_', '-')} [KEY=VALUE ...]]" in text
+    keys = " ".join(f"{field.name}=" for field in dataclasses.fields(PRODUCERS[name]))
+    assert f"Keys: {keys}" in text
+
+
+@pytest.mark.parametrize(
+    ("settings", "words", "expected"),
+    [
+        (NormalizeConfig, "", NormalizeConfig()),
+        (NormalizeConfig, "--target-rms 0.2 --overwrite", dict(target_rms=0.2, overwrite=True)),
+        (NormalizeConfig, "--extensions wav FLAC", dict(extensions=("wav", "FLAC"))),
+        (NormalizeConfig, "--on-clip limit", dict(on_clip="limit")),
+        (EncodeConfig, "--no-recursive --verify-samples 3", dict(recursive=False, verify_samples=3)),
+        (AuditConfig, "--require a b --expect-fps 75", dict(require=("a", "b"), expect_fps=75)),
+        (AuditConfig, "--expect-dtype float16", dict(expect_dtype="float16")),
+        (BuildConfig, "--materialize none --split test", dict(materialize="none", split="test")),
+        (CodecConfig, "--codec x --device cpu", dict(codec="x", device="cpu")),
+    ],
+)
+def test_flags_become_settings(settings, words, expected):
+    parser = OneLineParser()
+    add_flags(parser, settings)
+    wanted = settings(**expected) if isinstance(expected, dict) else expected
+    assert from_flags(settings, parser.parse_args(shlex.split(words))) == wanted
+
+
+@pytest.mark.parametrize(
+    ("command", "parts"),
+    [
+        ("normalize a b --target-rm 0.2", ["--target-rm", "'--target-rms'"]),
+        ("normalize a b --target_rms=0.2", ["--target_rms", "'--target-rms'"]),
+        ("annotate a --constan name=x", ["--constan", "'--constant'"]),
+        ("audit a --fromat csv", ["--fromat", "'--format'"]),
+        ("encode a b --overwite", ["--overwite", "'--overwrite'"]),
+        ("run a.yaml --outptu x", ["--outptu", "'--output'"]),
+    ],
+)
+def test_an_unknown_flag_suggests_the_nearest(capsys, command, parts):
+    result = run(capsys, command)
+    assert result.status == 2
+    assert all(part in result.error for part in parts)
+
+
+@pytest.mark.parametrize(
+    ("command", "parts"),
+    [
+        ("", ["STEP"]),
+        ("normalise a b", ["normalise", "normalize"]),
+        ("normalize a", ["output"]),
+        ("normalize a b --target-rms 2", ["--target-rms", "less than 1", "'2'"]),
+        ("normalize a b --target-rms loud", ["--target-rms", "number", "'loud'"]),
+        ("normalize a b --target-rms nan", ["--target-rms", "nan"]),
+        ("normalize a b --window-ms 0", ["--window-ms", "1", "'0'"]),
+        ("normalize a b --on-clip bend", ["--on-clip", "bend", "limit"]),
+        ("normalize a b --extensions", ["--extensions"]),
+        ("normalize a b --jobs 0", ["--jobs", "at least 1"]),
+        ("normalize a b --jobs two", ["--jobs", "two", "integer"]),
+        ("encode a b --suffix ecdc", ["--suffix", "'ecdc'"]),
+        ("encode a b --bandwidth -1", ["--bandwidth", "greater than 0"]),
+        ("encode a b --verify-samples 1.5", ["--verify-samples", "integer", "1.5"]),
+        ("annotate a --dtype float64", ["--dtype", "float64", "float32"]),
+        ("audit a --expect-fps 0", ["--expect-fps", "greater than 0"]),
+        ("audit a --range-tol -1", ["--range-tol", "'-1'"]),
+        ("audit a --format xml", ["--format", "xml", "json"]),
+        ("build a b --split ../x", ["--split", "'../x'"]),
+        ("build a b --tokens-subdir ..", ["--tokens-subdir", "'..'"]),
+    ],
+)
+def test_a_wrong_value_names_its_flag(capsys, command, parts):
+    result = run(capsys, command)
+    assert result.status == 2
+    assert all(part in result.error for part in parts)
+
+
+def test_a_misspelt_key_is_said_before_the_one_that_is_missing():
+    with pytest.raises(UsageError, match=r"unknown key 'nam' \(did you mean 'name'\?\)"):
+        validate(PRODUCERS["constant"], {"nam": "x", "value": 1})
+
+
+def test_a_key_like_no_other_lists_those_there_are():
+    with pytest.raises(UsageError, match="unknown key 'zzz'; known: expect_fps, expect_dtype"):
+        validate(AuditConfig, {"zzz": 1})

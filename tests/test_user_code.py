@@ -1,0 +1,98 @@
+"""A user's function is found by module or file, and what is wrong with it is one line."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+
+from preprocess.errors import UsageError
+from preprocess.files import digest_file
+from preprocess.params import Function
+from preprocess.user_code import import_function
+
+
+def test_a_function_of_a_file_and_of_a_module(tmp_path, monkeypatch):
+    (tmp_path / "my_knobs.py").write_text("def f(clip): return {'x': clip}\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "my_knobs", raising=False)
+    for name in ("my_knobs:f", f"{tmp_path}/my_knobs.py:f"):
+        assert import_function(name)(7) == {"x": 7}
+
+
+def test_two_files_of_one_name_are_two_modules(tmp_path):
+    for index, folder in enumerate(("a", "b")):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "knobs.py").write_text(f"def f(clip): return {index}\n")
+    assert [import_function(f"{tmp_path}/{x}/knobs.py:f")(None) for x in "aba"] == [0, 1, 0]
+
+
+def test_a_file_is_run_once(tmp_path):
+    (tmp_path / "once.py").write_text("calls = []\ndef f(clip):\n    calls.append(1)\n    return calls\n")
+    name = f"{tmp_path}/once.py:f"
+    assert import_function(name)(None) == [1]
+    assert import_function(name)(None) == [1, 1]
+
+
+def test_a_file_that_changed_is_imported_anew(tmp_path):
+    """The provenance holds the hash of the new file: the old code must not run under it."""
+    path = tmp_path / "edited.py"
+    for value in (1, 2):
+        path.write_text(f"def f(clip): return {value}\n")
+        assert import_function(f"{path}:f")(None) == value
+
+
+def test_a_file_that_failed_can_be_mended(tmp_path):
+    path = tmp_path / "mended.py"
+    path.write_text("def f(clip) return 1\n")
+    with pytest.raises(UsageError, match=r"mended\.py cannot be imported: SyntaxError"):
+        import_function(f"{path}:f")
+    path.write_text("def f(clip): return 1\n")
+    assert import_function(f"{path}:f")(None) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        ("f", "must be module:function or path.py:function"),
+        ("mod:", "must be module:function"),
+        (":f", "must be module:function"),
+        ("mod:f()", "must be module:function"),
+        ("no_such_module:f", "no_such_module cannot be imported: ModuleNotFoundError"),
+        ("no/such/file.py:f", "no/such/file.py does not exist"),
+        ("json:no_such", "json has no function 'no_such'"),
+        ("json:decoder", "json has no function 'decoder'"),
+    ],
+)
+def test_what_cannot_be_imported_says_why(name, why):
+    with pytest.raises(UsageError) as caught:
+        import_function(name)
+    assert why in str(caught.value)
+    assert name in str(caught.value) or name.rpartition(":")[0] in str(caught.value)
+
+
+def test_an_error_of_many_lines_becomes_one(tmp_path):
+    (tmp_path / "long.py").write_text("raise RuntimeError('one\\ntwo')\n")
+    with pytest.raises(UsageError) as caught:
+        import_function(f"{tmp_path}/long.py:f")
+    assert str(caught.value).endswith("RuntimeError: one two")
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "def f(clip): return {}",
+        "class F:\n    def __call__(self, clip): return {}\nf = F()",
+        "import functools\nf = functools.partial(lambda clip, x: {}, x=1)",
+        "from builtins import dict as f",
+    ],
+    ids=["function", "callable object", "partial", "imported"],
+)
+def test_the_settings_hold_the_hash_of_the_users_own_file(tmp_path, code):
+    path = tmp_path / "knobs.py"
+    path.write_text(code)
+    assert Function(function=f"{path}:f").settings()["code"] == digest_file(path)
+
+
+def test_a_function_of_a_module_without_a_file_has_settings():
+    assert Function(function="builtins:dict").settings()["function"] == "builtins:dict"
