@@ -1,29 +1,34 @@
 """The codec: waveforms to tokens and back, by encodec's own network.
 
-The only module that runs a model. `Codec.encode` and `Codec.decode` are encodec's
-`EncodecModel.encode` and `.decode` with the weight norms folded once, in inference mode.
+The only module that runs a model, with its weight norms folded once, in inference mode. A causal
+codec encodes in exact blocks (`preprocess.streaming`).
 """
 
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterable, Iterator
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from preprocess.ecdc import Ecdc, EcdcError
 from preprocess.errors import PreprocessError, UsageError
 from preprocess.files import digest_file
 from preprocess.frames import segment_frames
 from preprocess.specs import CodecSpec, codec_spec
+from preprocess.streaming import CausalEncoder, Wave, reblock
 from preprocess.weights import find_weights, load_state
 
 if TYPE_CHECKING:
     import torch
 
-Wave = NDArray[np.float32]
-
+WHOLE_S = 20
+"""A causal codec runs on a clip of up to this many seconds at once, as encodec does."""
+BLOCK_S = 2
+"""Seconds of a longer clip that it runs on at once. What a kernel sums depends on shapes, so that
+embeddings then differ from encodec's by rounding, which can decide a near tie of two entries."""
 # The demo codec's geometry is the 24 kHz one's; only its widths are smaller.
 DEMO_FILTERS = 8
 DEMO_DIMENSION = 32
@@ -42,10 +47,23 @@ class Codec:
         self._model, self._device = model, device
 
     def encode(self, wav: Wave, bandwidth_kbps: float) -> Ecdc:
-        """Encode one clip.
+        """Encode one clip; see `encode_blocks`, of which this is the case of a single block.
 
         Args:
             wav: float32 `[C, N]` at the codec's rate, full scale 1.0, N of at least 1.
+            bandwidth_kbps: One of the codec's bandwidths.
+        """
+        return self.encode_blocks([wav], bandwidth_kbps)
+
+    def encode_blocks(self, blocks: Iterable[Wave], bandwidth_kbps: float) -> Ecdc:
+        """Encode one clip that arrives in blocks of any sizes.
+
+        How it is cut does not matter: a causal codec runs on a clip of up to 20 s at once, and
+        on a longer one in blocks of 2 s that are its own, with all that its layers remember. A
+        codec with segments needs the whole clip's audio, and the memory of one segment on top.
+
+        Args:
+            blocks: float32 `[C, n]` at the codec's rate, full scale 1.0; together N of at least 1.
             bandwidth_kbps: One of the codec's bandwidths.
 
         Returns:
@@ -53,22 +71,55 @@ class Codec:
 
         Raises:
             UsageError: The codec has no such bandwidth.
-            PreprocessError: `wav` has another number of channels, no samples, or NaN.
+            PreprocessError: A block has another number of channels, or NaN, or all are empty.
         """
         import torch
 
-        k = self.spec.n_codebooks(bandwidth_kbps)
-        self._check(wav)
+        self.spec.n_codebooks(bandwidth_kbps)
+        self._model.set_target_bandwidth(bandwidth_kbps)
+        segmented = self.spec.segment_samples is not None
+        run = self._encode_segments if segmented else self._encode_causal
+        lengths: list[int] = []
         with torch.inference_mode():
-            self._model.set_target_bandwidth(bandwidth_kbps)
-            batch = torch.from_numpy(np.ascontiguousarray(wav, np.float32)).to(self._device)[None]
-            encoded = self._model.encode(batch)
-            codes = torch.cat([codes[0, :k] for codes, _ in encoded], dim=1).cpu().numpy()
-            scales = None
-            if self.spec.segment_samples is not None:
-                scales = torch.cat([scale.reshape(1) for _, scale in encoded]).cpu().numpy()
-        frames = segment_frames(wav.shape[1], self.spec)
-        return Ecdc(self.spec.name, codes.astype(np.int16), wav.shape[1], frames, scales)
+            encoded = run(self._checked(block, lengths) for block in blocks)
+        if not encoded:
+            raise PreprocessError("the audio holds no samples")
+        codes = torch.cat([codes[0] for codes, _ in encoded], dim=1).cpu().numpy()
+        scales = torch.cat([s.reshape(1) for _, s in encoded]).cpu().numpy() if segmented else None
+        length = sum(lengths)
+        frames = segment_frames(length, self.spec)
+        return Ecdc(self.spec.name, codes.astype(np.int16), length, frames, scales)
+
+    def _encode_causal(self, blocks: Iterable[Wave]) -> list[Any]:
+        encoder, model = CausalEncoder(self._model.encoder), self._model
+        encoded = []
+        for block, last in self._causal_blocks(blocks):
+            embeddings = encoder.push(self._tensor(block), last)
+            codes = model.quantizer.encode(embeddings, model.frame_rate, model.bandwidth)
+            encoded.append((codes.transpose(0, 1), None))
+        return encoded
+
+    def _causal_blocks(self, blocks: Iterable[Wave]) -> Iterator[tuple[Wave, bool]]:
+        """Yield a short clip as a single block, and a longer one in blocks of `BLOCK_S`."""
+        parts = reblock(blocks, WHOLE_S * self.spec.sample_rate)
+        first, last = next(parts, (None, True))
+        if first is None:
+            return
+        if last:
+            yield first, True
+            return
+        yield from reblock(
+            chain([first], (part for part, _ in parts)), BLOCK_S * self.spec.sample_rate
+        )
+
+    def _encode_segments(self, blocks: Iterable[Wave]) -> list[Any]:
+        whole = [*blocks]
+        return self._model.encode(self._tensor(np.concatenate(whole, axis=1))) if whole else []
+
+    def _tensor(self, wav: Wave) -> torch.Tensor:
+        import torch
+
+        return torch.from_numpy(np.ascontiguousarray(wav, np.float32)).to(self._device)[None]
 
     def decode(self, ecdc: Ecdc) -> Wave:
         """Decode one clip to float32 `[C, N]`, N being its `audio_length`.
@@ -89,13 +140,16 @@ class Codec:
             wav = self._model.decode(list(zip(parts, scales, strict=True)))
         return np.ascontiguousarray(wav[0, :, : ecdc.audio_length].cpu().numpy())
 
-    def _check(self, wav: Wave) -> None:
-        if wav.ndim != 2 or wav.shape[0] != self.spec.channels or wav.shape[1] < 1:
+    def _checked(self, block: Wave, lengths: list[int]) -> Wave:
+        """Return `block` if it is audio for this codec, and note its length."""
+        if block.ndim != 2 or block.shape[0] != self.spec.channels:
             raise PreprocessError(
-                f"{self.spec.name} takes audio [{self.spec.channels}, N], got {list(wav.shape)}"
+                f"{self.spec.name} takes audio [{self.spec.channels}, N], got {list(block.shape)}"
             )
-        if not np.isfinite(wav.sum(dtype=np.float64)):
+        if not np.isfinite(block.sum(dtype=np.float64)):
             raise PreprocessError("the audio holds NaN or infinity")
+        lengths.append(block.shape[1])
+        return block
 
 
 def load_codec(name: str, weights: str | None = None, device: str = "auto") -> Codec:

@@ -17,6 +17,7 @@ Format: `encodec/binary.py` and `encodec/compress.py` of facebookresearch/encode
 from __future__ import annotations
 
 import json
+import os
 import struct
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -160,8 +161,10 @@ def write_ecdc(path: str | Path, ecdc: Ecdc) -> None:
     """
     _check(ecdc)
     spec, k = CODECS[ecdc.model], ecdc.codes.shape[0]
-    header = {"m": ecdc.model, "al": ecdc.audio_length, "nc": k, "lm": False, **ecdc.extra}
+    header = {"m": ecdc.model, "al": int(ecdc.audio_length), "nc": k, "lm": False, **ecdc.extra}
     text = json.dumps(header).encode()
+    if len(text) > MAX_HEADER_BYTES:
+        raise EcdcError(f"{path}: a header of {len(text):,} bytes; at most {MAX_HEADER_BYTES:,}")
     parts = [_PREFIX.pack(MAGIC, VERSION, len(text)), text]
     start = 0
     for segment, frames in enumerate(ecdc.segment_frames):
@@ -197,7 +200,7 @@ def _read_meta_header(file: BinaryIO, path: Path) -> EcdcHeader:
     header = _parse_header(fields, path)
     # Compared here, before anything is allocated for the length that the header claims, and so
     # that a file that was cut short is not taken for a whole one by readers of headers either.
-    expected, actual = payload_size(header), path.stat().st_size - file.tell()
+    expected, actual = payload_size(header), os.fstat(file.fileno()).st_size - file.tell()
     if actual != expected:
         what = "is cut short" if actual < expected else "is too long"
         raise EcdcError(
@@ -259,22 +262,29 @@ def _read_payload(file: BinaryIO, path: Path, header: EcdcHeader) -> Ecdc:
 
 
 def _check(ecdc: Ecdc) -> None:
-    spec = codec_spec(ecdc.model)
-    codes, frames = ecdc.codes, segment_frames(ecdc.audio_length, spec)
+    spec, codes = codec_spec(ecdc.model), ecdc.codes
+    taken = [key for key in ("m", "al", "nc", "lm") if key in ecdc.extra]
+    if taken:
+        raise EcdcError(f"extra may not hold {taken[0]!r}, a field of the header")
+    if ecdc.audio_length < 1:
+        raise EcdcError(f"audio_length must be at least 1 sample, got {ecdc.audio_length}")
     if codes.ndim != 2 or not 1 <= codes.shape[0] <= spec.max_codebooks:
         raise EcdcError(f"codes must be [K, T] with K of 1 to {spec.max_codebooks}: {codes.shape}")
-    if tuple(ecdc.segment_frames) != frames or codes.shape[1] != sum(frames):
+    total = n_frames(ecdc.audio_length, spec)  # in constant time, before a huge length is walked
+    if codes.shape[1] != total or ecdc.segment_frames != segment_frames(ecdc.audio_length, spec):
         raise EcdcError(
-            f"{ecdc.audio_length} samples of {spec.name} are {sum(frames)} frames in {len(frames)} "
-            f"segments; got codes of {codes.shape[1]} frames in {len(ecdc.segment_frames)}"
+            f"{ecdc.audio_length} samples of {spec.name} are {total} frames; got codes of "
+            f"{codes.shape[1]} frames in {len(ecdc.segment_frames)} segments"
         )
+    if not np.issubdtype(codes.dtype, np.integer):
+        raise EcdcError(f"codes must be integers, got {codes.dtype}")
     if codes.min() < 0 or codes.max() >= spec.codebook_size:
         raise EcdcError(
             f"codes must be 0 to {spec.codebook_size - 1}, got {codes.min()} to {codes.max()}"
         )
-    if (ecdc.scales is None) != (spec.segment_samples is None):
-        raise EcdcError(
-            f"{spec.name} has {'one scale a segment' if ecdc.scales is None else 'no scales'}"
-        )
-    if ecdc.scales is not None and ecdc.scales.shape != (len(frames),):
-        raise EcdcError(f"{len(frames)} segments need as many scales, got {ecdc.scales.shape}")
+    if spec.segment_samples is None:
+        if ecdc.scales is not None:
+            raise EcdcError(f"{spec.name} has no scales")
+    elif ecdc.scales is None or ecdc.scales.shape != (len(ecdc.segment_frames),):
+        got = None if ecdc.scales is None else ecdc.scales.shape
+        raise EcdcError(f"{spec.name} has a scale for each of its segments, got {got}")

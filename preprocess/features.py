@@ -69,6 +69,8 @@ def check_feature(name: str, value: FeatureValue) -> Feature:
         what = f"unknown key {unknown[0]!r}" if unknown else "no 'values'"
         raise SidecarError(f"feature {name!r}: {what}; known keys: {', '.join(GIVEN_KEYS)}")
     try:
+        if np.iscomplexobj(given["values"]):
+            raise TypeError("complex")
         values = np.asarray(given["values"], np.float64)
         stated = {key: float(given[key]) for key in GIVEN_KEYS[4:] if given.get(key) is not None}
     except (TypeError, ValueError):

@@ -118,7 +118,12 @@ def sample_to_frame(sample: int, audio_length: int, spec: CodecSpec) -> int:
     if spec.stride_samples is None:
         return sample // spec.hop
     segment, offset = divmod(sample, spec.stride_samples)
-    return segment * _ceil_div(spec.segment_samples or 0, spec.hop) + offset // spec.hop
+    frames_before = 0
+    for run in segment_runs(audio_length, spec):
+        passed = min(run.repeats, segment)
+        frames_before += passed * run.frames
+        segment -= passed
+    return frames_before + offset // spec.hop
 
 
 def seconds_to_samples(seconds: float | Fraction, sample_rate: int) -> int:
@@ -132,13 +137,21 @@ def samples_to_seconds(samples: int, sample_rate: int) -> float:
 
 
 def seconds_to_frame(seconds: float | Fraction, audio_length: int, spec: CodecSpec) -> int:
-    """Return the frame that covers a time in seconds, rounded down to a sample.
+    """Return the frame that covers a time in seconds.
+
+    The sample is the last whose time (`samples_to_seconds`) is not after `seconds`, so that the
+    start of a frame leads back to that frame though its float lies a hair before it.
 
     Raises:
         ValueError: The time lies outside of the clip.
     """
-    sample = Fraction(seconds) * spec.sample_rate
-    return sample_to_frame(sample.numerator // sample.denominator, audio_length, spec)
+    if not -1 < seconds < audio_length / spec.sample_rate + 1:
+        raise ValueError(f"{seconds} s is outside of a clip of {audio_length} samples")
+    exact = Fraction(seconds) * spec.sample_rate
+    sample = exact.numerator // exact.denominator
+    if samples_to_seconds(sample + 1, spec.sample_rate) <= seconds:
+        sample += 1
+    return sample_to_frame(sample, audio_length, spec)
 
 
 def time_model(audio_length: int, spec: CodecSpec) -> dict[str, Any]:

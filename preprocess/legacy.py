@@ -9,6 +9,7 @@ tokens that needs torch.
 from __future__ import annotations
 
 import warnings
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +36,11 @@ def read_legacy(path: Path, lazy: bool = False) -> Ecdc:
     codes = checkpoint.get("audio_codes") if isinstance(checkpoint, dict) else None
     if codes is None or not hasattr(codes, "numpy"):
         raise EcdcError(f"{path} is a torch.save file without a tensor 'audio_codes'")
-    shape = tuple(codes.shape)
+    dtype, shape = str(codes.dtype).removeprefix("torch."), tuple(codes.shape)
+    if not dtype.startswith(("int", "uint")) or codes.is_sparse or codes.is_meta:
+        raise EcdcError(f"{path} holds audio_codes of dtype {dtype}; expected dense integers")
+    if codes.numel() * codes.element_size() > path.stat().st_size:
+        raise EcdcError(f"{path} claims audio_codes of shape {list(shape)}, more than it holds")
     if not 2 <= len(shape) <= 4 or any(n != 1 for n in shape[:-2]) or 0 in shape:
         raise EcdcError(f"{path} holds audio_codes of shape {list(shape)}; expected [K, T]")
     k, t = shape[-2:]
@@ -44,7 +49,7 @@ def read_legacy(path: Path, lazy: bool = False) -> Ecdc:
     length = _audio_length(checkpoint.get("audio_length"), t, path)
     if lazy:
         return Ecdc(_SPEC.name, np.broadcast_to(np.int16(0), (k, t)), length, (t,))
-    values = codes.reshape(k, t).numpy()
+    values = codes.detach().reshape(k, t).numpy()
     if not np.issubdtype(values.dtype, np.integer):
         raise EcdcError(f"{path} holds audio_codes of dtype {values.dtype}; expected integers")
     if values.min() < 0 or values.max() >= _SPEC.codebook_size:
@@ -58,8 +63,13 @@ def _load(path: Path, lazy: bool) -> Any:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of tensor kinds that the predecessor never used
-            return torch.load(path, map_location="cpu", weights_only=True, mmap=lazy or None)
-    except OSError:
+            return torch.load(
+                path,
+                map_location="cpu",
+                weights_only=True,
+                mmap=(lazy and zipfile.is_zipfile(path)) or None,
+            )
+    except FileNotFoundError:
         raise
     except Exception as error:  # torch raises its own, pickle's, zipfile's and RuntimeError
         reason = (str(error) or type(error).__name__).splitlines()[0]
@@ -72,8 +82,10 @@ def _audio_length(stored: Any, frames: int, path: Path) -> int:
         return frames * _SPEC.hop
     try:
         length = int(stored)
-    except (TypeError, ValueError):
-        raise EcdcError(f"{path} holds an audio_length that is no number: {stored!r}") from None
+    except (TypeError, ValueError, OverflowError, RuntimeError):
+        raise EcdcError(
+            f"{path} holds an audio_length that is no number: {type(stored).__name__}"
+        ) from None
     if length < 1 or n_frames(length, _SPEC) != frames:
         raise EcdcError(f"{path} holds {frames} frames and an audio_length of {length} samples")
     return length

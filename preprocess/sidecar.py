@@ -15,11 +15,12 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,6 +40,7 @@ from preprocess.frames import time_model
 SCHEMA_VERSION = 3
 ARRAY_SUFFIX, META_SUFFIX, TOKEN_SUFFIX = ".cond.npy", ".cond.json", ".ecdc"
 MAX_META_BYTES = 16 << 20
+_MOST_FRAMES = 1 << 40
 _READ_ATTEMPTS = 4
 
 Mode = Literal["overwrite", "append"]
@@ -92,7 +94,10 @@ def read_sidecar(ecdc_path: str | Path) -> Sidecar:
         if stated is None or stated == digest_bytes(data):
             return _parse(_parse_npy(data, array_path), meta, array_path, meta_path)
         time.sleep(0.01 * attempt)  # another process is between the two writes of the pair
-    raise SidecarError(f"{array_path} is not the array that {meta_path.name} describes")
+    raise SidecarError(
+        f"{array_path} is not the array that {meta_path.name} describes, as after an interrupted "
+        f"write; delete both to write them anew"
+    )
 
 
 def write_sidecar(
@@ -122,6 +127,10 @@ def write_sidecar(
     """
     ecdc_path = Path(ecdc_path)
     array_path, meta_path = sidecar_paths(ecdc_path)
+    if mode not in get_args(Mode) or dtype not in get_args(Dtype):
+        raise SidecarError(
+            f"mode {mode!r} must be one of {get_args(Mode)}, dtype {dtype!r} of {get_args(Dtype)}"
+        )
     header = read_header(ecdc_path) if ecdc_path.exists() else None
     rate = _frame_rate(fps, header, ecdc_path)
     given = {name: check_feature(name, value) for name, value in features.items()}
@@ -129,6 +138,8 @@ def write_sidecar(
     kept = {n: f for n, f in old.features.items() if n not in drop} if old else {}
     if mode == "append":
         given = {name: feature for name, feature in given.items() if name not in kept}
+    if old and any(f.values.dtype == np.float32 for f in old.features.values()):
+        dtype = "float32"
     merged = {**kept, **given}
     frames = _common_length(given, kept, header, ecdc_path, array_path)
     _write_pair(array_path, meta_path, merged, frames, dtype, rate, header, provenance or {})
@@ -151,7 +162,8 @@ def write_sidecar_features_for_rel(
     """
     relative = PurePosixPath(Path(ecdc_rel).as_posix())
     target = Path(root, ecdc_rel)
-    if relative.is_absolute() or not target.resolve().is_relative_to(Path(root).resolve()):
+    # The token file may be a link to one elsewhere, its folder may not.
+    if relative.is_absolute() or not target.parent.resolve().is_relative_to(Path(root).resolve()):
         raise SidecarError(f"{ecdc_rel} must be a path under {root}")
     if relative.suffix != TOKEN_SUFFIX:
         raise SidecarError(f"{ecdc_rel} must end in {TOKEN_SUFFIX}")
@@ -164,6 +176,8 @@ def _frame_rate(fps: float | None, header: EcdcHeader | None, ecdc_path: Path) -
     if header is None:
         if fps is None:
             raise SidecarError(f"{ecdc_path} does not exist: give its frame rate by fps")
+        if not 0 < fps < math.inf:
+            raise SidecarError(f"{ecdc_path}: fps must be positive and finite, got {fps}")
         return float(fps)
     if fps is not None and float(fps) != header.spec.fps:
         raise SidecarError(
@@ -186,15 +200,15 @@ def _common_length(
     known = {len(feature.values): array_path for feature in kept.values()}
     if header is not None:
         known[header.n_frames] = ecdc_path
+    if len(known) > 1:
+        (a, path_a), (b, path_b) = known.items()
+        raise SidecarError(f"{path_a} has {a} frames, but {path_b} has {b}: annotate it anew")
     for name, count in lengths.items():
         for expected, path in known.items():
             if count != expected:
                 raise SidecarError(
                     f"feature {name!r} has {count} frames, but {path} has {expected}"
                 )
-    if len(known) > 1:
-        (a, path_a), (b, path_b) = known.items()
-        raise SidecarError(f"{path_a} has {a} frames, but {path_b} has {b}: annotate it anew")
     return next(iter([*lengths.values(), *known]), 0)
 
 
@@ -264,12 +278,14 @@ def _parse_npy(data: bytes, path: Path) -> NDArray[np.floating]:
         if version != (1, 0):
             read = np.lib.format.read_array_header_2_0
         shape, fortran, dtype = read(stream)
-    except ValueError as error:
-        raise SidecarError(f"{path} is not an .npy file: {str(error).splitlines()[0]}") from None
+    except Exception as error:  # numpy lets tokenize's, ast's and its own errors through
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise SidecarError(f"{path} is not an .npy file: {reason}") from None
     if dtype not in (np.float16, np.float32, np.float64) or len(shape) != 2:
         raise SidecarError(f"{path} must be float16 or float32 [T, D], got {dtype} {list(shape)}")
     body = data[stream.tell() :]
-    if len(body) != shape[0] * shape[1] * dtype.itemsize:
+    possible = all(type(n) is int and 0 <= n <= _MOST_FRAMES for n in shape)
+    if not possible or len(body) != shape[0] * shape[1] * dtype.itemsize:
         raise SidecarError(f"{path} holds {len(body)} bytes, which is no {list(shape)} of {dtype}")
     array = np.frombuffer(body, dtype).reshape(shape, order="F" if fortran else "C")
     return array.astype(np.float32) if dtype == np.float64 else array
@@ -282,7 +298,8 @@ def _parse(
         described = _described(meta)
         version = int(meta.get("schema_version", 2 if "features" in meta else 1))
         fps = None if meta.get("fps") is None else float(meta["fps"])
-    except (TypeError, ValueError, AttributeError) as error:
+        stated = {key: dict(meta.get(key) or {}) for key in ("time", "provenance")}
+    except (TypeError, ValueError, AttributeError, LookupError, OverflowError) as error:
         raise SidecarError(f"{meta_path} is not of a known form: {error}") from None
     if version > SCHEMA_VERSION:
         raise SidecarError(f"{meta_path} is of version {version}; up to {SCHEMA_VERSION} is known")
@@ -294,9 +311,7 @@ def _parse(
         name: Feature(array[:, column], **entry)
         for column, (name, entry) in enumerate(described.items())
     }
-    return Sidecar(
-        features, array.shape[0], fps, version, meta.get("time") or {}, meta.get("provenance") or {}
-    )
+    return Sidecar(features, array.shape[0], fps, version, **stated)
 
 
 def _described(meta: dict[str, Any]) -> dict[str, dict[str, Any]]:
@@ -313,7 +328,8 @@ def _described(meta: dict[str, Any]) -> dict[str, dict[str, Any]]:
 
 def _entry(entry: dict[str, Any]) -> dict[str, Any]:
     def number(key: str) -> float | None:
-        return None if entry.get(key) is None else float(entry[key])
+        value = entry.get(key)
+        return float(value) if value is not None and math.isfinite(value) else None
 
     return {
         "units": str(entry.get("units") or ""),

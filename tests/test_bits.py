@@ -7,11 +7,11 @@ import io
 import numpy as np
 import pytest
 from encodec.binary import BitUnpacker
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from preprocess.bits import pack, packed_size, unpack
-from tests.format_helpers import encodec_pack
+from tests.format_helpers import encodec_pack, examples
 
 
 @st.composite
@@ -25,7 +25,7 @@ def streams(draw, widths):
 
 codec_widths = given(streams([10, 11]))
 all_widths = given(streams(range(1, 16)))
-modest = settings(deadline=None, max_examples=120)
+modest = examples(120)
 
 
 @codec_widths

@@ -58,7 +58,7 @@ def test_tokens_and_sidecars_are_materialized(token_folder, how):
 
 
 def test_links_still_hold_when_the_whole_tree_moves(token_folder):
-    _, out = build(token_folder)
+    build(token_folder)
     moved = token_folder.parent.rename(token_folder.parent.with_name("moved"))
     assert (moved / "built/dataset/tokens/b/one.ecdc").read_bytes()[:4] == b"ECDC"
 
@@ -96,7 +96,7 @@ def test_a_dataset_that_is_current_is_left_alone_and_a_stale_one_replaced(token_
 
 
 def test_verify_finds_codes_that_are_not_the_files(token_folder, capsys):
-    status, out = build(token_folder, "--materialize", "none")
+    _, out = build(token_folder, "--materialize", "none")
     marker = json.loads((out / MARKER).read_bytes())
     from preprocess.dataset import manifest_digest
     from preprocess.ecdc import write_ecdc

@@ -109,7 +109,7 @@ def test_encodecs_own_reader_decodes_our_file(demo_codec, own_demo, tmp_path, mo
     ("wav", "message"),
     [
         (np.zeros((2, 100), np.float32), r"takes audio \[1, N\], got \[2, 100\]"),
-        (np.zeros((1, 0), np.float32), r"got \[1, 0\]"),
+        (np.zeros((1, 0), np.float32), "holds no samples"),
         (np.zeros(100, np.float32), r"got \[100\]"),
         (np.full((1, 100), np.nan, np.float32), "NaN or infinity"),
     ],

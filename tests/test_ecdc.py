@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 from encodec.compress import MODELS, compress, decompress
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from preprocess.ecdc import EcdcError, EcdcHeader, payload_size, read_ecdc, read_header, write_ecdc
@@ -22,6 +22,7 @@ from tests.format_helpers import (
     GOLDEN,
     META_GOLDEN,
     encodec_bytes,
+    examples,
     one_line,
     random_ecdc,
     same_tokens,
@@ -142,11 +143,7 @@ def test_bytes_are_those_of_encodecs_writer_and_read_back(model, k, samples, tmp
     samples=st.integers(1, 120_000),
     k=st.integers(1, 4),
 )
-@settings(
-    deadline=None,
-    max_examples=40,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
-)
+@examples(40)
 def test_any_clip_survives_writing_and_reading(model, samples, k, tmp_path):
     ecdc = random_ecdc(model, samples, k)
     write_ecdc(tmp_path / "a.ecdc", ecdc)
@@ -238,11 +235,7 @@ def test_payload_of_a_huge_length_is_counted_not_allocated(model):
 
 
 @given(data=st.data(), name=st.sampled_from(["m24_1_8.ecdc", "m48_47521_8.ecdc"]))
-@settings(
-    deadline=None,
-    max_examples=150,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],
-)
+@examples(150)
 def test_no_changed_byte_or_cut_gives_anything_but_tokens_or_our_error(data, name, tmp_path):
     content = bytearray((GOLDEN / name).read_bytes())
     for _ in range(data.draw(st.integers(0, 3))):

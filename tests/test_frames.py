@@ -7,7 +7,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from preprocess.errors import UsageError
@@ -27,6 +27,7 @@ from preprocess.frames import (
     time_model,
 )
 from preprocess.specs import CODECS, CodecSpec, codec_spec
+from tests.format_helpers import examples
 
 CODEC_24, CODEC_48 = codec_spec("encodec_24khz"), codec_spec("encodec_48khz")
 EDGE_LENGTHS = (
@@ -63,13 +64,13 @@ def test_frames_of_edge_lengths_are_those_of_encodecs_loop(length, spec):
 
 
 @any_clip
-@settings(deadline=None, max_examples=60)
+@examples(60)
 def test_frames_of_any_length_are_those_of_encodecs_loop(length, spec):
     assert_counts_agree(length, spec)
 
 
 @any_clip
-@settings(deadline=None, max_examples=40)
+@examples(40)
 def test_segments_cover_the_clip_and_overlap_by_480_samples(length, spec):
     lengths = segment_lengths(length, spec)
     stride = spec.stride_samples or length
@@ -132,7 +133,7 @@ def test_frame_of_a_sample_is_the_latest_that_covers_it(length, spec):
 
 @any_clip
 @example(length=142_700, spec=CODEC_48)
-@settings(deadline=None, max_examples=60)
+@examples(60)
 def test_last_sample_of_any_clip_has_a_frame(length, spec):
     assert_covers(length - 1, length, spec)
 
@@ -147,7 +148,7 @@ def test_a_sample_outside_of_the_clip_is_refused(sample):
     samples=st.integers(0, 10**12),
     rate=st.sampled_from([24_000, 32_000, 44_100, 48_000]),
 )
-@settings(deadline=None, max_examples=80)
+@examples(80)
 def test_samples_to_seconds_and_back_is_exact(samples, rate):
     assert seconds_to_samples(samples_to_seconds(samples, rate), rate) == samples
     assert seconds_to_samples(Fraction(samples, rate), rate) == samples
@@ -174,7 +175,7 @@ def test_times_of_frames_are_rounded_once(spec):
 @pytest.mark.parametrize("spec", CODECS.values(), ids=lambda spec: spec.name)
 @pytest.mark.parametrize("exact", [True, False], ids=["fraction", "float"])
 def test_the_start_of_a_frame_in_seconds_leads_back_to_that_frame(spec, exact):
-    """In floats 17/75 s is a hair before sample 5,440: it still is the start of frame 17."""
+    """As a float 5/75 s is a hair before sample 1,600: it still is the start of frame 5."""
     length = 10 * spec.sample_rate
     for start in frame_start_samples(length, spec).tolist():
         if exact:

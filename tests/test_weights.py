@@ -143,7 +143,7 @@ class Evil:
 def test_a_pickle_cannot_run_code(tmp_path):
     path, target = tmp_path / "evil.th", tmp_path / "pwned"
     path.write_bytes(pickle.dumps(Evil(target), protocol=2))
-    with pytest.raises(WeightsError, match="evil.th is no readable checkpoint"):
+    with pytest.raises(WeightsError, match=r"evil\.th is no readable checkpoint"):
         load_codec("encodec_24khz", str(path), "cpu")
     assert not target.exists()
 
@@ -175,5 +175,5 @@ def test_weights_of_another_model_are_refused(checkpoint, tmp_path):
 
 
 def test_a_missing_file_is_named():
-    with pytest.raises(WeightsError, match="weights /nowhere/model.th: there is no such file"):
+    with pytest.raises(WeightsError, match=r"weights /nowhere/model\.th: there is no such file"):
         load_codec("encodec_24khz", "/nowhere/model.th", "cpu")

@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 import soundfile as sf
 
-from preprocess.audio import EXTENSIONS, read_audio
+from preprocess.audio import EXTENSIONS, read_blocks
 from preprocess.codec import Codec, load_codec
 from preprocess.config import CodecConfig, EncodeConfig
-from preprocess.ecdc import EcdcError, read_ecdc, read_header, write_ecdc
+from preprocess.ecdc import Ecdc, EcdcError, read_ecdc, read_header, write_ecdc
 from preprocess.errors import UsageError
 from preprocess.files import digest_file, find_files, pair_outputs, require_folder
 from preprocess.jobs import run_items
@@ -91,10 +91,14 @@ def encode_file(job: Job, codec: Codec, bandwidth_kbps: float) -> float:
     Raises:
         AudioError: The audio cannot be read.
     """
-    wav = read_audio(job.audio, codec.spec.sample_rate, codec.spec.channels)
-    ecdc = codec.encode(wav, bandwidth_kbps)
+    ecdc = _encode(job.audio, codec, bandwidth_kbps)
     write_ecdc(job.tokens, replace(ecdc, extra=job.origin))
     return ecdc.header.duration_s
+
+
+def _encode(audio: Path, codec: Codec, bandwidth_kbps: float) -> Ecdc:
+    blocks = read_blocks(audio, codec.spec.sample_rate, codec.spec.channels)
+    return codec.encode_blocks((block.T for block in blocks), bandwidth_kbps)
 
 
 def _jobs(
@@ -157,10 +161,7 @@ def _verify(
             report.fail(job.tokens, f"model, codebooks, samples are {found}, expected {expected}")
     sample = random.Random(0).sample(good, min(config.verify_samples, len(good)))
     for job in sample:
-        codec = load()
-        again = codec.encode(
-            read_audio(job.audio, spec.sample_rate, spec.channels), config.bandwidth
-        )
+        again = _encode(job.audio, load(), config.bandwidth)
         differing = int(np.count_nonzero(again.codes != read_ecdc(job.tokens).codes))
         if differing:
             report.fail(job.tokens, f"{differing} of {again.codes.size} codes differ when encoded")

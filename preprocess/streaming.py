@@ -1,0 +1,119 @@
+"""Exact block-wise encoding with a causal encoder: an hour in the memory of two seconds.
+
+encodec's own `encode` takes about 16 MB per second of audio. Cutting the audio into chunks and
+encoding each by itself changes half of the tokens, since every layer then starts from padding.
+Here every layer instead keeps what it needs of the block before, so that each output is computed
+from the same numbers as over the whole clip:
+
+    convolution of kernel k, dilation d, stride s: its last (k - 1) d - (s - 1) inputs
+
+        block 0   <reflect|x x x x x x x x|             left: encodec's reflect padding
+        block 1                    |x x|x x x x x x|    left: what block 0 ended with
+        last                                |x x|x x|r> right: encodec's extra padding
+
+    LSTM: its hidden and cell states
+
+Blocks are a multiple of the hop, so that no stride straddles two of them.
+Layers: `encodec/modules/seanet.py`, `conv.py` and `lstm.py` of facebookresearch/encodec.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+Wave = NDArray[np.float32]
+
+
+def reblock(blocks: Iterable[Wave], size: int) -> Iterator[tuple[Wave, bool]]:
+    """Cut audio `[C, n]` that arrives in blocks of any sizes into blocks of `size` samples.
+
+    Yields:
+        Each block and whether it is the last, which has 1 to `size` samples.
+    """
+    held: list[Wave] = []
+    count = 0
+    for block in blocks:
+        held.append(block)
+        count += block.shape[1]
+        if count <= size:
+            continue
+        joined = np.concatenate(held, axis=1)
+        whole = (count - 1) // size  # at least one sample stays for the last block
+        for index in range(whole):
+            yield joined[:, index * size : (index + 1) * size], False
+        held, count = [joined[:, whole * size :]], count - whole * size
+    if count:
+        yield np.concatenate(held, axis=1), True
+
+
+class CausalEncoder:
+    """Runs one clip, block by block, through the encoder of a causal `encodec.EncodecModel`.
+
+    One instance is one clip: it holds what its layers remember.
+    """
+
+    def __init__(self, encoder: nn.Module) -> None:
+        self._layers: Any = encoder.model
+        self._memory: dict[int, Any] = {}
+        self._last = False
+
+    def push(self, block: Tensor, last: bool) -> Tensor:
+        """Return the embeddings `[B, D, t]` of the next block.
+
+        Args:
+            block: `[B, C, n]`; n is a multiple of the hop, and at least 7 hops for the first
+                block, unless it is the last.
+            last: Whether the clip ends with this block.
+        """
+        self._last = last
+        x = block
+        for layer in self._layers:
+            x = self._run(layer, x)
+        return x
+
+    def _run(self, layer: Any, x: Tensor) -> Tensor:
+        kind = type(layer).__name__
+        if kind == "SConv1d":
+            return self._convolve(layer, x)
+        if kind == "SLSTM":
+            return self._recur(layer, x)
+        if kind == "SEANetResnetBlock":
+            shortcut = self._run(layer.shortcut, x)
+            for inner in layer.block:
+                x = self._run(inner, x)
+            return shortcut + x
+        result: Tensor = layer(x)  # an activation remembers nothing
+        return result
+
+    def _convolve(self, layer: Any, x: Tensor) -> Tensor:
+        import torch
+        from encodec.modules.conv import get_extra_padding_for_conv1d, pad1d
+
+        conv = layer.conv.conv
+        kernel, stride = conv.kernel_size[0], conv.stride[0]
+        context = (kernel - 1) * conv.dilation[0] - (stride - 1)
+        extra = get_extra_padding_for_conv1d(x, kernel, stride, context) if self._last else 0
+        before = self._memory.get(id(layer))
+        if before is None:
+            x = pad1d(x, (context, extra), mode=layer.pad_mode)
+        else:
+            x = pad1d(torch.cat([before, x], dim=2), (0, extra), mode=layer.pad_mode)
+        if context and not self._last:
+            self._memory[id(layer)] = x[..., -context:].clone()
+        result: Tensor = layer.conv(x)
+        return result
+
+    def _recur(self, layer: Any, x: Tensor) -> Tensor:
+        x = x.permute(2, 0, 1)
+        y, self._memory[id(layer)] = layer.lstm(x, self._memory.get(id(layer)))
+        if layer.skip:
+            y = y + x
+        result: Tensor = y.permute(1, 2, 0)
+        return result

@@ -1,0 +1,113 @@
+"""A clip has one encoding, whatever blocks it arrives in, and a long one needs little memory."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from preprocess import codec as codec_module
+from preprocess.codec import Codec
+from preprocess.specs import codec_spec
+from preprocess.streaming import CausalEncoder, reblock
+from tests.signals import seeded_model
+
+
+def cut(wav: np.ndarray, cuts: list[int]) -> list[np.ndarray]:
+    """Cut `[C, N]` at the given samples; blocks may be empty."""
+    return np.split(wav, sorted(min(c, wav.shape[1]) for c in cuts), axis=1)
+
+
+@settings(deadline=None, max_examples=200)
+@given(
+    samples=st.integers(1, 5_000),
+    size=st.integers(1, 1_000),
+    cuts=st.lists(st.integers(0, 5_000), max_size=8),
+)
+def test_reblocking_keeps_every_sample(samples, size, cuts):
+    wav = np.arange(2 * samples, dtype=np.float32).reshape(2, samples)
+    parts = list(reblock(cut(wav, cuts), size))
+    np.testing.assert_array_equal(np.concatenate([block for block, _ in parts], axis=1), wav)
+    assert all(block.shape[1] == size for block, _ in parts[:-1])
+    assert 1 <= parts[-1][0].shape[1] <= size
+    assert [last for _, last in parts] == [False] * (len(parts) - 1) + [True]
+
+
+def test_no_audio_is_no_block():
+    assert list(reblock([np.zeros((1, 0), np.float32)], 10)) == []
+
+
+@pytest.fixture
+def short_blocks(monkeypatch):
+    """Bring the change to blocks down to clips of 2 s, so that a test of it is fast."""
+    monkeypatch.setattr(codec_module, "WHOLE_S", 2)
+    monkeypatch.setattr(codec_module, "BLOCK_S", 1)
+
+
+@pytest.mark.parametrize("samples", [30_000, 48_000, 48_001, 72_001, 100_007])
+def test_codes_do_not_depend_on_the_blocks_a_clip_arrives_in(demo_codec, short_blocks, samples):
+    rng = np.random.default_rng(samples)
+    wav = (0.1 * rng.standard_normal((1, samples))).astype(np.float32)
+    whole = demo_codec.encode(wav, 24)
+    for count in (1, 3, 20):
+        blocks = cut(wav, rng.integers(0, samples, count).tolist())
+        other = demo_codec.encode_blocks(iter(blocks), 24)
+        np.testing.assert_array_equal(other.codes, whole.codes)
+        assert other.audio_length == samples
+
+
+@pytest.mark.parametrize("tail", [0, 1, 2, 319, 320, 321, 6_720, 23_999])
+def test_blocks_carry_all_that_the_layers_remember(tail):
+    """Naive chunks change half of the frames; exact ones differ by rounding alone."""
+    model = seeded_model("encodec_24khz")
+    rng = np.random.default_rng(tail)
+    wav = torch.from_numpy((0.1 * rng.standard_normal((1, 1, 48_000 + tail))).astype(np.float32))
+    encoder = CausalEncoder(model.encoder)
+    with torch.inference_mode():
+        expected = model.encoder(wav)
+        blocks = reblock([wav[0].numpy()], 24_000)
+        parts = [encoder.push(torch.tensor(block)[None], last) for block, last in blocks]
+    result = torch.cat(parts, dim=2)
+    assert result.shape == expected.shape
+    assert (result - expected).abs().max() <= 1e-5 * expected.abs().max()
+
+
+def test_codes_in_blocks_are_encodecs(short_blocks):
+    model = seeded_model("encodec_24khz")
+    codec = Codec(codec_spec("encodec_24khz"), model, "", torch.device("cpu"))
+    rng = np.random.default_rng(0)
+    wav = (0.1 * rng.standard_normal((1, 100_001))).astype(np.float32)
+    model.set_target_bandwidth(6)
+    with torch.no_grad():
+        ((expected, _),) = model.encode(torch.from_numpy(wav)[None])
+    codes = codec.encode(wav, 6).codes
+    differing = int(np.count_nonzero(codes != expected[0].numpy()))
+    assert differing <= 8, "no more than one frame may hold a near tie that rounding decides"
+
+
+LONG = """
+import resource, numpy as np
+from preprocess.codec import load_codec
+import torch
+torch.set_num_threads(1)
+codec = load_codec("encodec_24khz_demo", device="cpu")
+rng = np.random.default_rng(0)
+blocks = lambda s: (0.1 * rng.standard_normal((1, 24_000)).astype(np.float32) for _ in range(s))
+codec.encode_blocks(blocks(25), 1.5)
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+print(codec.encode_blocks(blocks(300), 1.5).codes.shape)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+"""
+
+
+def test_a_long_clip_needs_no_more_memory_than_a_short_one():
+    """encodec takes 16 MB a second with the full model: 58 GB for an hour."""
+    run = subprocess.run([sys.executable, "-c", LONG], capture_output=True, text=True, check=True)
+    shape, kilobytes = run.stdout.splitlines()
+    assert shape == "(2, 22500)"
+    assert int(kilobytes) < 50_000, "five minutes took over 50 MB more than 25 s"
