@@ -6,7 +6,6 @@ Blocks are float32 `[N, C]`, as libsndfile has them; whole clips are `[C, N]`, a
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -17,17 +16,13 @@ from numpy.typing import NDArray
 
 from preprocess.errors import PreprocessError
 from preprocess.files import atomic_path
+from preprocess.wholeness import chunk_shortfall, mp3_length, ogg_is_whole
 
 EXTENSIONS = ("wav", "flac", "ogg", "mp3", "aiff", "aif")
 """What is taken for audio where nothing else is asked for."""
 
 BLOCK_SAMPLES = 1 << 16
-_OGG_PAGE_HEADER = 27
-_OGG_LAST_PAGE = 4
-# libsndfile's log says `data : 96000 (should be 47978)` when a chunk claims more than the file
-# holds. Programs that write to a pipe cannot go back and leave the largest size there.
-_CLAIMED_SIZE = re.compile(r"^ *(?:data|SSND) *: (\d+) \(should be (\d+)\)", re.MULTILINE)
-_UNKNOWN_SIZE = 0xFFFFFF00
+_MP3_FRAME = 1152
 _PCM24_STEPS = 1 << 23
 _MAX_WAV_BYTES = (1 << 32) - (1 << 16)
 
@@ -90,11 +85,12 @@ def write_audio(
 
 
 def read_comment(path: Path) -> str:
-    """Return the comment tag of an audio file, empty where there is none or no such file."""
+    """Return the comment tag of an audio file; empty without one, and for a file cut short."""
     try:
-        with sf.SoundFile(path) as file:
+        with _open(path) as file:
+            _check_size(file, path)
             return str(file.comment)
-    except sf.LibsndfileError:
+    except AudioError:
         return ""
 
 
@@ -145,26 +141,36 @@ def _open(path: Path) -> sf.SoundFile:
 
 
 def _check_size(file: sf.SoundFile, path: Path) -> None:
-    for claimed, held in _CLAIMED_SIZE.findall(file.extra_info):
-        if int(held) < int(claimed) < _UNKNOWN_SIZE:
-            raise AudioError(f"{path} is cut short: {held} of {claimed} bytes of audio")
-    if file.format == "OGG" and not _ogg_ends(path):
-        raise AudioError(f"{path} is cut short: its last Ogg page is missing")
+    shortfall = chunk_shortfall(file.extra_info)
+    if shortfall:
+        raise AudioError(f"{path} is cut short: {shortfall}")
+    if file.format == "OGG" and not ogg_is_whole(path):
+        raise AudioError(f"{path} is cut short: its last Ogg page is not whole")
     if file.frames == 0:
         raise AudioError(f"{path} holds no samples")
 
 
-def _ogg_ends(path: Path) -> bool:
-    """Whether the last page of an Ogg file is marked as the last of its stream."""
-    with open(path, "rb") as file:
-        file.seek(max(0, path.stat().st_size - (1 << 16) - _OGG_PAGE_HEADER))
-        tail = file.read()
-    page = tail.rfind(b"OggS")
-    return page >= 0 and len(tail) > page + 5 and bool(tail[page + 5] & _OGG_LAST_PAGE)
+def _stated_frames(file: sf.SoundFile, path: Path) -> int:
+    """Return the samples that must come out of a file; 0 where it does not state them.
+
+    Raises:
+        AudioError: It is an MP3 file of which libsndfile would read only a part.
+    """
+    if file.format != "MP3":
+        return int(file.frames)
+    length = mp3_length(path)
+    if length is None:
+        return int(file.frames)
+    if file.frames < length - 2 * _MP3_FRAME:
+        raise AudioError(
+            f"{path} is an MP3 file that does not state its length, of which only a part can be "
+            f"read; convert it first, as with ffmpeg"
+        )
+    return 0
 
 
 def _raw_blocks(file: sf.SoundFile, path: Path) -> Iterator[Block]:
-    position = 0
+    position, stated = 0, _stated_frames(file, path)
     while True:
         try:
             block = file.read(BLOCK_SAMPLES, dtype="float32", always_2d=True)
@@ -178,8 +184,8 @@ def _raw_blocks(file: sf.SoundFile, path: Path) -> Iterator[Block]:
             raise AudioError(f"{path} holds NaN or infinity, first at sample {at:,}")
         position += len(block)
         yield block
-    if position < file.frames:
-        raise AudioError(f"{path} is cut short: {position:,} of {file.frames:,} samples")
+    if position < stated:
+        raise AudioError(f"{path} is cut short: {position:,} of {stated:,} samples")
 
 
 def _mix(block: Block, channels: int, path: Path) -> Block:

@@ -6,8 +6,10 @@ Exit status: 0 all done; 1 some item failed or an audit found an error; 2 wrong 
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import MISSING
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +36,9 @@ Command = Callable[[argparse.Namespace], int]
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command with `arguments`, by default the process's, and return its exit status."""
-    parsed = build_parser().parse_args(arguments)
+    parsed, unknown = build_parser().parse_known_args(arguments)
+    if unknown:  # reported by the step's own parser, which knows its flags
+        parsed.parser.error(f"unrecognized arguments: {' '.join(unknown)}")
     try:
         return int(parsed.command(parsed))
     except UsageError as error:
@@ -65,7 +69,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 def _subparser(steps: Any, name: str, help_text: str, command: Command) -> argparse.ArgumentParser:
     parser: argparse.ArgumentParser = steps.add_parser(name, help=help_text, description=help_text)
-    parser.set_defaults(command=command)
+    parser.set_defaults(command=command, parser=parser)
     return parser
 
 
@@ -79,10 +83,9 @@ def _add_jobs(parser: argparse.ArgumentParser) -> None:
 
 
 def _positive(text: str) -> int:
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError(f"must be at least 1, got {value}")
-    return value
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"must be a whole number of at least 1, got {text!r}")
+    return int(text)
 
 
 def _add_normalize(steps: Any) -> None:
@@ -98,7 +101,11 @@ def _add_normalize(steps: Any) -> None:
     parser = _subparser(steps, "normalize", text, command)
     parser.add_argument("input", type=Path, help="folder with audio, nested as you like")
     parser.add_argument("output", type=Path, help="folder for the .wav files, mirroring it")
-    parser.add_argument("--codec", default=CodecConfig.codec, help="codec whose rate to take")
+    parser.add_argument(
+        "--codec",
+        default=CodecConfig.codec,
+        help="codec whose rate and channels to take (default: %(default)s)",
+    )
     add_flags(parser, NormalizeConfig)
     _add_jobs(parser)
 
@@ -124,7 +131,7 @@ def _add_annotate(steps: Any) -> None:
     def command(args: argparse.Namespace) -> int:
         from preprocess.steps.annotate import annotate
 
-        producers = [parse_producer(entry) for entry in args.producers or ()]
+        producers = [parse_producer(entry) for entry in getattr(args, "producers", ())]
         model, config = from_flags(ModelConfig, args), from_flags(AnnotateConfig, args)
         report = annotate(args.root, producers, model, config, args.jobs)
         print_report(report)
@@ -138,7 +145,9 @@ def _add_annotate(steps: Any) -> None:
     )
     for name, producer in PRODUCERS.items():
         first = (producer.__doc__ or "").splitlines()[0]
-        keys = " ".join(f"{key}=" for key in producer.__dataclass_fields__)  # type: ignore[attr-defined]
+        fields = dataclasses.fields(producer)  # type: ignore[arg-type]
+        required = [f"{f.name}=" for f in fields if _is_required(f)]
+        keys = " ".join([*required, *(f"[{f.name}=]" for f in fields if not _is_required(f))])
         group.add_argument(
             "--" + name.replace("_", "-"),
             nargs="*",
@@ -149,6 +158,10 @@ def _add_annotate(steps: Any) -> None:
     add_flags(parser, AnnotateConfig)
     add_flags(parser, ModelConfig)
     _add_jobs(parser)
+
+
+def _is_required(field: dataclasses.Field[Any]) -> bool:
+    return field.default is MISSING and field.default_factory is MISSING
 
 
 class _ProducerAction(argparse.Action):
@@ -162,10 +175,17 @@ class _ProducerAction(argparse.Action):
             key, equals, value = word.partition("=")
             if not equals:
                 parser.error(f"{option_string}: expected KEY=VALUE, got {word!r}")
-            # A pattern is text, not YAML: braces and brackets mean something else there.
-            settings[key] = value if key in ("pattern", "function") else yaml.safe_load(value)
-        producers = [*(getattr(namespace, "producers", None) or ()), {self.dest: settings}]
+            settings[key] = _mapping(value) if value.startswith("{") else value
+        producers = [*getattr(namespace, "producers", ()), {self.dest: settings}]
         namespace.producers = producers
+
+
+def _mapping(text: str) -> Any:
+    """Return a mapping written as YAML, such as `{pitch: Hz}`; the text itself if it is none."""
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError:
+        return text
 
 
 def _add_audit(steps: Any) -> None:

@@ -34,8 +34,8 @@ class ModelConfig(Settings):
     weights: Annotated[
         str | None,
         Field(
-            description="weights: a local .th or .safetensors file, or a Hub repository such as "
-            "facebook/encodec_24khz; without it, the encodec package's published checkpoint"
+            description="a local .th or .safetensors file, or a Hub repository such as "
+            "facebook/encodec_24khz; without it, the published checkpoint, downloaded once"
         ),
     ] = None
     device: Annotated[str, Field(description="torch device: auto, cpu, cuda, cuda:1, ...")] = "auto"

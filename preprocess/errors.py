@@ -18,3 +18,8 @@ def nearest(name: str, known: Iterable[str]) -> str:
     """Return ` (did you mean 'x'?)` for the known name closest to `name`, or an empty string."""
     close = difflib.get_close_matches(name, list(known), n=1)
     return f" (did you mean {close[0]!r}?)" if close else ""
+
+
+def one_line(error: BaseException) -> str:
+    """Return the type and the message of an error that was not foreseen, as one line."""
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"

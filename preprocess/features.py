@@ -61,7 +61,7 @@ def check_feature(name: str, value: FeatureValue) -> Feature:
         SidecarError: The name is no identifier, a key is unknown, the values are not `[T]`
             numbers or hold infinity, or the range is upside down.
     """
-    if not name.isidentifier():
+    if not isinstance(name, str) or not name.isidentifier():
         raise SidecarError(f"feature {name!r}: a name must be letters, digits and underscores")
     given: dict[str, Any] = dict(value) if isinstance(value, Mapping) else {"values": value}
     unknown = [key for key in given if key not in GIVEN_KEYS]

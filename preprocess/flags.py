@@ -17,13 +17,26 @@ from preprocess.errors import UsageError, nearest
 
 T = TypeVar("T")
 _UNKNOWN_KEY = "unexpected_keyword_argument"
+# What pydantic says in words of Python.
+_PLAIN = {
+    "dataclass_type": "should be keys and values",
+    "dict_type": "should be keys and values",
+    "path_type": "should be a path",
+    "tuple_type": "should be a list",
+    "list_type": "should be a list",
+    "bool_parsing": "should be true or false",
+}
+
+
+def _help_formatter(prog: str) -> argparse.HelpFormatter:
+    return argparse.HelpFormatter(prog, max_help_position=32)
 
 
 class OneLineParser(argparse.ArgumentParser):
     """An `ArgumentParser` whose errors are one line, with the nearest flag to an unknown one."""
 
     def __init__(self, **kwargs: Any) -> None:
-        super().__init__(allow_abbrev=False, **kwargs)
+        super().__init__(allow_abbrev=False, formatter_class=_help_formatter, **kwargs)
 
     def error(self, message: str) -> NoReturn:
         """Print `message` in one line and exit with status 2."""
@@ -41,7 +54,7 @@ def add_flags(parser: argparse.ArgumentParser, settings: type) -> None:
         kind, info = typing.get_args(hints[field.name])
         flag = "--" + field.name.replace("_", "-")
         text = (info.description or "") + _default_text(field)
-        group.add_argument(flag, default=argparse.SUPPRESS, help=text, **_options(kind, field.name))
+        group.add_argument(flag, default=argparse.SUPPRESS, help=text, **_options(kind, field))
 
 
 def from_flags(settings: type[T], arguments: argparse.Namespace) -> T:
@@ -71,6 +84,8 @@ def validate(settings: type[T], data: Any, prefix: str = "", dash: str = "_") ->
         raise UsageError(f"{prefix}expected keys and values, got {data!r}")
     try:
         return TypeAdapter(settings).validate_python(data)
+    except UsageError as error:  # raised by a validator of ours, such as that of producers
+        raise UsageError(f"{prefix}{error}") from None
     except ValidationError as error:
         # An unknown key first: it is often the misspelt one that is then missing.
         first = min(error.errors(include_url=False), key=lambda e: e["type"] != _UNKNOWN_KEY)
@@ -85,7 +100,7 @@ def _describe(error: Any, settings: type, dash: str) -> str:
         return f"unknown key {path!r}{hint}"
     if error["type"] == "missing":
         return f"the key {path!r} is missing"
-    message = error["msg"].replace("Input should", "should")
+    message = _PLAIN.get(error["type"]) or error["msg"].replace("Input should", "should")
     return f"{path}: {message[0].lower()}{message[1:]}, got {error['input']!r}"
 
 
@@ -103,16 +118,17 @@ def _first_line(settings: type) -> str:
 def _default_text(field: dataclasses.Field[Any]) -> str:
     if field.default is dataclasses.MISSING:
         return ""
-    if field.default in (None, ()) or isinstance(field.default, bool):
-        return ""  # argparse's own --x/--no-x says enough, and None means "without it"
-    value = field.default
+    if field.default in (None, (), False):
+        return ""  # a flag that is off, or what the help calls "without it"
+    value = "yes" if field.default is True else field.default
     return f" (default: {' '.join(value) if isinstance(value, tuple) else value})"
 
 
-def _options(kind: Any, name: str) -> dict[str, Any]:
+def _options(kind: Any, field: dataclasses.Field[Any]) -> dict[str, Any]:
     """Return what argparse needs to know of a field; pydantic converts and checks the value."""
+    name = field.name
     if kind is bool:
-        return {"action": argparse.BooleanOptionalAction}
+        return {"action": argparse.BooleanOptionalAction if field.default else "store_true"}
     options = [k for k in typing.get_args(kind) if k is not type(None)]
     if typing.get_origin(kind) is tuple:
         return {"nargs": "+", "metavar": name.rstrip("s").upper()}

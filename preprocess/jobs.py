@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from multiprocessing.pool import ThreadPool
 from typing import Generic, TypeVar
 
-from preprocess.errors import PreprocessError
+from preprocess.errors import PreprocessError, one_line
 
 Item = TypeVar("Item")
 Value = TypeVar("Value")
@@ -25,12 +25,11 @@ class Outcome(Generic[Item, Value]):
 
     def message(self) -> str:
         """Return the error as one line, with its type where it was not foreseen."""
-        text = " ".join(str(self.error).split())
         if isinstance(self.error, PreprocessError):
-            return text
+            return str(self.error)
         if isinstance(self.error, OSError) and self.error.strerror:
             return f"{self.error.filename or ''}: {self.error.strerror}".lstrip(": ")
-        return f"{type(self.error).__name__}: {text}"
+        return one_line(self.error) if self.error else ""
 
 
 def cpu_count() -> int:

@@ -13,10 +13,8 @@ from __future__ import annotations
 
 import dataclasses
 import re
-import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
 import numpy as np
@@ -26,12 +24,13 @@ from pydantic import ConfigDict, Field
 from preprocess.clip import Clip, Wave
 from preprocess.errors import PreprocessError, UsageError, nearest
 from preprocess.features import FeatureValue
-from preprocess.files import digest_file
 from preprocess.frames import segment_lengths
 from preprocess.specs import CodecSpec
-from preprocess.user_code import import_function
+from preprocess.user_code import call, code_digest, import_function
 
 Kind = Literal["continuous", "categorical", "circular"]
+Name = Annotated[str, Field(pattern=r"^[A-Za-z_]\w*$")]
+Number = Annotated[float, Field(allow_inf_nan=False)]
 SILENCE_DB = -120.0
 """What `rms_db` says of a frame without any sound."""
 
@@ -62,44 +61,39 @@ class Producer:
         return False
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class _Described(Producer):
-    name: Annotated[str, Field(pattern=r"^[A-Za-z_]\w*$")]
+    name: Name
+    units: str = ""
+    doc_string: str = ""
+    kind: Kind = "continuous"
+    min: Number | None = None
+    max: Number | None = None
 
     def _with_text(self, values: NDArray[np.floating]) -> dict[str, FeatureValue]:
         text = {k: getattr(self, k) for k in ("units", "doc_string", "kind", "min", "max")}
         return {self.name: {"values": values, **text}}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Constant(_Described):
     """The same value in every frame of every clip."""
 
     flag = "constant"
-    value: float
-    units: str = ""
-    doc_string: str = ""
-    kind: Kind = "continuous"
-    min: float | None = None
-    max: float | None = None
+    value: Number
 
     def features(self, clip: Clip) -> Mapping[str, FeatureValue]:
         """Return the one feature."""
         return self._with_text(np.full(clip.n_frames, self.value))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Ramp(_Described):
-    """From `start` at the first frame to `end` at the last, linear in time."""
+    """From `start` at the first frame to `end` at the latest, linear in time."""
 
     flag = "ramp"
-    start: float
-    end: float
-    units: str = ""
-    doc_string: str = ""
-    kind: Kind = "continuous"
-    min: float | None = None
-    max: float | None = None
+    start: Number
+    end: Number
 
     def features(self, clip: Clip) -> Mapping[str, FeatureValue]:
         """Return the one feature."""
@@ -181,9 +175,9 @@ class RmsDb(Producer):
 
     flag = "rms_db"
     source: Literal["audio", "tokens"] = "audio"
-    name: Annotated[str, Field(pattern=r"^[A-Za-z_]\w*$")] = "rms_db"
-    min: float | None = None
-    max: float | None = None
+    name: Name = "rms_db"
+    min: Number | None = None
+    max: Number | None = None
 
     @property
     def needs_audio(self) -> bool:
@@ -220,30 +214,22 @@ class Function(Producer):
 
     def __post_init__(self) -> None:
         """Import the function before any clip is read."""
-        self._resolve()
+        import_function(self.function)
 
     def features(self, clip: Clip) -> Mapping[str, FeatureValue]:
         """Return what the function makes of the clip."""
         try:
-            features = self._resolve()(clip)
-        except PreprocessError:
-            raise
-        except Exception as error:  # whatever a user's code raises is that clip's failure
-            raise PreprocessError(
-                f"{clip.path}: {self.function} raised {type(error).__name__}: {error}"
-            ) from error
+            features = call(self.function, clip)
+        except PreprocessError as error:
+            raise PreprocessError(f"{clip.path}: {error}") from error
         if not isinstance(features, Mapping):
             kind = type(features).__name__
             raise PreprocessError(f"{clip.path}: {self.function} returned {kind}, not a dict")
         return features
 
     def settings(self) -> dict[str, Any]:
-        """Return the name of the function and the hash of the file that it is in."""
-        file = sys.modules[self._resolve().__module__].__file__
-        return {**super().settings(), "code": digest_file(Path(file)) if file else ""}
-
-    def _resolve(self) -> Callable[[Clip], Any]:
-        return import_function(self.function)
+        """Return the name of the function and the hash of the file that was named."""
+        return {**super().settings(), "code": code_digest(self.function)}
 
 
 PRODUCERS: dict[str, type[Producer]] = {

@@ -13,13 +13,15 @@ from preprocess.config import AnnotateConfig, ModelConfig, Recipe
 from preprocess.errors import UsageError
 from preprocess.flags import validate
 from preprocess.report import Report
+from preprocess.specs import codec_spec
 
 
 class _UniqueKeyLoader(yaml.SafeLoader):
     """A safe loader that refuses a key that stands twice, instead of taking the last."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
+        merge = "tag:yaml.org,2002:merge"  # `<<: *other` may stand more than once
+        keys = [self.construct_object(k, deep=True) for k, _ in node.value if k.tag != merge]
         twice = [key for i, key in enumerate(keys) if key in keys[:i]]
         if twice:
             raise yaml.constructor.ConstructorError(
@@ -38,13 +40,18 @@ def read_recipe(path: Path) -> Recipe:
         data = yaml.load(path.read_text(encoding="utf-8"), _UniqueKeyLoader)  # noqa: S506, a SafeLoader
     except OSError as error:
         raise UsageError(f"recipe {path}: {error.strerror}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         problem = " ".join(str(error).split())
-        raise UsageError(f"recipe {path} is not YAML: {problem[:300]}") from None
+        raise UsageError(f"recipe {path} cannot be read: {problem[:300]}") from None
     if not isinstance(data, dict):
         raise UsageError(f"recipe {path}: expected keys and values")
     given = {key: value for key, value in data.items() if value is not None}  # `encode:` alone
-    return validate(Recipe, given, f"{path}: ")
+    recipe = validate(Recipe, given, f"recipe {path}: ")
+    spec = codec_spec(recipe.codec)
+    for kbps in (recipe.encode.bandwidth, recipe.build.bandwidth):
+        if kbps is not None:
+            spec.n_codebooks(kbps)
+    return recipe
 
 
 def run_recipe(recipe: Recipe) -> Iterator[Report]:

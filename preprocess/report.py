@@ -20,6 +20,7 @@ class Report:
         failures: `(item, message)` of those that failed.
         notes: Lines worth a user's attention that are no failures.
         audio_s: Seconds of audio in the items made.
+        fault: What a failure is called in the line.
         detail: More to say in the line, such as a bandwidth.
         output: Where the results are.
         seconds: Wall time, set by `finish`.
@@ -32,6 +33,7 @@ class Report:
     failures: list[tuple[str, str]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     audio_s: float = 0.0
+    fault: str = "failed"
     detail: str = ""
     output: str = ""
     seconds: float = 0.0
@@ -63,7 +65,7 @@ class Report:
             made += f" in {self.seconds:.2f} s"
         if self.current:
             made = (f"{made}, " if self.done else "") + f"{self.current:,} up to date"
-        parts = [made, self.detail, f"{len(self.failures)} failed" if self.failures else ""]
+        parts = [made, self.detail, f"{len(self.failures):,} {self.fault}" if self.failures else ""]
         arrow = f" -> {self.output}" if self.output else ""
         return f"{self.step:<10} {', '.join(p for p in parts if p)}{arrow}"
 

@@ -96,7 +96,7 @@ def read_sidecar(ecdc_path: str | Path) -> Sidecar:
         time.sleep(0.01 * attempt)  # another process is between the two writes of the pair
     raise SidecarError(
         f"{array_path} is not the array that {meta_path.name} describes, as after an interrupted "
-        f"write; delete both to write them anew"
+        f"write"
     )
 
 
@@ -142,6 +142,10 @@ def write_sidecar(
         dtype = "float32"
     merged = {**kept, **given}
     frames = _common_length(given, kept, header, ecdc_path, array_path)
+    if provenance is None and old:
+        # What an annotate step made is still its own, but for what was just made by hand.
+        names = [name for name in old.provenance.get("names", ()) if name not in given]
+        provenance = {"names": names}
     _write_pair(array_path, meta_path, merged, frames, dtype, rate, header, provenance or {})
 
 

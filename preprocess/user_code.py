@@ -5,12 +5,14 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import sys
+import traceback
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
-from preprocess.errors import UsageError
-from preprocess.files import digest_bytes
+from preprocess.errors import PreprocessError, UsageError, one_line
+from preprocess.files import digest_bytes, digest_file
 
 
 def import_function(name: str) -> Callable[..., Any]:
@@ -20,35 +22,78 @@ def import_function(name: str) -> Callable[..., Any]:
         UsageError: The name is malformed, the module or file cannot be imported, or it has no
             such function.
     """
-    where, _, attribute = name.rpartition(":")
-    if not where or not attribute.isidentifier():
-        raise UsageError(f"function {name!r} must be module:function or path.py:function")
-    try:
-        is_file = where.endswith(".py")
-        module = _module_of_file(Path(where)) if is_file else importlib.import_module(where)
-    except UsageError:
-        raise
-    except Exception as error:  # importing runs a user's code
-        raise UsageError(
-            f"function {name!r}: {where} cannot be imported: {type(error).__name__}: {error}"
-        ) from error
-    function = getattr(module, attribute, None)
+    where, attribute = _split(name)
+    function = getattr(_module(name), attribute, None)
     if not callable(function):
         raise UsageError(f"function {name!r}: {where} has no function {attribute!r}")
     return function  # type: ignore[no-any-return]
 
 
-def _module_of_file(path: Path) -> Any:
-    """Import a file once, under a name of its own."""
+def code_digest(name: str) -> str:
+    """Return the hash of the file that `name` names, empty for a module without one."""
+    file = getattr(_module(name), "__file__", None)
+    return digest_file(Path(file)) if file else ""
+
+
+def call(name: str, *arguments: Any) -> Any:
+    """Call the function called `name`.
+
+    Raises:
+        PreprocessError: It raised; the message says what and at which line of the user's code.
+    """
+    function = import_function(name)
+    try:
+        return function(*arguments)
+    except PreprocessError:
+        raise
+    except Exception as error:  # whatever a user's code raises is that item's failure
+        last = traceback.extract_tb(error.__traceback__)[-1]
+        where = f"{Path(last.filename).name}:{last.lineno}"
+        raise PreprocessError(f"{name} raised {one_line(error)} at {where}") from error
+
+
+def _split(name: str) -> tuple[str, str]:
+    where, _, attribute = name.rpartition(":")
+    if not where or not attribute.isidentifier():
+        raise UsageError(f"function {name!r} must be module:function or path.py:function")
+    return where, attribute
+
+
+def _module(name: str) -> ModuleType:
+    where, _ = _split(name)
+    try:
+        if where.endswith(".py"):
+            return _module_of_file(Path(where))
+        _add_to_path(Path.cwd())  # which an installed command does not have, unlike python -m
+        return importlib.import_module(where)
+    except UsageError:
+        raise
+    except Exception as error:  # importing runs a user's code
+        raise UsageError(
+            f"function {name!r}: {where} cannot be imported: {one_line(error)}"
+        ) from error
+
+
+def _add_to_path(folder: Path) -> None:
+    if str(folder) not in sys.path:
+        sys.path.append(str(folder))
+
+
+def _module_of_file(path: Path) -> ModuleType:
+    """Import a file once, under a name of its own; what lies beside it can be imported by it."""
     if not path.is_file():
         raise UsageError(f"{path} does not exist")
-    name = f"enchf_user_{path.stem}_{digest_bytes(str(path.resolve()).encode())}"
+    # Its content is in the name too, so that an edited file is not the one imported before.
+    name = (
+        f"enchf_user_{path.stem}_{digest_bytes(str(path.resolve()).encode() + path.read_bytes())}"
+    )
     if name not in sys.modules:
         spec = importlib.util.spec_from_file_location(name, path)
         if spec is None or spec.loader is None:
             raise UsageError(f"{path} cannot be imported")
         module = importlib.util.module_from_spec(spec)
         sys.modules[name] = module
+        _add_to_path(path.resolve().parent)
         try:
             spec.loader.exec_module(module)
         except BaseException:

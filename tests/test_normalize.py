@@ -257,7 +257,7 @@ def test_the_input_is_never_the_output(tmp_path, capsys):
 
 
 def test_a_long_file_takes_no_more_memory_than_a_block(tmp_path):
-    """20 minutes of stereo are 423 MB as float32."""
+    """20 minutes of stereo are 423 MB as float32, and 115 MB as mono at 24 kHz."""
     short = write_wav(tmp_path / "short/a.wav", np.zeros((4410, 2)) + 0.1, 44_100)
     long = tmp_path / "long/a.wav"
     long.parent.mkdir()
@@ -279,5 +279,5 @@ def test_a_long_file_takes_no_more_memory_than_a_block(tmp_path):
     words = [sys.executable, "-c", textwrap.dedent(script), short.parent, long.parent]
     done = subprocess.run([*words, tmp_path / "out"], capture_output=True, text=True, check=True)
     assert sf.info(tmp_path / "out/a.wav").frames == 20 * 60 * 24_000
-    assert float(done.stdout.splitlines()[-1]) < 250
+    assert float(done.stdout.splitlines()[-1]) < 100
     shutil.rmtree(long.parent)

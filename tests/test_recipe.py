@@ -19,7 +19,7 @@ from preprocess.config import (
 from preprocess.params import Constant, Filename, Ramp, RmsDb
 from preprocess.recipe import read_recipe
 from preprocess.specs import codec_spec
-from tests.audio_helpers import files_under, run, write_tone
+from tests.audio_helpers import assert_says, files_under, run, write_tone
 
 SECTIONS = {
     "normalize": NormalizeConfig(target_rms=0.2, extensions=("wav",), on_clip="cut"),
@@ -52,9 +52,7 @@ def test_every_field_of_a_step_is_a_key(tmp_path, section):
 def test_the_top_level_has_the_paths_the_codec_and_the_jobs(tmp_path):
     codec = CodecConfig(codec="encodec_48khz", weights="w.th", device="cpu")
     text = PATHS + yaml.safe_dump({**dataclasses.asdict(codec), "jobs": 3})
-    expected = Recipe(
-        input=Path("a"), output=Path("b"), jobs=3, **dataclasses.asdict(codec)
-    )
+    expected = Recipe(input=Path("a"), output=Path("b"), jobs=3, **dataclasses.asdict(codec))
     assert read_recipe(recipe_of(tmp_path, text)) == expected
 
 
@@ -66,7 +64,9 @@ def test_annotate_is_a_list_of_producers(tmp_path):
           - ramp: {name: y, start: 0, end: 1, units: '%'}
           - filename: {pattern: '(?P<n>\\d+)'}
     """
-    recipe = read_recipe(recipe_of(tmp_path, "input: a\noutput: b" + text.replace("\n        ", "\n")))
+    recipe = read_recipe(
+        recipe_of(tmp_path, "input: a\noutput: b" + text.replace("\n        ", "\n"))
+    )
     assert recipe.annotate == (
         RmsDb(),
         Constant(name="x", value=1),
@@ -123,7 +123,7 @@ def test_recipes_ship():
         (PATHS + "annotate: {rms_db: {}}\n", ["annotate"]),
         (PATHS + "annotate: [{rms_db: {}, ramp: {}}]\n", ["annotate", "one producer"]),
         (PATHS + "annotate: [{constant: {name: x, value: .nan}}]\n", ["constant", "value", "nan"]),
-        ("input: [a\n", ["not YAML"]),
+        ("input: [a\n", ["cannot be read"]),
         ("input: 2024-13-45\noutput: b\n", ["recipe.yaml"]),
         ("input: " + "[" * 5000, ["recipe.yaml"]),
         ("input: !!python/object/apply:os.getcwd []\noutput: b\n", ["python/object"]),
@@ -134,7 +134,7 @@ def test_a_wrong_recipe_is_one_line_and_starts_nothing(tmp_path, capsys, monkeyp
     write_tone(tmp_path / "a/tone.wav")
     result = run(capsys, "run @", recipe_of(tmp_path, text))
     assert result.status == 2
-    assert all(part in result.error for part in ["recipe.yaml", *parts])
+    assert_says(result.error, ["recipe.yaml", *parts])
     assert files_under(tmp_path) == {"recipe.yaml", "a/tone.wav"}
 
 
@@ -154,12 +154,12 @@ def test_what_no_step_could_do_is_said_before_the_first_begins(
     write_tone(tmp_path / "a/tone.wav")
     result = run(capsys, "run @", recipe_of(tmp_path, PATHS + text))
     assert result.status == 2
-    assert all(part in result.error for part in parts)
+    assert_says(result.error, parts)
     assert files_under(tmp_path) == {"recipe.yaml", "a/tone.wav"}
 
 
 @pytest.mark.parametrize(
-    ("content", "why"), [(None, "No such file"), (b"\xff\xfe\x00", "not YAML"), ("", "directory")]
+    ("content", "why"), [(None, "No such file"), (b"\xff\xfe\x00", "cannot be read"), ("", "directory")]
 )
 def test_what_is_no_recipe_is_one_line(tmp_path, capsys, content, why):
     path = tmp_path / "recipe.yaml"

@@ -28,7 +28,9 @@ def test_two_files_of_one_name_are_two_modules(tmp_path):
 
 
 def test_a_file_is_run_once(tmp_path):
-    (tmp_path / "once.py").write_text("calls = []\ndef f(clip):\n    calls.append(1)\n    return calls\n")
+    (tmp_path / "once.py").write_text(
+        "calls = []\ndef f(clip):\n    calls.append(1)\n    return calls\n"
+    )
     name = f"{tmp_path}/once.py:f"
     assert import_function(name)(None) == [1]
     assert import_function(name)(None) == [1, 1]

@@ -19,7 +19,7 @@ from preprocess.jobs import run_items
 from preprocess.params import Producer
 from preprocess.provenance import is_current, provenance, settings_digest
 from preprocess.report import Report, plural
-from preprocess.sidecar import read_sidecar, sidecar_paths, write_sidecar
+from preprocess.sidecar import Sidecar, read_sidecar, sidecar_paths, write_sidecar
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,10 @@ def annotate(
     audio = _audio_index(producers, config)
     decoder = _lazy_decoder(model)
     rec = settings_digest(
-        step="annotate", producers=[p.settings() for p in producers], dtype=config.dtype
+        step="annotate",
+        producers=[p.settings() for p in producers],
+        dtype=config.dtype,
+        mode=config.mode,
     )
 
     def step(rel: Path) -> Annotated:
@@ -70,10 +73,12 @@ def annotate(
         report.done += not outcome.value.current
         report.current += outcome.value.current
         names.update(dict.fromkeys(outcome.value.names))
-    if names:
-        report.detail = f"{len(names)} {plural('parameter', len(names))} ({', '.join(names)})"
+    details = (
+        [f"{len(names)} {plural('parameter', len(names))} ({', '.join(names)})"] if names else []
+    )
     if config.dry_run:
-        report.detail += ", dry run: nothing written"
+        details.append("dry run: nothing written")
+    report.detail = ", ".join(details)
     return report.finish()
 
 
@@ -89,8 +94,8 @@ def annotate_clip(
     if clip.audio_path is not None:
         sources.append(digest_file(clip.audio_path))
     origin: dict[str, Any] = dict(provenance(digest_bytes("".join(sources).encode()), rec))
-    stored = _stored(clip.path)
-    if is_current(stored, origin):
+    old = _stored(clip.path)
+    if old and is_current(old.provenance, origin):
         return Annotated(current=True)
     features: dict[str, FeatureValue] = {}
     for producer in producers:
@@ -98,8 +103,14 @@ def annotate_clip(
             if name in features:
                 raise SidecarError(f"{clip.path}: two producers make the feature {name!r}")
             features[name] = value
+    ours = set(old.provenance.get("names", ())) if old else set()
+    by_hand = set(old.features) - ours if old else set()
+    # What an earlier run made goes, but for what append keeps; what was made by hand stays.
+    kept = features.keys() if config.mode == "append" else ()
+    drop = tuple(name for name in ours if name not in kept)
+    if config.mode == "append":
+        features = {name: value for name, value in features.items() if name not in by_hand}
     origin["names"] = list(features)
-    drop = tuple(name for name in stored.get("names", ()) if name not in features)
     if not config.dry_run:
         write_sidecar(
             clip.path,
@@ -112,11 +123,11 @@ def annotate_clip(
     return Annotated(tuple(features))
 
 
-def _stored(path: Path) -> dict[str, Any]:
+def _stored(path: Path) -> Sidecar | None:
     if not all(part.exists() for part in sidecar_paths(path)):
-        return {}
+        return None
     try:
-        return read_sidecar(path).provenance
+        return read_sidecar(path)
     except SidecarError as error:
         raise SidecarError(f"{error}; delete it to annotate the clip anew") from None
 

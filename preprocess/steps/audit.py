@@ -61,8 +61,8 @@ def audit(root: Path, config: AuditConfig, jobs: int) -> tuple[Report, list[Find
             findings += outcome.value
     findings += _orphans(root, tokens)
     report.done = len(tokens)
-    errors = len(findings)
-    report.detail = f"{errors} {plural('error', errors)}"
+    report.fault = plural("error", len(findings))
+    report.detail = "" if findings else "0 errors"
     report.failures = [
         (finding.path, f"{finding.check}: {finding.message}") for finding in findings
     ]
@@ -74,14 +74,14 @@ def audit_clip(path: Path, config: AuditConfig) -> list[Finding]:
     try:
         header = read_header(path)
     except EcdcError as error:
-        return [Finding("unreadable_tokens", str(path), str(error))]
+        return [_finding("unreadable_tokens", path, error)]
     present = [part for part in sidecar_paths(path) if part.exists()]
     if not present:
         return [Finding("missing_sidecar", str(path), "has no sidecar")]
     try:
         sidecar = read_sidecar(path)
     except SidecarError as error:
-        return [Finding("unreadable_sidecar", str(present[0]), str(error))]
+        return [_finding("unreadable_sidecar", present[0], error)]
     array_path = sidecar_paths(path)[0]
     checks = [
         *(("misaligned", text) for text in _misaligned(sidecar, header, path)),
@@ -98,6 +98,11 @@ def audit_clip(path: Path, config: AuditConfig) -> list[Finding]:
         for check, text in _values(name, feature, config.range_tol):
             findings.append(Finding(check, str(array_path), text))
     return findings
+
+
+def _finding(check: str, path: Path, error: Exception) -> Finding:
+    """Return an error as a finding, which names the path by itself."""
+    return Finding(check, str(path), str(error).removeprefix(str(path)).lstrip(": "))
 
 
 def format_findings(findings: list[Finding], form: Format) -> str:

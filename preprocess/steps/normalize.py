@@ -29,7 +29,7 @@ from preprocess.specs import CodecSpec, codec_spec
 
 SUFFIX = ".wav"
 SILENCE_RMS = 2**-15
-"""Half of the smallest 16-bit step: what is quieter holds nothing but dither."""
+"""One 16-bit step: what is quieter holds nothing but dither."""
 CEILING = 0.999
 """The highest peak of a clip that was scaled or limited, linear."""
 KNEE = 0.8
