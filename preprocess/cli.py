@@ -56,7 +56,7 @@ def build_parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
     parser = OneLineParser(prog="preprocess", description="From a folder of sounds to a dataset.")
     parser.add_argument("--version", action="version", version=__version__)
-    steps = parser.add_subparsers(title="steps", metavar="STEP", required=True)
+    steps = parser.add_subparsers(title="steps", metavar="STEP [FLAGS]", required=True)
     _add_normalize(steps)
     _add_encode(steps)
     _add_annotate(steps)

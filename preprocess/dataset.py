@@ -16,12 +16,12 @@ from preprocess.ecdc import EcdcHeader, read_ecdc, read_header
 from preprocess.errors import PreprocessError, UsageError
 from preprocess.files import find_files, require_folder
 from preprocess.provenance import settings_digest
-from preprocess.sidecar import (
+from preprocess.sidecar import read_sidecar
+from preprocess.sidecar_format import (
     ARRAY_SUFFIX,
     META_SUFFIX,
     TOKEN_SUFFIX,
     Sidecar,
-    read_sidecar,
     sidecar_paths,
 )
 from preprocess.specs import codec_spec

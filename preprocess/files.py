@@ -96,3 +96,23 @@ def pair_outputs(
         names = " and ".join(source.name for source in sources)
         clashes += [(s, f"{names} would both become {output.name}; rename one") for s in sources]
     return pairs, clashes
+
+
+def stale_outputs(output: Path, suffix: str, expected: Iterable[Path]) -> str:
+    """Return a line that names the outputs which nothing stands behind any more, or an empty one.
+
+    Their source was deleted, renamed, or cannot be read now. They are left alone, but said: the
+    next step would take them for current.
+
+    Args:
+        output: The folder of a step's outputs.
+        suffix: What its outputs end in.
+        expected: The outputs, relative to it, that are current.
+    """
+    if not output.is_dir():
+        return ""
+    stale = sorted(set(find_files(output, [suffix])) - set(expected))
+    if not stale:
+        return ""
+    more = f" and {len(stale) - 1} more" if len(stale) > 1 else ""
+    return f"{output / stale[0]}{more} has no current source; delete it, or it stays in the dataset"

@@ -18,12 +18,10 @@ import json
 import math
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal, get_args
 
 import numpy as np
-from numpy.typing import NDArray
 
 from preprocess.ecdc import EcdcHeader, read_header
 from preprocess.features import (
@@ -35,48 +33,19 @@ from preprocess.features import (
     check_feature,
 )
 from preprocess.files import digest_bytes, write_bytes
-from preprocess.frames import time_model
+from preprocess.sidecar_format import (
+    TOKEN_SUFFIX,
+    Sidecar,
+    describe_array,
+    parse_array,
+    parse_sidecar,
+    sidecar_paths,
+)
 
-SCHEMA_VERSION = 3
-ARRAY_SUFFIX, META_SUFFIX, TOKEN_SUFFIX = ".cond.npy", ".cond.json", ".ecdc"
 MAX_META_BYTES = 16 << 20
-_MOST_FRAMES = 1 << 40
 _READ_ATTEMPTS = 4
 
 Mode = Literal["overwrite", "append"]
-
-
-@dataclass(frozen=True, eq=False)
-class Sidecar:
-    """The parameters of one clip.
-
-    Attributes:
-        features: Name -> feature, in the order of the columns.
-        n_frames: T.
-        fps: Frames per second as the sidecar states it; None where it does not.
-        version: Version of the format that it was read from.
-        time: The clip's time model (`preprocess.frames.time_model`); empty before version 3.
-        provenance: What an annotate step left there; see `preprocess.provenance`.
-    """
-
-    features: dict[str, Feature]
-    n_frames: int
-    fps: float | None
-    version: int
-    time: dict[str, Any] = field(default_factory=dict)
-    provenance: dict[str, Any] = field(default_factory=dict)
-
-
-def sidecar_paths(ecdc_path: Path) -> tuple[Path, Path]:
-    """Return the paths of array and metadata of a token file.
-
-    Made by appending to the name without its last suffix: `take.1.ecdc` and `take.2.ecdc` are two
-    clips.
-    """
-    return (
-        ecdc_path.with_name(ecdc_path.stem + ARRAY_SUFFIX),
-        ecdc_path.with_name(ecdc_path.stem + META_SUFFIX),
-    )
 
 
 def read_sidecar(ecdc_path: str | Path) -> Sidecar:
@@ -92,7 +61,7 @@ def read_sidecar(ecdc_path: str | Path) -> Sidecar:
         data, meta = _read_pair(array_path, meta_path)
         stated = meta.get("array")
         if stated is None or stated == digest_bytes(data):
-            return _parse(_parse_npy(data, array_path), meta, array_path, meta_path)
+            return parse_sidecar(parse_array(data, array_path), meta, array_path, meta_path)
         time.sleep(0.01 * attempt)  # another process is between the two writes of the pair
     raise SidecarError(
         f"{array_path} is not the array that {meta_path.name} describes, as after an interrupted "
@@ -231,31 +200,10 @@ def _write_pair(
         array[:, column] = feature.values
     buffer = io.BytesIO()
     np.save(buffer, array, allow_pickle=False)
-    meta = {
-        "schema_version": SCHEMA_VERSION,
-        "fps": fps,
-        "source_rate": fps,
-        "features": {
-            name: {
-                "min": f.min,
-                "max": f.max,
-                "mean": f.mean,
-                "std": f.std,
-                "units": f.units,
-                "doc_string": f.doc_string,
-                "kind": f.kind,
-                "declared": f.declared,
-                "measured": f.measured,
-            }
-            for name, f in features.items()
-        },
-        "time": time_model(header.audio_length, header.spec) if header else {},
-        "array": digest_bytes(buffer.getvalue()),
-        "provenance": dict(provenance),
-    }
-    text = json.dumps(meta, indent=2, allow_nan=False)
-    write_bytes(array_path, buffer.getvalue())
-    write_bytes(meta_path, text.encode())
+    data = buffer.getvalue()
+    meta = describe_array(data, features, fps, header, provenance)
+    write_bytes(array_path, data)
+    write_bytes(meta_path, meta)
 
 
 def _read_pair(array_path: Path, meta_path: Path) -> tuple[bytes, dict[str, Any]]:
@@ -271,78 +219,3 @@ def _read_pair(array_path: Path, meta_path: Path) -> tuple[bytes, dict[str, Any]
     if not isinstance(meta, dict):
         raise SidecarError(f"{meta_path} holds no JSON object")
     return array_path.read_bytes(), meta
-
-
-def _parse_npy(data: bytes, path: Path) -> NDArray[np.floating]:
-    """Parse an `.npy` file; its size is compared before anything is allocated for its shape."""
-    stream = io.BytesIO(data)
-    try:
-        version = np.lib.format.read_magic(stream)
-        read = np.lib.format.read_array_header_1_0
-        if version != (1, 0):
-            read = np.lib.format.read_array_header_2_0
-        shape, fortran, dtype = read(stream)
-    except Exception as error:  # numpy lets tokenize's, ast's and its own errors through
-        reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise SidecarError(f"{path} is not an .npy file: {reason}") from None
-    if dtype not in (np.float16, np.float32, np.float64) or len(shape) != 2:
-        raise SidecarError(f"{path} must be float16 or float32 [T, D], got {dtype} {list(shape)}")
-    body = data[stream.tell() :]
-    possible = all(type(n) is int and 0 <= n <= _MOST_FRAMES for n in shape)
-    if not possible or len(body) != shape[0] * shape[1] * dtype.itemsize:
-        raise SidecarError(f"{path} holds {len(body)} bytes, which is no {list(shape)} of {dtype}")
-    array = np.frombuffer(body, dtype).reshape(shape, order="F" if fortran else "C")
-    return array.astype(np.float32) if dtype == np.float64 else array
-
-
-def _parse(
-    array: NDArray[np.floating], meta: dict[str, Any], array_path: Path, meta_path: Path
-) -> Sidecar:
-    try:
-        described = _described(meta)
-        version = int(meta.get("schema_version", 2 if "features" in meta else 1))
-        fps = None if meta.get("fps") is None else float(meta["fps"])
-        stated = {key: dict(meta.get(key) or {}) for key in ("time", "provenance")}
-    except (TypeError, ValueError, AttributeError, LookupError, OverflowError) as error:
-        raise SidecarError(f"{meta_path} is not of a known form: {error}") from None
-    if version > SCHEMA_VERSION:
-        raise SidecarError(f"{meta_path} is of version {version}; up to {SCHEMA_VERSION} is known")
-    if len(described) != array.shape[1]:
-        raise SidecarError(
-            f"{array_path} has {array.shape[1]} columns, {meta_path.name} names {len(described)}"
-        )
-    features = {
-        name: Feature(array[:, column], **entry)
-        for column, (name, entry) in enumerate(described.items())
-    }
-    return Sidecar(features, array.shape[0], fps, version, **stated)
-
-
-def _described(meta: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """Return the features that metadata of any version describes, in the order of the columns."""
-    if "features" in meta:
-        return {name: _entry(entry) for name, entry in meta["features"].items()}
-    norm, names = meta.get("norm", {}), meta.get("names", [])
-    columns = {key: norm.get(key) or [None] * len(names) for key in ("min", "max", "mean", "std")}
-    return {
-        str(name): _entry({key: values[i] for key, values in columns.items()})
-        for i, name in enumerate(names)
-    }
-
-
-def _entry(entry: dict[str, Any]) -> dict[str, Any]:
-    def number(key: str) -> float | None:
-        value = entry.get(key)
-        return float(value) if value is not None and math.isfinite(value) else None
-
-    return {
-        "units": str(entry.get("units") or ""),
-        "doc_string": str(entry.get("doc_string") or ""),
-        "kind": str(entry.get("kind") or "continuous"),
-        "min": number("min"),
-        "max": number("max"),
-        "mean": number("mean"),
-        "std": number("std"),
-        "declared": bool(entry.get("declared", False)),
-        "measured": dict(entry.get("measured") or {}),
-    }

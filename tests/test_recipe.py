@@ -159,7 +159,8 @@ def test_what_no_step_could_do_is_said_before_the_first_begins(
 
 
 @pytest.mark.parametrize(
-    ("content", "why"), [(None, "No such file"), (b"\xff\xfe\x00", "cannot be read"), ("", "directory")]
+    ("content", "why"),
+    [(None, "No such file"), (b"\xff\xfe\x00", "cannot be read"), ("", "directory")],
 )
 def test_what_is_no_recipe_is_one_line(tmp_path, capsys, content, why):
     path = tmp_path / "recipe.yaml"

@@ -19,7 +19,8 @@ from preprocess.jobs import run_items
 from preprocess.params import Producer
 from preprocess.provenance import is_current, provenance, settings_digest
 from preprocess.report import Report, plural
-from preprocess.sidecar import Sidecar, read_sidecar, sidecar_paths, write_sidecar
+from preprocess.sidecar import read_sidecar, write_sidecar
+from preprocess.sidecar_format import Sidecar, sidecar_paths
 
 
 @dataclass(frozen=True)

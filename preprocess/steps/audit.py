@@ -21,7 +21,8 @@ from preprocess.files import find_files
 from preprocess.frames import time_model
 from preprocess.jobs import run_items
 from preprocess.report import Report, plural
-from preprocess.sidecar import ARRAY_SUFFIX, META_SUFFIX, Sidecar, read_sidecar, sidecar_paths
+from preprocess.sidecar import read_sidecar
+from preprocess.sidecar_format import ARRAY_SUFFIX, META_SUFFIX, Sidecar, sidecar_paths
 
 Format = Literal["text", "json", "csv"]
 FORMATS: tuple[Format, ...] = ("text", "json", "csv")

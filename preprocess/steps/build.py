@@ -17,7 +17,7 @@ from preprocess.ecdc import read_ecdc
 from preprocess.errors import PreprocessError, UsageError
 from preprocess.provenance import is_current, provenance, settings_digest
 from preprocess.report import Report, plural
-from preprocess.sidecar import sidecar_paths
+from preprocess.sidecar_format import sidecar_paths
 
 if TYPE_CHECKING:
     from datasets import DatasetDict

@@ -15,7 +15,7 @@ from preprocess.codec import Codec, load_codec
 from preprocess.config import CodecConfig, EncodeConfig
 from preprocess.ecdc import Ecdc, EcdcError, read_ecdc, read_header, write_ecdc
 from preprocess.errors import UsageError
-from preprocess.files import digest_file, find_files, pair_outputs, require_folder
+from preprocess.files import digest_file, find_files, pair_outputs, require_folder, stale_outputs
 from preprocess.jobs import run_items
 from preprocess.provenance import is_current, provenance, settings_digest
 from preprocess.report import Report
@@ -74,10 +74,13 @@ def encode(source: Path, output: Path, codec_config: CodecConfig, config: Encode
             else:
                 report.done += 1
                 report.audio_s += outcome.value
+    failed = {item for item, _ in report.failures}
+    whole = [job for job in jobs if str(job.audio) not in failed]
+    stale = stale_outputs(output, config.suffix, (job.tokens.relative_to(output) for job in whole))
+    if stale:
+        report.notes.append(stale)
     report.finish()
     if config.verify:
-        failed = {item for item, _ in report.failures}
-        whole = [job for job in jobs if str(job.audio) not in failed]
         verified = _verify(whole, load, spec, config, report)
         report.detail += f", {len(whole)} checked, {verified} encoded again"
     return report

@@ -21,7 +21,7 @@ from preprocess.audio import (
 )
 from preprocess.config import NormalizeConfig
 from preprocess.errors import UsageError
-from preprocess.files import digest_file, find_files, pair_outputs, require_folder
+from preprocess.files import digest_file, find_files, pair_outputs, require_folder, stale_outputs
 from preprocess.jobs import run_items
 from preprocess.provenance import is_current, provenance, settings_digest
 from preprocess.report import Report
@@ -86,6 +86,11 @@ def normalize(source: Path, output: Path, codec: str, config: NormalizeConfig, j
         report.audio_s += result.duration_s
         if result.note:
             report.notes.append(f"{source / outcome.item[0]}: {result.note}")
+    failed = {item for item, _ in report.failures}
+    current = (target for rel, target in pairs if str(source / rel) not in failed)
+    stale = stale_outputs(output, SUFFIX, current)
+    if stale:
+        report.notes.append(stale)
     report.detail = "dry run: nothing written" if config.dry_run else ""
     return report.finish()
 
