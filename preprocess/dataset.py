@@ -5,7 +5,10 @@ One row a clip. The builder script itself reads no file: `datasets` patches `ope
 
 from __future__ import annotations
 
+import logging
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -211,6 +214,24 @@ def describe(schema: Schema) -> str:
     for name, (units, text) in schema.features.items():
         lines.append(f"- {name}{f' [{units}]' if units else ''}{f': {text}' if text else ''}")
     return "\n".join(lines)
+
+
+@contextmanager
+def quiet_datasets() -> Iterator[None]:
+    """Silence the progress bars of `datasets`, and its warning of a README that is not needed."""
+    import datasets
+
+    shown = datasets.is_progress_bar_enabled()
+    logger = logging.getLogger("huggingface_hub")
+    level = logger.level
+    datasets.disable_progress_bars()
+    logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+        if shown:
+            datasets.enable_progress_bars()
 
 
 def manifest_digest(root: Path) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from preprocess.cli import run_and_print
+from preprocess.dataset import quiet_datasets
 from preprocess.recipe import read_recipe, run_recipe, with_overrides
 from preprocess.resources import resource, shipped_recipe
 
@@ -27,7 +28,9 @@ def demo(output: Path) -> int:
 
 def _show(ecdc: Path) -> None:
     """Load the tokens as a user would, and print the columns of the first example."""
-    for split, dataset in _load(ecdc).items():
+    with quiet_datasets():
+        loaded = _load(ecdc)
+    for split, dataset in loaded.items():
         print(f"{split}: {len(dataset)} rows; the first:")
         for name, value in dataset.with_format("numpy")[0].items():
             print(f"  {name:<16}{_shape(value)}")
@@ -39,8 +42,6 @@ def _load(ecdc: Path) -> Any:
 
     import enchf_dataset
 
-    datasets.disable_progress_bars()
-    datasets.logging.set_verbosity_error()  # it warns of a README that it does not need
     script = os.path.relpath(enchf_dataset.__file__)
     script = script if script.startswith("..") else f"./{script}"
     if int(datasets.__version__.split(".")[0]) < 4:

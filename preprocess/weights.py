@@ -11,6 +11,7 @@ Nothing falls back: a source that cannot be had is an error that says how to get
 from __future__ import annotations
 
 import hashlib
+import logging
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -112,6 +113,7 @@ def _published(name: str) -> Path:
 def _from_hub(repository: str) -> Path:
     from huggingface_hub import hf_hub_download
 
+    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # it warns of every retry
     try:
         return Path(hf_hub_download(repository, HUB_FILE))
     except Exception as error:  # the Hub's client, its HTTP library and the OS each raise theirs

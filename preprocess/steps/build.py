@@ -12,7 +12,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from preprocess.config import BuildConfig
-from preprocess.dataset import DatasetError, find_splits, find_tokens, manifest_digest, read_schema
+from preprocess.dataset import (
+    DatasetError,
+    find_splits,
+    find_tokens,
+    manifest_digest,
+    quiet_datasets,
+    read_schema,
+)
 from preprocess.ecdc import read_ecdc
 from preprocess.errors import PreprocessError, UsageError
 from preprocess.provenance import is_current, provenance, settings_digest
@@ -96,34 +103,29 @@ def verify(root: Path, output: Path, config: BuildConfig) -> int:
 
 
 def _build(root: Path, new: Path, cache: Path, config: BuildConfig) -> None:
-    import datasets
     from datasets.exceptions import DatasetGenerationError
 
     from enchf_dataset import EncHFDataset
 
     first = find_tokens(root)[0]
     read_schema(root, first, None, config.bandwidth)  # its message, before datasets wraps it
-    shown = datasets.is_progress_bar_enabled()
-    datasets.disable_progress_bars()
     try:
-        builder = EncHFDataset(
-            data_dir=str(root),
-            cache_dir=str(cache),
-            bandwidth_kbps=config.bandwidth,
-            split_name=config.split,
-            audio_prefix="" if config.materialize == "none" else config.tokens_subdir,
-        )
-        builder.download_and_prepare()
-        made: DatasetDict = builder.as_dataset()
-        made.save_to_disk(str(new))
+        with quiet_datasets():
+            builder = EncHFDataset(
+                data_dir=str(root),
+                cache_dir=str(cache),
+                bandwidth_kbps=config.bandwidth,
+                split_name=config.split,
+                audio_prefix="" if config.materialize == "none" else config.tokens_subdir,
+            )
+            builder.download_and_prepare()
+            made: DatasetDict = builder.as_dataset()
+            made.save_to_disk(str(new))
     except DatasetGenerationError as error:
         cause = error.__cause__ or error
         if isinstance(cause, PreprocessError):
             raise cause from None
         raise
-    finally:
-        if shown:
-            datasets.enable_progress_bars()
 
 
 def _materialize(
