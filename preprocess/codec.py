@@ -18,13 +18,13 @@ from preprocess.errors import PreprocessError, UsageError
 from preprocess.files import digest_file
 from preprocess.frames import segment_frames
 from preprocess.specs import CodecSpec, codec_spec
-from preprocess.streaming import CausalEncoder, Wave, reblock
+from preprocess.streaming import CausalNetwork, Wave, reblock
 from preprocess.weights import find_weights, load_state
 
 if TYPE_CHECKING:
     import torch
 
-WHOLE_S = 20
+WHOLE_S = 60
 """A causal codec runs on a clip of up to this many seconds at once, as encodec does."""
 BLOCK_S = 2
 """Seconds of a longer clip that it runs on at once. What a kernel sums depends on shapes, so that
@@ -58,7 +58,7 @@ class Codec:
     def encode_blocks(self, blocks: Iterable[Wave], bandwidth_kbps: float) -> Ecdc:
         """Encode one clip that arrives in blocks of any sizes.
 
-        How it is cut does not matter: a causal codec runs on a clip of up to 20 s at once, and
+        How it is cut does not matter: a causal codec runs on a clip of up to 60 s at once, and
         on a longer one in blocks of 2 s that are its own, with all that its layers remember. A
         codec with segments needs the whole clip's audio, and the memory of one segment on top.
 
@@ -91,7 +91,7 @@ class Codec:
         return Ecdc(self.spec.name, codes.astype(np.int16), length, frames, scales)
 
     def _encode_causal(self, blocks: Iterable[Wave]) -> list[Any]:
-        encoder, model = CausalEncoder(self._model.encoder), self._model
+        encoder, model = CausalNetwork(self._model.encoder), self._model
         encoded = []
         for block, last in self._causal_blocks(blocks):
             embeddings = encoder.push(self._tensor(block), last)
@@ -124,6 +124,8 @@ class Codec:
     def decode(self, ecdc: Ecdc) -> Wave:
         """Decode one clip to float32 `[C, N]`, N being its `audio_length`.
 
+        A causal codec decodes a long clip in blocks, as it encodes one.
+
         Raises:
             EcdcError: The tokens were made by another codec.
         """
@@ -132,13 +134,26 @@ class Codec:
         if ecdc.model != self.spec.name:
             raise EcdcError(f"tokens of {ecdc.model} cannot be decoded by {self.spec.name}")
         codes = torch.from_numpy(ecdc.codes.astype(np.int64)).to(self._device)[None]
-        parts = torch.split(codes, ecdc.segment_frames, dim=2)
-        scales: list[Any] = [None] * len(parts)
-        if ecdc.scales is not None:
-            scales = list(torch.from_numpy(ecdc.scales).to(self._device).reshape(-1, 1))
         with torch.inference_mode():
-            wav = self._model.decode(list(zip(parts, scales, strict=True)))
-        return np.ascontiguousarray(wav[0, :, : ecdc.audio_length].cpu().numpy())
+            if ecdc.scales is None:
+                wav = self._decode_causal(codes)
+            else:
+                parts = torch.split(codes, ecdc.segment_frames, dim=2)
+                scales = torch.from_numpy(ecdc.scales).to(self._device).reshape(-1, 1)
+                wav = self._model.decode(list(zip(parts, scales, strict=True)))[0].cpu().numpy()
+        return np.ascontiguousarray(wav[:, : ecdc.audio_length])
+
+    def _decode_causal(self, codes: torch.Tensor) -> Wave:
+        """Decode codes `[1, K, T]` to audio `[C, n]`, n being T hops."""
+        fps = self.spec.fps
+        size = BLOCK_S * fps if codes.shape[2] > WHOLE_S * fps else codes.shape[2]
+        blocks = codes.split(size, dim=2)
+        decoder = CausalNetwork(self._model.decoder)
+        parts = []
+        for index, block in enumerate(blocks, 1):
+            latents = self._model.quantizer.decode(block.transpose(0, 1))
+            parts.append(decoder.push(latents, index == len(blocks))[0].cpu().numpy())
+        return np.concatenate(parts, axis=1)
 
     def _checked(self, block: Wave, lengths: list[int]) -> Wave:
         """Return `block` if it is audio for this codec, and note its length."""
@@ -175,6 +190,9 @@ def load_codec(name: str, weights: str | None = None, device: str = "auto") -> C
     except (RuntimeError, AssertionError) as error:
         reason = str(error).strip().splitlines()[0][:120]
         raise UsageError(f"device {device} cannot be used: {reason}") from None
+    if target.type == "cuda":
+        # TF32, which cuDNN takes for convolutions by default, changes tokens.
+        torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
     model = build_model(spec)
     path = find_weights(spec, weights)
     load_state(path, model, spec)

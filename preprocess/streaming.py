@@ -1,4 +1,4 @@
-"""Exact block-wise encoding with a causal encoder: an hour in the memory of two seconds.
+"""Exact block-wise runs of a causal encoder or decoder: an hour in the memory of two seconds.
 
 encodec's own `encode` takes about 16 MB per second of audio. Cutting the audio into chunks and
 encoding each by itself changes half of the tokens, since every layer then starts from padding.
@@ -11,9 +11,11 @@ from the same numbers as over the whole clip:
         block 1                    |x x|x x x x x x|    left: what block 0 ended with
         last                                |x x|x x|r> right: encodec's extra padding
 
+    transposed convolution of kernel k, stride s: its last ceil(k / s) - 1 inputs, whose outputs
+        are computed again and dropped
     LSTM: its hidden and cell states
 
-Blocks are a multiple of the hop, so that no stride straddles two of them.
+An encoder's blocks are a multiple of the hop, so that no stride straddles two of them.
 Layers: `encodec/modules/seanet.py`, `conv.py` and `lstm.py` of facebookresearch/encodec.
 """
 
@@ -53,24 +55,28 @@ def reblock(blocks: Iterable[Wave], size: int) -> Iterator[tuple[Wave, bool]]:
         yield np.concatenate(held, axis=1), True
 
 
-class CausalEncoder:
-    """Runs one clip, block by block, through the encoder of a causal `encodec.EncodecModel`.
+class CausalNetwork:
+    """Runs one clip, block by block, through encoder or decoder of a causal `EncodecModel`.
 
     One instance is one clip: it holds what its layers remember.
     """
 
-    def __init__(self, encoder: nn.Module) -> None:
-        self._layers: Any = encoder.model
+    def __init__(self, network: nn.Module) -> None:
+        self._layers: Any = network.model
         self._memory: dict[int, Any] = {}
         self._last = False
 
     def push(self, block: Tensor, last: bool) -> Tensor:
-        """Return the embeddings `[B, D, t]` of the next block.
+        """Return what the network makes of the next block.
 
         Args:
-            block: `[B, C, n]`; n is a multiple of the hop, and at least 7 hops for the first
-                block, unless it is the last.
+            block: Audio `[B, C, n]` for an encoder, n being a multiple of the hop unless the
+                block is the last; latents `[B, D, t]` for a decoder. The first block has at
+                least 7 frames, unless it is the last.
             last: Whether the clip ends with this block.
+
+        Returns:
+            Latents `[B, D, t]` of an encoder, audio `[B, C, n]` of a decoder.
         """
         self._last = last
         x = block
@@ -82,6 +88,8 @@ class CausalEncoder:
         kind = type(layer).__name__
         if kind == "SConv1d":
             return self._convolve(layer, x)
+        if kind == "SConvTranspose1d":
+            return self._convolve_transposed(layer, x)
         if kind == "SLSTM":
             return self._recur(layer, x)
         if kind == "SEANetResnetBlock":
@@ -109,6 +117,18 @@ class CausalEncoder:
             self._memory[id(layer)] = x[..., -context:].clone()
         result: Tensor = layer.conv(x)
         return result
+
+    def _convolve_transposed(self, layer: Any, x: Tensor) -> Tensor:
+        import torch
+
+        conv = layer.convtr.convtr
+        kernel, stride = conv.kernel_size[0], conv.stride[0]
+        context = -(-kernel // stride) - 1
+        before = self._memory.get(id(layer))
+        joined = x if before is None else torch.cat([before, x], dim=2)
+        self._memory[id(layer)] = joined[..., -context:].clone()
+        result: Tensor = layer(joined)
+        return result[..., (joined.shape[2] - x.shape[2]) * stride :]
 
     def _recur(self, layer: Any, x: Tensor) -> Tensor:
         x = x.permute(2, 0, 1)

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from preprocess.ecdc import read_ecdc
+from preprocess.params import frame_rms
 from preprocess.sidecar import read_sidecar, sidecar_paths, write_sidecar_features_for_rel
 from tests.audio_helpers import (
     assert_says,
@@ -312,3 +313,16 @@ def test_a_dry_run_writes_nothing(root, capsys, done):
     assert "dry run" in result.out[-1]
     assert ", ," not in result.out[-1]
     assert len(files_under(root)) == 3 + len(before)
+
+
+def test_rms_from_tokens_is_that_of_the_decoded_audio(token_folder, demo_codec, capsys):
+    """The level of what a model hears, which the codec does not keep exactly."""
+    result = run(capsys, "annotate @ --rms-db source=tokens name=heard --device cpu", token_folder)
+    assert (result.status, result.err) == (0, [])
+    for path in sorted(token_folder.rglob("*.ecdc")):
+        ecdc = read_ecdc(path)
+        rms = frame_rms(demo_codec.decode(ecdc), ecdc.header.spec)
+        expected = 20 * np.log10(np.maximum(rms, 1e-6))
+        heard = read_sidecar(path).features["heard"].values
+        np.testing.assert_allclose(heard, expected, atol=0.05)
+        assert len(heard) == ecdc.codes.shape[1]
