@@ -29,9 +29,13 @@ WHOLE_S = 60
 BLOCK_S = 2
 """Seconds of a longer clip that it runs on at once. What a kernel sums depends on shapes, so that
 embeddings then differ from encodec's by rounding, which can decide a near tie of two entries."""
-# The demo codec's geometry is the 24 kHz one's; only its widths are smaller.
-DEMO_FILTERS = 8
-DEMO_DIMENSION = 32
+# Name -> width of the latents, and the settings of SEANet, of models that encodec has no function
+# for. The demo codec has the geometry of the 24 kHz one; 32 kHz is as in the configuration of
+# facebook/encodec_32khz.
+NETWORKS: dict[str, tuple[int, dict[str, Any]]] = {
+    "encodec_24khz_demo": (32, {"n_filters": 8, "causal": True}),
+    "encodec_32khz": (128, {"n_filters": 64, "ratios": [8, 5, 4, 4], "true_skip": True}),
+}
 
 
 class Codec:
@@ -59,8 +63,9 @@ class Codec:
         """Encode one clip that arrives in blocks of any sizes.
 
         How it is cut does not matter: a causal codec runs on a clip of up to 60 s at once, and
-        on a longer one in blocks of 2 s that are its own, with all that its layers remember. A
-        codec with segments needs the whole clip's audio, and the memory of one segment on top.
+        on a longer one in blocks of 2 s that are its own, with all that its layers remember. One
+        with segments needs the whole clip's audio, and the memory of one segment on top; the
+        32 kHz codec, which is neither, the memory of the whole clip.
 
         Args:
             blocks: float32 `[C, n]` at the codec's rate, full scale 1.0; together N of at least 1.
@@ -78,7 +83,7 @@ class Codec:
         self.spec.n_codebooks(bandwidth_kbps)
         self._model.set_target_bandwidth(bandwidth_kbps)
         segmented = self.spec.segment_samples is not None
-        run = self._encode_segments if segmented else self._encode_causal
+        run = self._encode_causal if self.spec.causal else self._encode_whole
         lengths: list[int] = []
         with torch.inference_mode():
             encoded = run(self._checked(block, lengths) for block in blocks)
@@ -112,7 +117,7 @@ class Codec:
             chain([first], (part for part, _ in parts)), BLOCK_S * self.spec.sample_rate
         )
 
-    def _encode_segments(self, blocks: Iterable[Wave]) -> list[Any]:
+    def _encode_whole(self, blocks: Iterable[Wave]) -> list[Any]:
         whole = [*blocks]
         return self._model.encode(self._tensor(np.concatenate(whole, axis=1))) if whole else []
 
@@ -135,13 +140,20 @@ class Codec:
             raise EcdcError(f"tokens of {ecdc.model} cannot be decoded by {self.spec.name}")
         codes = torch.from_numpy(ecdc.codes.astype(np.int64)).to(self._device)[None]
         with torch.inference_mode():
-            if ecdc.scales is None:
-                wav = self._decode_causal(codes)
-            else:
-                parts = torch.split(codes, ecdc.segment_frames, dim=2)
-                scales = torch.from_numpy(ecdc.scales).to(self._device).reshape(-1, 1)
-                wav = self._model.decode(list(zip(parts, scales, strict=True)))[0].cpu().numpy()
+            wav = (
+                self._decode_causal(codes) if self.spec.causal else self._decode_whole(ecdc, codes)
+            )
         return np.ascontiguousarray(wav[:, : ecdc.audio_length])
+
+    def _decode_whole(self, ecdc: Ecdc, codes: torch.Tensor) -> Wave:
+        import torch
+
+        parts = torch.split(codes, ecdc.segment_frames, dim=2)
+        scales: list[Any] = [None] * len(parts)
+        if ecdc.scales is not None:
+            scales = list(torch.from_numpy(ecdc.scales).to(self._device).reshape(-1, 1))
+        wav: Wave = self._model.decode(list(zip(parts, scales, strict=True)))[0].cpu().numpy()
+        return wav
 
     def _decode_causal(self, codes: torch.Tensor) -> Wave:
         """Decode codes `[1, K, T]` to audio `[C, n]`, n being T hops."""
@@ -201,11 +213,7 @@ def load_codec(name: str, weights: str | None = None, device: str = "auto") -> C
 
 
 def build_model(spec: CodecSpec) -> Any:
-    """Return the `encodec.EncodecModel` of `spec`, with random weights.
-
-    Raises:
-        UsageError: encodec has no such model.
-    """
+    """Return the `encodec.EncodecModel` of `spec`, with random weights."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch deprecates the weight norm that encodec uses
         from encodec import EncodecModel
@@ -214,29 +222,21 @@ def build_model(spec: CodecSpec) -> Any:
             return EncodecModel.encodec_model_24khz(pretrained=False)
         if spec.name == "encodec_48khz":
             return EncodecModel.encodec_model_48khz(pretrained=False)
-        if spec.name == "encodec_24khz_demo":
-            return _demo_model(spec)
-    raise UsageError(f"{spec.name} tokens can be read, but this version has no model for it")
+        return _assemble(spec, *NETWORKS[spec.name])
 
 
-def _demo_model(spec: CodecSpec) -> Any:
+def _assemble(spec: CodecSpec, dimension: int, network: dict[str, Any]) -> Any:
     from encodec import EncodecModel
     from encodec.modules import SEANetDecoder, SEANetEncoder
     from encodec.quantization import ResidualVectorQuantizer
 
-    net: dict[str, Any] = {
-        "channels": spec.channels,
-        "dimension": DEMO_DIMENSION,
-        "n_filters": DEMO_FILTERS,
-        "norm": "weight_norm",
-        "causal": True,
-    }
+    network = {"channels": spec.channels, "dimension": dimension, "norm": "weight_norm", **network}
     quantizer = ResidualVectorQuantizer(
-        dimension=DEMO_DIMENSION, n_q=spec.max_codebooks, bins=spec.codebook_size
+        dimension=dimension, n_q=spec.max_codebooks, bins=spec.codebook_size
     )
     return EncodecModel(
-        SEANetEncoder(**net),
-        SEANetDecoder(**net),
+        SEANetEncoder(**network),
+        SEANetDecoder(**network),
         quantizer,
         list(spec.codebooks),
         spec.sample_rate,

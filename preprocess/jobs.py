@@ -7,8 +7,9 @@ interpreter's lock, and threads start at once.
 from __future__ import annotations
 
 import os
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from multiprocessing.pool import ThreadPool
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Generic, TypeVar
 
 from preprocess.errors import PreprocessError, one_line
@@ -59,7 +60,25 @@ def run_items(
                 yield attempt(item)
                 bar.update()
             return
-        with ThreadPool(min(jobs, len(items))) as pool:
-            for outcome in pool.imap(attempt, items):
-                yield outcome
-                bar.update()
+        for outcome in _in_threads(attempt, items, jobs):
+            yield outcome
+            bar.update()
+
+
+def _in_threads(
+    attempt: Callable[[Item], Outcome[Item, Value]], items: Sequence[Item], jobs: int
+) -> Iterator[Outcome[Item, Value]]:
+    """Yield the outcomes in order, with a few items a thread waiting at any time."""
+    executor = ThreadPoolExecutor(jobs)
+    waiting: deque[Future[Outcome[Item, Value]]] = deque()
+    try:
+        for item in items:
+            waiting.append(executor.submit(attempt, item))
+            if len(waiting) > 4 * jobs:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        # After an interrupt, what runs is finished: a thread that the interpreter's end catches
+        # in native code would abort the process.
+        executor.shutdown(wait=True, cancel_futures=True)

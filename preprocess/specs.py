@@ -22,6 +22,7 @@ class CodecSpec:
         hop: Samples that one token frame covers.
         codebook_size: Entries per codebook.
         codebooks: Bandwidth in kbps -> number of codebooks K.
+        causal: Whether a frame depends only on the audio up to its end.
         segment_samples: Length of an independently coded segment, None where there are none.
         stride_samples: Distance between the starts of two segments.
     """
@@ -32,6 +33,7 @@ class CodecSpec:
     hop: int
     codebook_size: int
     codebooks: dict[float, int]
+    causal: bool
     segment_samples: int | None = None
     stride_samples: int | None = None
 
@@ -74,7 +76,7 @@ _CAUSAL_KBPS = {1.5: 2, 3.0: 4, 6.0: 8, 12.0: 16, 24.0: 32}
 CODECS: dict[str, CodecSpec] = {
     spec.name: spec
     for spec in (
-        CodecSpec("encodec_24khz", 24_000, 1, 320, 1024, _CAUSAL_KBPS),
+        CodecSpec("encodec_24khz", 24_000, 1, 320, 1024, _CAUSAL_KBPS, causal=True),
         CodecSpec(
             "encodec_48khz",
             48_000,
@@ -82,11 +84,12 @@ CODECS: dict[str, CodecSpec] = {
             320,
             1024,
             {3.0: 2, 6.0: 4, 12.0: 8, 24.0: 16},
+            causal=False,
             segment_samples=48_000,
             stride_samples=47_520,
         ),
-        CodecSpec("encodec_32khz", 32_000, 1, 640, 2048, {2.2: 4}),
-        CodecSpec("encodec_24khz_demo", 24_000, 1, 320, 1024, _CAUSAL_KBPS),
+        CodecSpec("encodec_32khz", 32_000, 1, 640, 2048, {2.2: 4}, causal=False),
+        CodecSpec("encodec_24khz_demo", 24_000, 1, 320, 1024, _CAUSAL_KBPS, causal=True),
     )
 }
 

@@ -1,7 +1,8 @@
 """Where a codec's weights come from, and their layouts: always encodec's own in the end.
 
     source                           layout on disk
-    None                             the published checkpoint (.th), or the demo's safetensors
+    None                             the published checkpoint (.th), at 32 kHz the Hub's, or the
+                                     demo's safetensors
     owner/name                       `model.safetensors` of a Hub repository (transformers' keys)
     a path                           either, or a folder with `model.safetensors`
 
@@ -29,6 +30,7 @@ CHECKPOINTS = {
     "encodec_24khz": "encodec_24khz-d7cc33bc.th",
     "encodec_48khz": "encodec_48khz-7e698e3e.th",
 }
+REPOSITORIES = {"encodec_32khz": "facebook/encodec_32khz"}
 DEMO_WEIGHTS = {"encodec_24khz_demo": "demo_codec/encodec_24khz_demo.safetensors"}
 HUB_FILE = "model.safetensors"
 
@@ -56,8 +58,8 @@ def find_weights(spec: CodecSpec, source: str | None) -> Path:
     if source is None:
         if spec.name in DEMO_WEIGHTS:
             return resource(DEMO_WEIGHTS[spec.name])
-        if spec.name not in CHECKPOINTS:
-            raise WeightsError(f"{spec.name} has no published checkpoint; give --weights")
+        if spec.name in REPOSITORIES:
+            return _from_hub(REPOSITORIES[spec.name])
         return _published(CHECKPOINTS[spec.name])
     path = Path(source).expanduser()
     if path.is_dir():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -63,7 +64,7 @@ def encode(source: Path, output: Path, codec_config: CodecConfig, config: Encode
     if config.dry_run:
         report.detail += f", dry run: {len(todo)} to encode"
         return report.finish()
-    load = _once(lambda: load_codec(codec_config.codec, codec_config.weights, codec_config.device))
+    load = cache(lambda: load_codec(codec_config.codec, codec_config.weights, codec_config.device))
     if todo:
         codec = load()
         for outcome in run_items(
@@ -126,18 +127,6 @@ def _jobs(
             continue
         jobs.append(Job(source / rel, output / target, origin))
     return jobs
-
-
-def _once(make: Callable[[], Codec]) -> Callable[[], Codec]:
-    """Return `make`, called at its first use only."""
-    made: list[Codec] = []
-
-    def get() -> Codec:
-        if not made:
-            made.append(make())
-        return made[0]
-
-    return get
 
 
 def _verify(

@@ -8,11 +8,11 @@ from encodec import EncodecModel
 from safetensors import safe_open
 from safetensors.torch import load_file, save
 
-from preprocess.codec import DEMO_DIMENSION, build_model
+from preprocess.codec import NETWORKS, build_model
 from preprocess.specs import codec_spec
 
 SPEC = codec_spec("encodec_24khz_demo")
-DIMENSION = DEMO_DIMENSION
+DIMENSION = NETWORKS[SPEC.name][0]
 # State that only the training of a codebook reads.
 TRAINING_BUFFERS = ("cluster_size", "embed_avg", "inited")
 
