@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from preprocess.cli import run_and_print
+from preprocess.commands import run_and_print
 from preprocess.dataset import quiet_datasets
 from preprocess.recipe import read_recipe, run_recipe, with_overrides
 from preprocess.resources import resource, shipped_recipe

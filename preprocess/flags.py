@@ -9,8 +9,10 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import typing
+from collections.abc import Mapping
 from typing import Any, NoReturn, TypeVar
 
+import yaml
 from pydantic import TypeAdapter, ValidationError
 
 from preprocess.errors import UsageError, nearest
@@ -55,6 +57,28 @@ def add_flags(parser: argparse.ArgumentParser, settings: type) -> None:
         flag = "--" + field.name.replace("_", "-")
         text = (info.description or "") + _default_text(field)
         group.add_argument(flag, default=argparse.SUPPRESS, help=text, **_options(kind, field))
+
+
+def add_producer_flags(parser: argparse.ArgumentParser, producers: Mapping[str, type]) -> None:
+    """Add a flag for every producer; `producers` in the namespace lists those that were given.
+
+    Each entry is as in a recipe: `{name: {key: value}}`, in the order of the command line.
+    """
+    group = parser.add_argument_group(
+        "Producers, in order, as often as wished; each takes KEY=VALUE words"
+    )
+    for name, producer in producers.items():
+        first = (producer.__doc__ or "").splitlines()[0]
+        fields = dataclasses.fields(producer)
+        required = [f"{f.name}=" for f in fields if _is_required(f)]
+        keys = " ".join([*required, *(f"[{f.name}=]" for f in fields if not _is_required(f))])
+        group.add_argument(
+            "--" + name.replace("_", "-"),
+            nargs="*",
+            action=_ProducerAction,
+            metavar="KEY=VALUE",
+            help=f"{first} Keys: {keys}",
+        )
 
 
 def from_flags(settings: type[T], arguments: argparse.Namespace) -> T:
@@ -137,3 +161,31 @@ def _options(kind: Any, field: dataclasses.Field[Any]) -> dict[str, Any]:
     if options and typing.get_origin(options[0]) is typing.Literal:
         return {"choices": typing.get_args(options[0])}
     return {"metavar": name.upper()}
+
+
+def _is_required(field: dataclasses.Field[Any]) -> bool:
+    return field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+
+
+class _ProducerAction(argparse.Action):
+    """Collects the producers of all flags in one list, in the order of the command line."""
+
+    def __call__(
+        self, parser: Any, namespace: Any, values: Any, option_string: str | None = None
+    ) -> None:
+        settings = {}
+        for word in values:
+            key, equals, value = word.partition("=")
+            if not equals:
+                parser.error(f"{option_string}: expected KEY=VALUE, got {word!r}")
+            settings[key] = _mapping(value) if value.startswith("{") else value
+        producers = [*getattr(namespace, "producers", ()), {self.dest: settings}]
+        namespace.producers = producers
+
+
+def _mapping(text: str) -> Any:
+    """Return a mapping written as YAML, such as `{pitch: Hz}`; the text itself if it is none."""
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError:
+        return text

@@ -1,0 +1,103 @@
+"""What each subcommand does with its parsed arguments; each returns the exit status.
+
+A step's module is imported by its own command alone, so that `preprocess --help` stays light.
+"""
+
+from __future__ import annotations
+
+import sys
+from argparse import Namespace
+from collections.abc import Iterable
+
+from preprocess.config import (
+    AnnotateConfig,
+    AuditConfig,
+    BuildConfig,
+    CodecConfig,
+    EncodeConfig,
+    ModelConfig,
+    NormalizeConfig,
+)
+from preprocess.flags import from_flags
+from preprocess.params import parse_producer
+from preprocess.report import Report, print_report
+
+
+def normalize_command(args: Namespace) -> int:
+    """Run `preprocess normalize`."""
+    from preprocess.steps.normalize import normalize
+
+    config = from_flags(NormalizeConfig, args)
+    report = normalize(args.input, args.output, args.codec, config, args.jobs)
+    print_report(report)
+    return 0 if report.ok else 1
+
+
+def encode_command(args: Namespace) -> int:
+    """Run `preprocess encode`."""
+    from preprocess.steps.encode import encode
+
+    codec, config = from_flags(CodecConfig, args), from_flags(EncodeConfig, args)
+    report = encode(args.input, args.output, codec, config)
+    # The list of --list-missing is for other programs: the summary must not stand in it.
+    print_report(report, out=sys.stderr if config.list_missing else None)
+    return 0 if report.ok else 1
+
+
+def annotate_command(args: Namespace) -> int:
+    """Run `preprocess annotate`."""
+    from preprocess.steps.annotate import annotate
+
+    producers = [parse_producer(entry) for entry in getattr(args, "producers", ())]
+    model, config = from_flags(ModelConfig, args), from_flags(AnnotateConfig, args)
+    report = annotate(args.root, producers, model, config, args.jobs)
+    print_report(report)
+    return 0 if report.ok else 1
+
+
+def audit_command(args: Namespace) -> int:
+    """Run `preprocess audit`; its findings are its output in a format for programs."""
+    from preprocess.steps.audit import audit, format_findings
+
+    report, findings = audit(args.root, from_flags(AuditConfig, args), args.jobs)
+    if args.format == "text":
+        print_report(report)
+    else:
+        print(format_findings(findings, args.format), end="")
+    return 0 if report.ok else 1
+
+
+def build_command(args: Namespace) -> int:
+    """Run `preprocess build`."""
+    from preprocess.steps.build import build
+
+    report = build(args.root, args.output, from_flags(BuildConfig, args))
+    print_report(report)
+    return 0 if report.ok else 1
+
+
+def run_command(args: Namespace) -> int:
+    """Run `preprocess run`."""
+    from preprocess.recipe import read_recipe, run_recipe, with_overrides
+
+    recipe = with_overrides(read_recipe(args.recipe), input=args.input, output=args.output)
+    return run_and_print(run_recipe(recipe))
+
+
+def demo_command(args: Namespace) -> int:
+    """Run `preprocess demo`."""
+    from preprocess.demo import demo
+
+    return demo(args.output)
+
+
+def run_and_print(reports: Iterable[Report]) -> int:
+    """Print the reports of a run as they come, and return its exit status."""
+    ok, idle = True, True
+    for report in reports:
+        print_report(report)
+        ok &= report.ok
+        idle &= report.done == 0 or report.step == "audit"
+    if ok and idle:
+        print("nothing to do: every output is up to date")
+    return 0 if ok else 1
