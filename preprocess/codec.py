@@ -118,7 +118,7 @@ class Codec:
         )
 
     def _encode_whole(self, blocks: Iterable[Wave]) -> list[Any]:
-        whole = [*blocks]
+        whole = [block for block in blocks if block.shape[1]]
         return self._model.encode(self._tensor(np.concatenate(whole, axis=1))) if whole else []
 
     def _tensor(self, wav: Wave) -> torch.Tensor:

@@ -70,8 +70,14 @@ def run_recipe(recipe: Recipe) -> Iterator[Report]:
 
     normalized, ecdc = recipe.output / "normalized", recipe.output / "ecdc"
     model = ModelConfig(weights=recipe.weights, device=recipe.device)
-    yield normalize(recipe.input, normalized, recipe.codec, recipe.normalize, recipe.jobs)
-    yield encode(normalized, ecdc, recipe, recipe.encode)
+    report = normalize(recipe.input, normalized, recipe.codec, recipe.normalize, recipe.jobs)
+    yield report
+    if not report.done + report.current:  # every file failed, and was reported
+        return
+    report = encode(normalized, ecdc, recipe, recipe.encode)
+    yield report
+    if not report.done + report.current:
+        return
     if recipe.annotate:
         config = AnnotateConfig(audio_root=normalized)
         yield annotate(ecdc, recipe.annotate, model, config, recipe.jobs)

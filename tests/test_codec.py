@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from preprocess.audio import read_audio
-from preprocess.codec import Codec, load_codec
+from preprocess.codec import Codec, build_model, load_codec
 from preprocess.ecdc import Ecdc, EcdcError, read_ecdc, write_ecdc
 from preprocess.errors import PreprocessError, UsageError
 from preprocess.specs import codec_spec
@@ -31,8 +31,6 @@ def own_encode(model, wav: np.ndarray, kbps: float):
 @pytest.fixture(scope="module")
 def own_demo():
     """encodec's model of the demo codec, its weight norms as encodec has them."""
-    from preprocess.codec import build_model
-
     model = build_model(DEMO)
     load_state(find_weights(DEMO, None), model, DEMO)
     return model.eval()
@@ -103,6 +101,15 @@ def test_encodecs_own_reader_decodes_our_file(demo_codec, own_demo, tmp_path, mo
     ((codes, scale),) = decoded
     np.testing.assert_array_equal(codes[0].numpy(), read_ecdc(path).codes)
     assert (scale, sample_rate, audio.shape) == (None, 24_000, (1, 24_000))
+
+
+@pytest.mark.parametrize("name", ["encodec_24khz", "encodec_32khz", "encodec_48khz"])
+def test_no_samples_are_an_error_for_every_codec(name):
+    spec = codec_spec(name)
+    codec = Codec(spec, build_model(spec), "", torch.device("cpu"))
+    for blocks in ([], [np.zeros((spec.channels, 0), np.float32)]):
+        with pytest.raises(PreprocessError, match="the audio holds no samples"):
+            codec.encode_blocks(blocks, max(spec.codebooks))
 
 
 @pytest.mark.parametrize(

@@ -55,3 +55,13 @@ def test_a_second_run_does_nothing_and_says_so(demo_run, capsys):
     assert time.perf_counter() - start < 10
     assert capsys.readouterr().out.splitlines()[-1] == "nothing to do: every output is up to date"
     assert {p: p.stat().st_mtime_ns for p in demo_run.rglob("*") if p.is_file()} == made
+
+
+def test_a_run_in_which_every_file_fails_stops_there(tmp_path, capsys):
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in/a.wav").write_text("no audio")
+    arguments = ["--input", str(tmp_path / "in"), "--output", str(tmp_path / "out")]
+    assert main(["run", str(shipped_recipe("quickstart.yaml")), *arguments]) == 1
+    shown = capsys.readouterr()
+    assert len(shown.out.splitlines()) == len(shown.err.splitlines()) == 1
+    assert "a.wav" in shown.err

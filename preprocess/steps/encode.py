@@ -17,7 +17,7 @@ from preprocess.config import CodecConfig, EncodeConfig
 from preprocess.ecdc import Ecdc, EcdcError, read_ecdc, read_header, write_ecdc
 from preprocess.errors import UsageError
 from preprocess.files import digest_file, find_files, pair_outputs, require_folder, stale_outputs
-from preprocess.jobs import run_items
+from preprocess.jobs import cpu_count, run_items
 from preprocess.provenance import is_current, provenance, settings_digest
 from preprocess.report import Report
 from preprocess.specs import CodecSpec, codec_spec
@@ -118,14 +118,17 @@ def _jobs(
     pairs, clashes = pair_outputs(files, config.suffix)
     for rel, message in clashes:
         report.fail(source / rel, message)
+    outputs = dict(pairs)
     jobs = []
-    for rel, target in pairs:
-        try:
-            origin = provenance(digest_file(source / rel), rec, ckpt)
-        except OSError as error:
-            report.fail(source / rel, error.strerror or str(error))
-            continue
-        jobs.append(Job(source / rel, output / target, origin))
+    for outcome in run_items(
+        lambda rel: digest_file(source / rel), [*outputs], cpu_count(), "compare"
+    ):
+        audio = source / outcome.item
+        if outcome.value is None:
+            report.fail(audio, outcome.message())
+        else:
+            origin = provenance(outcome.value, rec, ckpt)
+            jobs.append(Job(audio, output / outputs[outcome.item], origin))
     return jobs
 
 
