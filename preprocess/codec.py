@@ -7,11 +7,11 @@ codec encodes in exact blocks (`preprocess.streaming`).
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Iterator
-from itertools import chain
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from preprocess.ecdc import Ecdc, EcdcError
 from preprocess.errors import PreprocessError, UsageError
@@ -24,11 +24,12 @@ from preprocess.weights import find_weights, load_state
 if TYPE_CHECKING:
     import torch
 
-WHOLE_S = 60
-"""A causal codec runs on a clip of up to this many seconds at once, as encodec does."""
-BLOCK_S = 2
-"""Seconds of a longer clip that it runs on at once. What a kernel sums depends on shapes, so that
-embeddings then differ from encodec's by rounding, which can decide a near tie of two entries."""
+BLOCK_S = 4
+"""Seconds of audio that a causal codec runs on at once."""
+LAST_S = 2
+"""The last block is longer than this, and up to `BLOCK_S` longer: kernels sum in another order for
+few frames; with blocks of 4 s, none of them short, codes came out as encodec's (the counts are in
+`docs/design.md`)."""
 # Name -> width of the latents, and the settings of SEANet, of models that encodec has no function
 # for. The demo codec has the geometry of the 24 kHz one; 32 kHz is as in the configuration of
 # facebook/encodec_32khz.
@@ -62,10 +63,10 @@ class Codec:
     def encode_blocks(self, blocks: Iterable[Wave], bandwidth_kbps: float) -> Ecdc:
         """Encode one clip that arrives in blocks of any sizes.
 
-        How it is cut does not matter: a causal codec runs on a clip of up to 60 s at once, and
-        on a longer one in blocks of 2 s that are its own, with all that its layers remember. One
-        with segments needs the whole clip's audio, and the memory of one segment on top; the
-        32 kHz codec, which is neither, the memory of the whole clip.
+        How it is cut does not matter: a causal codec runs on blocks of 4 s that are its own, with
+        all that its layers remember, in the memory of such a block. One with segments needs the
+        whole clip's audio, and the memory of one segment on top; the 32 kHz codec, which is
+        neither, the memory of the whole clip.
 
         Args:
             blocks: float32 `[C, n]` at the codec's rate, full scale 1.0; together N of at least 1.
@@ -98,24 +99,12 @@ class Codec:
     def _encode_causal(self, blocks: Iterable[Wave]) -> list[Any]:
         encoder, model = CausalNetwork(self._model.encoder), self._model
         encoded = []
-        for block, last in self._causal_blocks(blocks):
+        rate = self.spec.sample_rate
+        for block, last in reblock(blocks, BLOCK_S * rate, LAST_S * rate):
             embeddings = encoder.push(self._tensor(block), last)
             codes = model.quantizer.encode(embeddings, model.frame_rate, model.bandwidth)
             encoded.append((codes.transpose(0, 1), None))
         return encoded
-
-    def _causal_blocks(self, blocks: Iterable[Wave]) -> Iterator[tuple[Wave, bool]]:
-        """Yield a short clip as a single block, and a longer one in blocks of `BLOCK_S`."""
-        parts = reblock(blocks, WHOLE_S * self.spec.sample_rate)
-        first, last = next(parts, (None, True))
-        if first is None:
-            return
-        if last:
-            yield first, True
-            return
-        yield from reblock(
-            chain([first], (part for part, _ in parts)), BLOCK_S * self.spec.sample_rate
-        )
 
     def _encode_whole(self, blocks: Iterable[Wave]) -> list[Any]:
         whole = [block for block in blocks if block.shape[1]]
@@ -129,7 +118,7 @@ class Codec:
     def decode(self, ecdc: Ecdc) -> Wave:
         """Decode one clip to float32 `[C, N]`, N being its `audio_length`.
 
-        A causal codec decodes a long clip in blocks, as it encodes one.
+        A causal codec decodes in blocks, as it encodes.
 
         Raises:
             EcdcError: The tokens were made by another codec.
@@ -138,34 +127,32 @@ class Codec:
 
         if ecdc.model != self.spec.name:
             raise EcdcError(f"tokens of {ecdc.model} cannot be decoded by {self.spec.name}")
-        codes = torch.from_numpy(ecdc.codes.astype(np.int64)).to(self._device)[None]
         with torch.inference_mode():
-            wav = (
-                self._decode_causal(codes) if self.spec.causal else self._decode_whole(ecdc, codes)
-            )
+            wav = self._decode_causal(ecdc) if self.spec.causal else self._decode_whole(ecdc)
         return np.ascontiguousarray(wav[:, : ecdc.audio_length])
 
-    def _decode_whole(self, ecdc: Ecdc, codes: torch.Tensor) -> Wave:
+    def _decode_whole(self, ecdc: Ecdc) -> Wave:
         import torch
 
-        parts = torch.split(codes, ecdc.segment_frames, dim=2)
+        parts = torch.split(self._codes(ecdc.codes), ecdc.segment_frames, dim=2)
         scales: list[Any] = [None] * len(parts)
         if ecdc.scales is not None:
             scales = list(torch.from_numpy(ecdc.scales).to(self._device).reshape(-1, 1))
         wav: Wave = self._model.decode(list(zip(parts, scales, strict=True)))[0].cpu().numpy()
         return wav
 
-    def _decode_causal(self, codes: torch.Tensor) -> Wave:
-        """Decode codes `[1, K, T]` to audio `[C, n]`, n being T hops."""
-        fps = self.spec.fps
-        size = BLOCK_S * fps if codes.shape[2] > WHOLE_S * fps else codes.shape[2]
-        blocks = codes.split(size, dim=2)
-        decoder = CausalNetwork(self._model.decoder)
+    def _decode_causal(self, ecdc: Ecdc) -> Wave:
+        decoder, fps = CausalNetwork(self._model.decoder), self.spec.fps
         parts = []
-        for index, block in enumerate(blocks, 1):
-            latents = self._model.quantizer.decode(block.transpose(0, 1))
-            parts.append(decoder.push(latents, index == len(blocks))[0].cpu().numpy())
+        for codes, last in reblock([ecdc.codes], BLOCK_S * fps, LAST_S * fps):
+            latents = self._model.quantizer.decode(self._codes(codes).transpose(0, 1))
+            parts.append(decoder.push(latents, last)[0].cpu().numpy())
         return np.concatenate(parts, axis=1)
+
+    def _codes(self, codes: NDArray[np.int16]) -> torch.Tensor:
+        import torch
+
+        return torch.from_numpy(codes.astype(np.int64)).to(self._device)[None]
 
     def _checked(self, block: Wave, lengths: list[int]) -> Wave:
         """Return `block` if it is audio for this codec, and note its length."""

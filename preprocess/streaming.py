@@ -31,23 +31,26 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 Wave = NDArray[np.float32]
+Block = NDArray[Any]
 
 
-def reblock(blocks: Iterable[Wave], size: int) -> Iterator[tuple[Wave, bool]]:
-    """Cut audio `[C, n]` that arrives in blocks of any sizes into blocks of `size` samples.
+def reblock(blocks: Iterable[Block], size: int, least: int) -> Iterator[tuple[Block, bool]]:
+    """Cut a clip `[C, N]` that arrives in blocks of any sizes into blocks of `size`.
+
+    The last one has more than `least` and up to `size + least`, unless the whole clip is shorter.
 
     Yields:
-        Each block and whether it is the last, which has 1 to `size` samples.
+        Each block and whether it is the last.
     """
-    held: list[Wave] = []
+    held: list[Block] = []
     count = 0
     for block in blocks:
         held.append(block)
         count += block.shape[1]
-        if count <= size:
+        if count <= size + least:
             continue
         joined = np.concatenate(held, axis=1)
-        whole = (count - 1) // size  # at least one sample stays for the last block
+        whole = (count - least - 1) // size
         for index in range(whole):
             yield joined[:, index * size : (index + 1) * size], False
         held, count = [joined[:, whole * size :]], count - whole * size

@@ -11,6 +11,7 @@ import soxr
 from hypothesis import given
 from hypothesis import strategies as st
 
+from preprocess import audio as audio_module
 from preprocess.audio import (
     BLOCK_SAMPLES,
     AudioError,
@@ -212,3 +213,15 @@ def test_a_write_that_fails_leaves_the_file_that_was_there(tmp_path):
         write_audio(path, blocks(), 200, 48_000, 2, "{}")
     assert path.read_bytes() == before
     assert files_under(tmp_path) == {"a.wav"}
+
+
+def test_past_4_gib_a_file_becomes_rf64_and_keeps_its_comment(tmp_path, monkeypatch):
+    monkeypatch.setattr(audio_module, "_MAX_WAV_BYTES", 1_000)
+    block = tone(440, 24_000, 2_000)[:, None]
+    write_audio(tmp_path / "a.wav", [block], len(block), 24_000, 1, '{"src": "x"}')
+    with sf.SoundFile(tmp_path / "a.wav") as file:
+        assert (file.format, file.frames) == ("RF64", 2_000)
+    assert read_comment(tmp_path / "a.wav") == '{"src": "x"}'
+    np.testing.assert_allclose(
+        read_audio(tmp_path / "a.wav", 24_000, 1)[0], block[:, 0], atol=2**-23
+    )

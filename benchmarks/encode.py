@@ -1,0 +1,133 @@
+"""Encoding, file to file, against the two ways that people use today.
+
+All with the 24 kHz geometry at full size, the same seeded random weights, the same audio (the
+recordings that ship, cut to length), the same threads, in alternation in one process:
+
+- ours: `preprocess encode`
+- encodec: read, resample and mix by `convert_audio`, `encodec.compress`, file by file
+- the predecessor's: librosa, `transformers.EncodecModel`, `torch.save`
+
+Needs librosa and transformers (extras `features` and `dev`).
+
+Usage: python -m benchmarks.encode [--files 10] [--seconds 10] [--rounds 3] [--threads 2]
+"""
+
+from __future__ import annotations
+
+import argparse
+import tempfile
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import soundfile as sf
+import torch
+
+from benchmarks.memory import SAMPLE_RATE, make_long_file
+from benchmarks.timing import alternate, print_ratios
+from preprocess.codec import build_model
+from preprocess.config import CodecConfig, EncodeConfig
+from preprocess.specs import codec_spec
+from preprocess.steps.encode import encode
+
+KBPS = 6.0
+SPEC = codec_spec("encodec_24khz")
+
+
+def make_files(folder: Path, count: int, seconds: float) -> None:
+    """Write `count` clips of `seconds` at 44.1 kHz stereo, each another part of the recordings."""
+    long = folder.parent / "long.wav"
+    make_long_file(long, (count + seconds) / 60)
+    audio, _ = sf.read(long, dtype="float32")
+    for index in range(count):
+        part = audio[index * SAMPLE_RATE :][: round(seconds * SAMPLE_RATE)]
+        sf.write(folder / f"{index:04}.wav", part, SAMPLE_RATE)
+
+
+def ours(source: Path, output: Path, weights: Path) -> Callable[[], object]:
+    """Return a call of our step."""
+    codec = CodecConfig(codec=SPEC.name, weights=str(weights), device="cpu")
+    config = EncodeConfig(bandwidth=KBPS, overwrite=True)
+    return lambda: encode(source, output, codec, config)
+
+
+def encodec_way(source: Path, output: Path, model: Any) -> Callable[[], object]:
+    """Return a call of encodec's own compression, file by file."""
+    from encodec import compress  # the function of that module
+    from encodec.utils import convert_audio
+
+    model.set_target_bandwidth(KBPS)
+
+    def call() -> None:
+        output.mkdir(exist_ok=True)
+        for path in sorted(source.iterdir()):
+            audio, rate = sf.read(path, dtype="float32", always_2d=True)
+            wav = convert_audio(torch.from_numpy(audio.T.copy()), rate, SPEC.sample_rate, 1)
+            (output / f"{path.stem}.ecdc").write_bytes(compress(model, wav))
+
+    return call
+
+
+def predecessors_way(source: Path, output: Path, model: Any) -> Callable[[], object]:
+    """Return a call of librosa, `transformers` and `torch.save`, file by file."""
+    import librosa
+
+    def call() -> None:
+        output.mkdir(exist_ok=True)
+        for path in sorted(source.iterdir()):
+            audio, _ = librosa.load(path, sr=SPEC.sample_rate, mono=True)
+            with torch.no_grad():
+                encoded = model.encode(torch.from_numpy(audio)[None, None], bandwidth=KBPS)
+            saved = {"audio_codes": encoded.audio_codes, "audio_length": len(audio)}
+            torch.save(saved, output / f"{path.stem}.ecdc")
+
+    return call
+
+
+def make_models(folder: Path) -> tuple[Path, Any, Any]:
+    """Return a checkpoint with random weights, and the peers' models."""
+    from transformers import EncodecConfig, EncodecModel
+
+    torch.manual_seed(0)
+    model = build_model(SPEC).eval()
+    model.name = SPEC.name  # encodec leaves it unset without pretrained weights
+    for layer in model.quantizer.vq.layers:
+        layer._codebook.embed.data.normal_()
+        layer._codebook.inited.data.fill_(1)
+    weights = folder / "random.th"
+    torch.save(model.state_dict(), weights)
+    return weights, model, EncodecModel(EncodecConfig()).eval()
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--files", type=int, default=10)
+    parser.add_argument("--seconds", type=float, default=10)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--threads", type=int, default=2)
+    args = parser.parse_args()
+    torch.set_num_threads(args.threads)
+    warnings.simplefilter("ignore")
+    with tempfile.TemporaryDirectory() as scratch:
+        source, first, second, third = (Path(scratch, n) for n in ("in", "ours", "own", "old"))
+        source.mkdir()
+        make_files(source, args.files, args.seconds)
+        weights, own, transformers_model = make_models(Path(scratch))
+        calls = {
+            "ours": ours(source, first, weights),
+            "encodec, file by file": encodec_way(source, second, own),
+            "librosa, transformers, torch.save": predecessors_way(
+                source, third, transformers_model
+            ),
+        }
+        print(f"{args.files} files of {args.seconds:g} s at {KBPS:g} kbps, {args.threads} threads")
+        seconds = alternate(calls, args.rounds)
+        print_ratios(seconds, "ours")
+        total = args.files * args.seconds
+        print(f"ours: {total / seconds['ours']:.1f}x real time")
+
+
+if __name__ == "__main__":
+    main()
