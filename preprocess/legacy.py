@@ -50,8 +50,6 @@ def read_legacy(path: Path, lazy: bool = False) -> Ecdc:
     if lazy:
         return Ecdc(_SPEC.name, np.broadcast_to(np.int16(0), (k, t)), length, (t,))
     values = codes.detach().reshape(k, t).numpy()
-    if not np.issubdtype(values.dtype, np.integer):
-        raise EcdcError(f"{path} holds audio_codes of dtype {values.dtype}; expected integers")
     if values.min() < 0 or values.max() >= _SPEC.codebook_size:
         raise EcdcError(f"{path} holds codes outside of 0 to {_SPEC.codebook_size - 1}")
     return Ecdc(_SPEC.name, values.astype(np.int16), length, (t,))

@@ -44,6 +44,11 @@ class Report:
         """Whether nothing failed."""
         return not self.failures
 
+    @property
+    def failed(self) -> set[str]:
+        """The items that failed."""
+        return {item for item, _ in self.failures}
+
     def finish(self) -> Report:
         """Stop the clock."""
         self.seconds = time.perf_counter() - self.started
@@ -52,6 +57,11 @@ class Report:
     def fail(self, item: object, error: Exception | str) -> None:
         """Record that an item failed, and why."""
         self.failures.append((str(item), str(error)))
+
+    def note(self, text: str) -> None:
+        """Record a line worth a user's attention, unless it is empty."""
+        if text:
+            self.notes.append(text)
 
     def line(self) -> str:
         """Return the step's one line."""

@@ -75,11 +75,10 @@ def encode(source: Path, output: Path, codec_config: CodecConfig, config: Encode
             else:
                 report.done += 1
                 report.audio_s += outcome.value
-    failed = {item for item, _ in report.failures}
+    failed = report.failed
     whole = [job for job in jobs if str(job.audio) not in failed]
-    stale = stale_outputs(output, config.suffix, (job.tokens.relative_to(output) for job in whole))
-    if stale:
-        report.notes.append(stale)
+    current = (job.tokens.relative_to(output) for job in whole)
+    report.note(stale_outputs(output, config.suffix, current))
     report.finish()
     if config.verify:
         verified = _verify(whole, load, spec, config, report)

@@ -84,13 +84,10 @@ def normalize(source: Path, output: Path, codec: str, config: NormalizeConfig, j
         report.done += not result.current
         report.current += result.current
         report.audio_s += result.duration_s
-        if result.note:
-            report.notes.append(f"{source / outcome.item[0]}: {result.note}")
-    failed = {item for item, _ in report.failures}
+        report.note(result.note and f"{source / outcome.item[0]}: {result.note}")
+    failed = report.failed
     current = (target for rel, target in pairs if str(source / rel) not in failed)
-    stale = stale_outputs(output, SUFFIX, current)
-    if stale:
-        report.notes.append(stale)
+    report.note(stale_outputs(output, SUFFIX, current))
     report.detail = "dry run: nothing written" if config.dry_run else ""
     return report.finish()
 
