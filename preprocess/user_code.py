@@ -7,8 +7,9 @@ import importlib.util
 import sys
 import traceback
 from collections.abc import Callable
+from importlib.machinery import SourceFileLoader
 from pathlib import Path
-from types import ModuleType
+from types import CodeType, ModuleType
 from typing import Any
 
 from preprocess.errors import PreprocessError, UsageError, one_line
@@ -79,6 +80,18 @@ def _add_to_path(folder: Path) -> None:
         sys.path.append(str(folder))
 
 
+class _SourceLoader(SourceFileLoader):
+    """Compiles a file at every import, and neither reads nor writes a bytecode cache.
+
+    That cache takes a file for unchanged whose size and whole second of change are the same, so
+    an edit within a second would run the old code.
+    """
+
+    def get_code(self, fullname: str) -> CodeType:
+        """Return the code of the source as it is now."""
+        return self.source_to_code(self.get_data(self.path), self.path)
+
+
 def _module_of_file(path: Path) -> ModuleType:
     """Import a file once, under a name of its own; what lies beside it can be imported by it."""
     if not path.is_file():
@@ -88,7 +101,8 @@ def _module_of_file(path: Path) -> ModuleType:
         f"enchf_user_{path.stem}_{digest_bytes(str(path.resolve()).encode() + path.read_bytes())}"
     )
     if name not in sys.modules:
-        spec = importlib.util.spec_from_file_location(name, path)
+        loader = _SourceLoader(name, str(path))
+        spec = importlib.util.spec_from_file_location(name, path, loader=loader)
         if spec is None or spec.loader is None:
             raise UsageError(f"{path} cannot be imported")
         module = importlib.util.module_from_spec(spec)
