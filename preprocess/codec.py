@@ -1,35 +1,41 @@
 """The codec: waveforms to tokens and back, by encodec's own network.
 
-The only module that runs a model, with its weight norms folded once, in inference mode. A causal
-codec encodes in exact blocks (`preprocess.streaming`).
+Encoding is in `preprocess.encoding`, decoding in `preprocess.decoding`, both over
+`preprocess.streaming` (long clips in windows) and `preprocess.network` (which kernels run).
 """
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
+from copy import deepcopy
+from functools import cached_property
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from preprocess.ecdc import Ecdc, EcdcError
-from preprocess.errors import PreprocessError, UsageError
+from preprocess.errors import UsageError
 from preprocess.files import digest_file
-from preprocess.frames import segment_frames
+from preprocess.jobs import cpu_count
 from preprocess.specs import CodecSpec, codec_spec
-from preprocess.streaming import CausalNetwork, Wave, reblock
 from preprocess.weights import find_weights, load_state
 
 if TYPE_CHECKING:
     import torch
 
-BLOCK_S = 4
-"""Seconds of audio that a causal codec runs on at once."""
-LAST_S = 2
-"""The last block is longer than this, and up to `BLOCK_S` longer: kernels sum in another order for
-few frames; with blocks of 4 s, none of them short, codes came out as encodec's (the counts are in
-`docs/design.md`)."""
+    from preprocess.encoding import Clip, SegmentEncoder, StreamEncoder
+    from preprocess.network import Parts
+    from preprocess.quantizer import Quantizer
+
+Wave = NDArray[np.float32]
+
+CPU_ROWS = 2
+"""Windows that share a run of the convolutions on a CPU: more of them fall out of its caches."""
+ROW_BYTES = 64 << 20
+"""What a window takes of a GPU's memory while it runs."""
 # Name -> width of the latents, and the settings of SEANet, of models that encodec has no function
 # for. The demo codec has the geometry of the 24 kHz one; 32 kHz is as in the configuration of
 # facebook/encodec_32khz.
@@ -45,11 +51,23 @@ class Codec:
     Attributes:
         spec: Its facts.
         ckpt: Hash of the weights' file, for provenance.
+        precision: Arithmetic of the encoder's network; `float32` gives encodec's codes.
+        engine: What computes the codes, for provenance; tokens of two engines may differ.
     """
 
-    def __init__(self, spec: CodecSpec, model: Any, ckpt: str, device: torch.device) -> None:
-        self.spec, self.ckpt = spec, ckpt
+    def __init__(
+        self,
+        spec: CodecSpec,
+        model: Any,
+        ckpt: str,
+        device: torch.device,
+        precision: str = "float32",
+        allow_tf32: bool = False,
+    ) -> None:
+        self.spec, self.ckpt, self.precision = spec, ckpt, precision
+        self.engine = engine_name(precision, allow_tf32)
         self._model, self._device = model, device
+        _fold_weight_norm(model)
 
     def encode(self, wav: Wave, bandwidth_kbps: float) -> Ecdc:
         """Encode one clip; see `encode_blocks`, of which this is the case of a single block.
@@ -63,10 +81,9 @@ class Codec:
     def encode_blocks(self, blocks: Iterable[Wave], bandwidth_kbps: float) -> Ecdc:
         """Encode one clip that arrives in blocks of any sizes.
 
-        How it is cut does not matter: a causal codec runs on blocks of 4 s that are its own, with
-        all that its layers remember, in the memory of such a block. One with segments needs the
-        whole clip's audio, and the memory of one segment on top; the 32 kHz codec, which is
-        neither, the memory of the whole clip.
+        How it is cut does not matter, nor what is encoded beside it: the codes are those of
+        `encodec.EncodecModel.encode`, in the memory of a few seconds of audio
+        (`preprocess.streaming`).
 
         Args:
             blocks: float32 `[C, n]` at the codec's rate, full scale 1.0; together N of at least 1.
@@ -79,100 +96,142 @@ class Codec:
             UsageError: The codec has no such bandwidth.
             PreprocessError: A block has another number of channels, or NaN, or all are empty.
         """
-        import torch
+        (clip,) = self.encode_streams([blocks], bandwidth_kbps, read_ahead=False)
+        return clip.result(self.spec)
 
-        self.spec.n_codebooks(bandwidth_kbps)
-        self._model.set_target_bandwidth(bandwidth_kbps)
-        segmented = self.spec.segment_samples is not None
-        run = self._encode_causal if self.spec.causal else self._encode_whole
-        lengths: list[int] = []
-        with torch.inference_mode():
-            encoded = run(self._checked(block, lengths) for block in blocks)
-        if not encoded:
-            raise PreprocessError("the audio holds no samples")
-        codes = torch.cat([codes[0] for codes, _ in encoded], dim=1).cpu().numpy()
-        scales = torch.cat([s.reshape(1) for _, s in encoded]).cpu().numpy() if segmented else None
-        length = sum(lengths)
-        frames = segment_frames(length, self.spec)
-        return Ecdc(self.spec.name, codes.astype(np.int16), length, frames, scales)
+    def encode_batch(self, wavs: Sequence[Wave], bandwidth_kbps: float) -> list[Ecdc]:
+        """Encode several clips `[C, N]` together; each gets the codes that it gets alone.
 
-    def _encode_causal(self, blocks: Iterable[Wave]) -> list[Any]:
-        encoder, model = CausalNetwork(self._model.encoder), self._model
-        encoded = []
-        rate = self.spec.sample_rate
-        for block, last in reblock(blocks, BLOCK_S * rate, LAST_S * rate):
-            embeddings = encoder.push(self._tensor(block), last)
-            codes = model.quantizer.encode(embeddings, model.frame_rate, model.bandwidth)
-            encoded.append((codes.transpose(0, 1), None))
-        return encoded
+        Raises:
+            UsageError: The codec has no such bandwidth.
+            PreprocessError: A clip has another number of channels, or NaN, or no samples.
+        """
+        clips = self.encode_streams(([wav] for wav in wavs), bandwidth_kbps, read_ahead=False)
+        done = sorted(clips, key=lambda clip: clip.index)
+        return [clip.result(self.spec) for clip in done]
 
-    def _encode_whole(self, blocks: Iterable[Wave]) -> list[Any]:
-        whole = [block for block in blocks if block.shape[1]]
-        return self._model.encode(self._tensor(np.concatenate(whole, axis=1))) if whole else []
+    def encode_streams(
+        self, streams: Iterable[Iterable[Wave]], bandwidth_kbps: float, read_ahead: bool = True
+    ) -> Iterator[Clip]:
+        """Encode any number of clips, several at a time, each in blocks as `encode_blocks` takes.
 
-    def _tensor(self, wav: Wave) -> torch.Tensor:
-        import torch
+        Args:
+            streams: The blocks of each clip; an error raised by them is that clip's.
+            bandwidth_kbps: One of the codec's bandwidths.
+            read_ahead: Read in threads of its own, ahead of the model.
 
-        return torch.from_numpy(np.ascontiguousarray(wav, np.float32)).to(self._device)[None]
+        Yields:
+            Each clip as it is done, with its number in `streams`; `Clip.result` has its tokens.
+
+        Raises:
+            UsageError: The codec has no such bandwidth.
+        """
+        from preprocess.encoding import encode_streams
+        from preprocess.network import ROWS
+
+        encoder = self._encoder(self.spec.n_codebooks(bandwidth_kbps))
+        open_clips = max(ROWS, self._rows)
+        loaders = cpu_count() if read_ahead else 0
+        return encode_streams(encoder, streams, self.spec, open_clips, loaders)
 
     def decode(self, ecdc: Ecdc) -> Wave:
         """Decode one clip to float32 `[C, N]`, N being its `audio_length`.
 
-        A causal codec decodes in blocks, as it encodes.
+        Raises:
+            EcdcError: The tokens were made by another codec.
+        """
+        wav = np.empty((self.spec.channels, ecdc.audio_length), np.float32)
+        at = 0
+        for block in self.decode_blocks(ecdc):
+            wav[:, at : at + block.shape[1]] = block
+            at += block.shape[1]
+        return wav
+
+    def decode_blocks(self, ecdc: Ecdc) -> Iterator[Wave]:
+        """Decode one clip to blocks `[C, n]`, in the memory of a few seconds of audio.
 
         Raises:
             EcdcError: The tokens were made by another codec.
         """
-        import torch
+        from preprocess.decoding import decode_segments, decode_stream
 
         if ecdc.model != self.spec.name:
             raise EcdcError(f"tokens of {ecdc.model} cannot be decoded by {self.spec.name}")
+        run = decode_segments if self.spec.segment_samples else decode_stream
+        return run(self._decoder_parts, self._quantizer, ecdc, self.spec)
+
+    def _encoder(self, n_codebooks: int) -> StreamEncoder | SegmentEncoder:
+        from preprocess.encoding import SegmentEncoder, StreamEncoder
+
+        parts, quantizer, rows = self._encoder_parts, self._quantizer, self._rows
+        exact = self.precision == "float32"
+        whole = self._model.encoder if exact else parts
+        if self.spec.segment_samples is not None:
+            return SegmentEncoder(parts, quantizer, self.spec, n_codebooks, rows, whole)
+        hop = self.spec.hop
+        return StreamEncoder(parts, quantizer, hop, n_codebooks, rows, (whole, self._short))
+
+    @cached_property
+    def _encoder_parts(self) -> Parts:
+        import torch
+
+        from preprocess.network import LONG_SAMPLES, Parts
+
+        network = self._model.encoder
+        if self.precision != "float32":
+            network = deepcopy(network).to(getattr(torch, self.precision))
         with torch.inference_mode():
-            wav = self._decode_causal(ecdc) if self.spec.causal else self._decode_whole(ecdc)
-        return np.ascontiguousarray(wav[:, : ecdc.audio_length])
+            return Parts(network, self.spec.hop, self.spec.segment_samples or LONG_SAMPLES)
 
-    def _decode_whole(self, ecdc: Ecdc) -> Wave:
+    @cached_property
+    def _decoder_parts(self) -> Parts:
         import torch
 
-        parts = torch.split(self._codes(ecdc.codes), ecdc.segment_frames, dim=2)
-        scales: list[Any] = [None] * len(parts)
-        if ecdc.scales is not None:
-            scales = list(torch.from_numpy(ecdc.scales).to(self._device).reshape(-1, 1))
-        wav: Wave = self._model.decode(list(zip(parts, scales, strict=True)))[0].cpu().numpy()
-        return wav
+        from preprocess.network import LONG_SAMPLES, Parts
 
-    def _decode_causal(self, ecdc: Ecdc) -> Wave:
-        decoder, fps = CausalNetwork(self._model.decoder), self.spec.fps
-        parts = []
-        for codes, last in reblock([ecdc.codes], BLOCK_S * fps, LAST_S * fps):
-            latents = self._model.quantizer.decode(self._codes(codes).transpose(0, 1))
-            parts.append(decoder.push(latents, last)[0].cpu().numpy())
-        return np.concatenate(parts, axis=1)
+        with torch.inference_mode():
+            samples = self.spec.segment_samples or LONG_SAMPLES
+            return Parts(self._model.decoder, self.spec.hop, samples)
 
-    def _codes(self, codes: NDArray[np.int16]) -> torch.Tensor:
+    @cached_property
+    def _quantizer(self) -> Quantizer:
+        from preprocess.quantizer import Quantizer
+
+        return Quantizer(self._model.quantizer)
+
+    @cached_property
+    def _short(self) -> int:
+        """Samples up to which PyTorch may take other kernels than for a long clip."""
+        grown = next(n for n in count(1) if self._encoder_parts.outgrown(n))
+        return (grown - 1) * self.spec.hop
+
+    @cached_property
+    def _rows(self) -> int:
+        """How many windows of audio share a run of the convolutions."""
         import torch
 
-        return torch.from_numpy(codes.astype(np.int64)).to(self._device)[None]
-
-    def _checked(self, block: Wave, lengths: list[int]) -> Wave:
-        """Return `block` if it is audio for this codec, and note its length."""
-        if block.ndim != 2 or block.shape[0] != self.spec.channels:
-            raise PreprocessError(
-                f"{self.spec.name} takes audio [{self.spec.channels}, N], got {list(block.shape)}"
-            )
-        if not np.isfinite(block.sum(dtype=np.float64)):
-            raise PreprocessError("the audio holds NaN or infinity")
-        lengths.append(block.shape[1])
-        return block
+        if self._device.type != "cuda":
+            return CPU_ROWS
+        free, _ = torch.cuda.mem_get_info(self._device)
+        return int(np.clip(free // 2 // ROW_BYTES, 1, 64))
 
 
-def load_codec(name: str, weights: str | None = None, device: str = "auto") -> Codec:
+def load_codec(
+    name: str,
+    weights: str | None = None,
+    device: str = "auto",
+    precision: str = "float32",
+    allow_tf32: bool = False,
+) -> Codec:
     """Load a codec.
 
     Args:
         name: A key of `preprocess.specs.CODECS`.
         weights: See `preprocess.weights.find_weights`.
         device: `auto` (a GPU where there is one), `cpu`, `cuda`, `cuda:1` and so on.
+        precision: `float32`, or `bfloat16` for an encoder that rounds to 8 bits: its codes are
+            others, and where the processor has no such arithmetic it is slower, too.
+        allow_tf32: Let a GPU round the products of float32 to 10 bits; codes change.
 
     Raises:
         UsageError: There is no such codec or device.
@@ -191,12 +250,16 @@ def load_codec(name: str, weights: str | None = None, device: str = "auto") -> C
         raise UsageError(f"device {device} cannot be used: {reason}") from None
     if target.type == "cuda":
         # TF32, which cuDNN takes for convolutions by default, changes tokens.
-        torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = False
+        torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = allow_tf32
     model = build_model(spec)
     path = find_weights(spec, weights)
     load_state(path, model, spec)
-    _fold_weight_norm(model)
-    return Codec(spec, model.to(target).eval(), digest_file(path), target)
+    return Codec(spec, model.to(target).eval(), digest_file(path), target, precision, allow_tf32)
+
+
+def engine_name(precision: str, allow_tf32: bool) -> str:
+    """Return what stands in the provenance for an arithmetic."""
+    return f"torch/{precision}" + ("+tf32" if allow_tf32 else "")
 
 
 def build_model(spec: CodecSpec) -> Any:

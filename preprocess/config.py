@@ -82,6 +82,13 @@ class EncodeConfig(Settings):
         float,
         Field(gt=0, description="bandwidth in kbps; tokens of the highest load at every lower one"),
     ] = 6.0
+    precision: Annotated[
+        Literal["float32", "bfloat16"],
+        Field(description="arithmetic of the encoder; other than float32, codes change"),
+    ] = "float32"
+    allow_tf32: Annotated[
+        bool, Field(description="let a GPU round the products of float32; codes change")
+    ] = False
     recursive: Annotated[bool, Field(description="look into subfolders")] = True
     suffix: Annotated[
         str, Field(pattern=r"^\.[^/\\]+$", description="ending of the token files")

@@ -10,7 +10,8 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Generic, TypeVar
+from functools import partial
+from typing import Any, Generic, TypeVar
 
 from preprocess.errors import PreprocessError, one_line
 
@@ -38,29 +39,36 @@ def cpu_count() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def attempt(step: Callable[[Item], Value], item: Item) -> Outcome[Item, Value]:
+    """Run `step` on `item`, and keep what it raises."""
+    try:
+        return Outcome(item, step(item), None)
+    except Exception as error:  # collected, counted and reported by the caller
+        return Outcome(item, None, error)
+
+
+def progress(total: int, label: str) -> Any:
+    """Return a progress bar for a `with`, on a terminal's stderr and nowhere else."""
+    from tqdm import tqdm
+
+    return tqdm(total=total, desc=label, unit="file", leave=False, disable=None)
+
+
 def run_items(
     step: Callable[[Item], Value], items: Sequence[Item], jobs: int, label: str
 ) -> Iterator[Outcome[Item, Value]]:
     """Run `step` over `items` in `jobs` threads, and yield the outcomes in the items' order.
 
-    An item that raises does not stop the others. A progress bar stands on a terminal's stderr,
-    and nowhere else.
+    An item that raises does not stop the others.
     """
-    from tqdm import tqdm
-
-    def attempt(item: Item) -> Outcome[Item, Value]:
-        try:
-            return Outcome(item, step(item), None)
-        except Exception as error:  # collected, counted and reported by the caller
-            return Outcome(item, None, error)
-
-    with tqdm(total=len(items), desc=label, unit="file", leave=False, disable=None) as bar:
+    run = partial(attempt, step)
+    with progress(len(items), label) as bar:
         if jobs == 1 or len(items) < 2:
             for item in items:
-                yield attempt(item)
+                yield run(item)
                 bar.update()
             return
-        for outcome in _in_threads(attempt, items, jobs):
+        for outcome in _in_threads(run, items, jobs):
             yield outcome
             bar.update()
 

@@ -8,6 +8,8 @@ write now:
     rec   hash of the settings that shaped it
     ckpt  hash of the weights, where a model took part
     by    tool and version, for people
+
+Token files also say what computed them, `eng` (a part of `rec`), such as `torch/float32`.
 """
 
 from __future__ import annotations

@@ -1,142 +1,233 @@
-"""Exact block-wise runs of a causal encoder or decoder: an hour in the memory of two seconds.
+"""Long clips in windows: an hour in the memory of a few seconds, and several clips at once.
 
 encodec's own `encode` takes about 16 MB per second of audio. Cutting the audio into chunks and
-encoding each by itself changes half of the tokens, since every layer then starts from padding.
-Here every layer instead keeps what it needs of the block before, so that each output is computed
-from the same numbers as over the whole clip:
+encoding each by itself changes half of the tokens, since every layer then starts from padding. But
+a convolution sees only so far, and the LSTM passes on its states:
 
-    convolution of kernel k, dilation d, stride s: its last (k - 1) d - (s - 1) inputs
+    samples     |-----------------------------------------------------------> t
+    window 0    [========= kept =========|oo]
+    window 1                           [o|========= kept =========|o]
+    last                                                        [o|===== kept =====]
 
-        block 0   <reflect|x x x x x x x x|             left: encodec's reflect padding
-        block 1                    |x x|x x x x x x|    left: what block 0 ended with
-        last                                |x x|x x|r> right: encodec's extra padding
+    o  halo: computed, then dropped, because a window's edge has padding that is not the clip's;
+       the clip's own edges have encodec's own padding
+    LSTM: over the kept frames, in order, several clips at once
 
-    transposed convolution of kernel k, stride s: its last ceil(k / s) - 1 inputs, whose outputs
-        are computed again and dropped
-    LSTM: its hidden and cell states
-
-An encoder's blocks are a multiple of the hop, so that no stride straddles two of them.
-Layers: `encodec/modules/seanet.py`, `conv.py` and `lstm.py` of facebookresearch/encodec.
+so that each output is computed from the same numbers as over the whole clip. A codec with no
+look-ahead needs no halo behind. All but the last window of a clip have one length.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby, islice
+from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
+from preprocess.network import ROWS, Parts
+
 if TYPE_CHECKING:
-    from torch import Tensor, nn
+    from torch import Tensor
+
+    from preprocess.network import State
 
 Wave = NDArray[np.float32]
-Block = NDArray[Any]
+
+WINDOW_FRAMES = 128
+"""Frames kept of a window. A multiple of 32: over so many at once, PyTorch sums a frame's squares
+in another order than over what is left (see `preprocess.quantizer`)."""
+LEAST_FRAMES = 32
+"""The last window of a clip keeps more than this, and up to as many more than `WINDOW_FRAMES`."""
 
 
-def reblock(blocks: Iterable[Block], size: int, least: int) -> Iterator[tuple[Block, bool]]:
-    """Cut a clip `[C, N]` that arrives in blocks of any sizes into blocks of `size`.
+@dataclass(frozen=True)
+class Window:
+    """A part of a clip `[1, C, n]`; of what comes out for it, `kept` belongs to the clip."""
 
-    The last one has more than `least` and up to `size + least`, unless the whole clip is shorter.
+    x: Tensor
+    kept: slice
 
-    Yields:
-        Each block and whether it is the last.
+
+class Windows:
+    """Cuts one clip, as it arrives, into windows.
+
+    Args:
+        unit: Steps of the input that are one frame.
+        out_unit: Steps of the output that are one frame.
+        reach: How many frames before and after a frame its output depends on.
+        size: Frames kept of a window.
     """
-    held: list[Block] = []
-    count = 0
+
+    def __init__(
+        self, unit: int, out_unit: int, reach: tuple[int, int], size: int = WINDOW_FRAMES
+    ) -> None:
+        self.unit, self.out_unit, self.size = unit, out_unit, size
+        self.before, self.after = reach
+        self.least = max(LEAST_FRAMES, self.before + self.after)
+        self.ended = False
+        self._held: list[Tensor] = []
+        self._steps = 0  # how many are held
+        self._halo = 0  # frames at the start of what is held that have been kept before
+
+    @property
+    def wanted(self) -> int:
+        """Steps still to come before a window other than the last can be cut."""
+        return max(0, (self._halo + self.size + self.least) * self.unit + 1 - self._steps)
+
+    @property
+    def pending(self) -> bool:
+        """Whether any of the clip is still to be cut."""
+        return self._steps > 0
+
+    def push(self, x: Tensor) -> None:
+        """Take the next steps `[1, C, n]`."""
+        if x.shape[2]:
+            self._held.append(x)
+            self._steps += x.shape[2]
+
+    def pop(self) -> Window | None:
+        """Return the next window, None until more has come; after `ended`, all there is."""
+        if not self._steps or (self.wanted and not self.ended):
+            return None
+        held = torch.cat(self._held, dim=2) if len(self._held) > 1 else self._held[0]
+        start = self._halo
+        if self.wanted:
+            self._held, self._steps = [], 0
+            return Window(held, slice(start * self.out_unit, None))
+        length = (self.before + self.size + self.after) * self.unit
+        kept = slice(start * self.out_unit, (start + self.size) * self.out_unit)
+        left = start + self.size - self.before
+        self._held = [held[..., left * self.unit :]]
+        self._steps -= left * self.unit
+        self._halo = self.before
+        return Window(held[..., :length], kept)
+
+    def pop_all(self) -> list[Window]:
+        """Return the windows that can be cut now."""
+        windows = []
+        while (window := self.pop()) is not None:
+            windows.append(window)
+        return windows
+
+
+def run_windows(
+    part: Callable[[Tensor], Tensor], windows: Sequence[Window], rows: int
+) -> list[Tensor]:
+    """Return what `part` makes of each window, halos dropped.
+
+    Windows of one length share a run, `rows` at most. Where a GPU's memory does not hold a run, it
+    is split in halves.
+    """
+    results: dict[int, Tensor] = {}
+    order = sorted(range(len(windows)), key=lambda i: windows[i].x.shape[2])
+    for _, group in groupby(order, key=lambda i: windows[i].x.shape[2]):
+        same = list(group)
+        for at in range(0, len(same), rows):
+            chosen = same[at : at + rows]
+            x = torch.cat([windows[i].x for i in chosen])
+            for i, y in zip(chosen, _in_halves(part, x).split(1), strict=True):
+                results[i] = y[..., windows[i].kept]
+    return [results[i] for i in range(len(windows))]
+
+
+def _in_halves(part: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
+    try:
+        return part(x.clone() if x.is_cuda else x)  # it may overwrite what it is given
+    except torch.cuda.OutOfMemoryError:
+        if x.shape[0] == 1:
+            raise
+    torch.cuda.empty_cache()
+    middle = x.shape[0] // 2
+    return torch.cat([_in_halves(part, half) for half in (x[:middle], x[middle:])])
+
+
+class Track:
+    """One clip on its way through an encoder or decoder: what its parts remember of it."""
+
+    def __init__(self, parts: Parts, unit: int, out_unit: int) -> None:
+        self.first = Windows(unit, 1, parts.reach_first)
+        self.last = Windows(1, out_unit, parts.reach_last)
+        self.state: State | None = None
+
+
+def advance(
+    parts: Parts, tracks: Sequence[Track], windows: Sequence[Sequence[Window]], rows: int
+) -> list[list[Tensor]]:
+    """Run the next windows of each track through all three parts.
+
+    Args:
+        parts: The network.
+        tracks: One for each clip.
+        windows: For each clip its next windows, cut by `Track.first`.
+        rows: How many windows share a run of the convolutions.
+
+    Returns:
+        For each clip what comes out now, in order, `[1, C, n]` each.
+    """
+    flat = [window for own in windows for window in own]
+    outputs = iter(run_windows(parts.first, flat, rows))
+    inputs = [torch.cat([next(outputs) for _ in own], dim=2) if own else None for own in windows]
+    for track, y in zip(tracks, _recur(parts, tracks, inputs), strict=True):
+        if y is not None:
+            track.last.push(y)
+        track.last.ended = track.first.ended and not track.first.pending
+    return [run_windows(parts.last, track.last.pop_all(), 1) for track in tracks]
+
+
+def _recur(
+    parts: Parts, tracks: Sequence[Track], inputs: Sequence[Tensor | None]
+) -> list[Tensor | None]:
+    """Run the LSTM over the next frames of each clip, `ROWS` clips at a time.
+
+    A clip at its end may share a run with longer ones: what follows it does not count.
+    """
+    outputs: list[list[Tensor]] = [[] for _ in inputs]
+    left = {i: x for i, x in enumerate(inputs) if x is not None}
+    while left:
+        going_on = [x.shape[2] for i, x in left.items() if tracks[i].first.pending]
+        limit = min(going_on) if going_on else max(x.shape[2] for x in left.values())
+        for some in batched(left, ROWS):
+            batch = torch.cat([_fit(left[i], limit) for i in some])
+            y, (h, c) = parts.recurrent(batch, _gather(parts, [tracks[i] for i in some], batch))
+            for row, i in enumerate(some):
+                at = slice(row, row + 1)
+                outputs[i].append(y[at, :, : left[i].shape[2]])
+                tracks[i].state = (h[:, at].clone(), c[:, at].clone())
+        left = {i: x[..., limit:] for i, x in left.items() if x.shape[2] > limit}
+    return [torch.cat(own, dim=2) if own else None for own in outputs]
+
+
+def _fit(x: Tensor, steps: int) -> Tensor:
+    """Return the first steps of `x`, zeros after them where it has fewer."""
+    return torch.nn.functional.pad(x[..., :steps], (0, max(0, steps - x.shape[2])))
+
+
+def _gather(parts: Parts, tracks: Sequence[Track], like: Tensor) -> State:
+    recurrent = parts.recurrent
+    zeros = like.new_zeros(recurrent.lstm.num_layers, 1, recurrent.size)
+    states = [track.state or (zeros, zeros) for track in tracks]
+    h, c = (torch.cat([state[part] for state in states], dim=1) for part in (0, 1))
+    return h, c
+
+
+def batched(items: Iterable[int], size: int) -> Iterator[list[int]]:
+    """Yield the items in lists of `size`, the last of what is left."""
+    rest = iter(items)
+    while some := list(islice(rest, size)):
+        yield some
+
+
+def run_clip(parts: Parts, blocks: Iterable[Tensor], unit: int, out_unit: int) -> Iterator[Tensor]:
+    """Run one clip `[1, C, n]` that arrives in blocks, and yield what comes out as it does."""
+    track = Track(parts, unit, out_unit)
     for block in blocks:
-        held.append(block)
-        count += block.shape[1]
-        if count <= size + least:
-            continue
-        joined = np.concatenate(held, axis=1)
-        whole = (count - least - 1) // size
-        for index in range(whole):
-            yield joined[:, index * size : (index + 1) * size], False
-        held, count = [joined[:, whole * size :]], count - whole * size
-    if count:
-        yield np.concatenate(held, axis=1), True
-
-
-class CausalNetwork:
-    """Runs one clip, block by block, through encoder or decoder of a causal `EncodecModel`.
-
-    One instance is one clip: it holds what its layers remember.
-    """
-
-    def __init__(self, network: nn.Module) -> None:
-        self._layers: Any = network.model
-        self._memory: dict[int, Any] = {}
-        self._last = False
-
-    def push(self, block: Tensor, last: bool) -> Tensor:
-        """Return what the network makes of the next block.
-
-        Args:
-            block: Audio `[B, C, n]` for an encoder, n being a multiple of the hop unless the
-                block is the last; latents `[B, D, t]` for a decoder. The first block has at
-                least 7 frames, unless it is the last.
-            last: Whether the clip ends with this block.
-
-        Returns:
-            Latents `[B, D, t]` of an encoder, audio `[B, C, n]` of a decoder.
-        """
-        self._last = last
-        x = block
-        for layer in self._layers:
-            x = self._run(layer, x)
-        return x
-
-    def _run(self, layer: Any, x: Tensor) -> Tensor:
-        kind = type(layer).__name__
-        if kind == "SConv1d":
-            return self._convolve(layer, x)
-        if kind == "SConvTranspose1d":
-            return self._convolve_transposed(layer, x)
-        if kind == "SLSTM":
-            return self._recur(layer, x)
-        if kind == "SEANetResnetBlock":
-            shortcut = self._run(layer.shortcut, x)
-            for inner in layer.block:
-                x = self._run(inner, x)
-            return shortcut + x
-        result: Tensor = layer(x)  # an activation remembers nothing
-        return result
-
-    def _convolve(self, layer: Any, x: Tensor) -> Tensor:
-        import torch
-        from encodec.modules.conv import get_extra_padding_for_conv1d, pad1d
-
-        conv = layer.conv.conv
-        kernel, stride = conv.kernel_size[0], conv.stride[0]
-        context = (kernel - 1) * conv.dilation[0] - (stride - 1)
-        extra = get_extra_padding_for_conv1d(x, kernel, stride, context) if self._last else 0
-        before = self._memory.get(id(layer))
-        if before is None:
-            x = pad1d(x, (context, extra), mode=layer.pad_mode)
-        else:
-            x = pad1d(torch.cat([before, x], dim=2), (0, extra), mode=layer.pad_mode)
-        if context and not self._last:
-            self._memory[id(layer)] = x[..., -context:].clone()
-        result: Tensor = layer.conv(x)
-        return result
-
-    def _convolve_transposed(self, layer: Any, x: Tensor) -> Tensor:
-        import torch
-
-        conv = layer.convtr.convtr
-        kernel, stride = conv.kernel_size[0], conv.stride[0]
-        context = -(-kernel // stride) - 1
-        before = self._memory.get(id(layer))
-        joined = x if before is None else torch.cat([before, x], dim=2)
-        self._memory[id(layer)] = joined[..., -context:].clone()
-        result: Tensor = layer(joined)
-        return result[..., (joined.shape[2] - x.shape[2]) * stride :]
-
-    def _recur(self, layer: Any, x: Tensor) -> Tensor:
-        x = x.permute(2, 0, 1)
-        y, self._memory[id(layer)] = layer.lstm(x, self._memory.get(id(layer)))
-        if layer.skip:
-            y = y + x
-        result: Tensor = y.permute(1, 2, 0)
-        return result
+        track.first.push(block)
+        windows = track.first.pop_all()
+        if windows:
+            yield from advance(parts, [track], [windows], 1)[0]
+    track.first.ended = True
+    yield from advance(parts, [track], [track.first.pop_all()], 1)[0]

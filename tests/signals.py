@@ -49,3 +49,12 @@ def draw_codebooks(embeddings: torch.Tensor, codebooks: list[Any]) -> None:
         entries = std * 0.8**index * torch.randn(codebook.embed.shape)
         codebook.embed.data.copy_(entries + mean if index == 0 else entries)
         codebook.inited.data.fill_(1)
+
+
+def own_encode(model: Any, wav: NDArray[np.float32], kbps: float) -> tuple[Any, list[float]]:
+    """Return codes `[K, T]` and scales of `encodec.EncodecModel.encode` for `[C, N]`."""
+    model.set_target_bandwidth(kbps)
+    with torch.no_grad():
+        frames = model.encode(torch.from_numpy(wav)[None])
+    scales = [scale.item() for _, scale in frames if scale is not None]
+    return torch.cat([codes[0] for codes, _ in frames], dim=1).numpy(), scales

@@ -14,18 +14,9 @@ from preprocess.ecdc import Ecdc, EcdcError, read_ecdc, write_ecdc
 from preprocess.errors import PreprocessError, UsageError
 from preprocess.specs import codec_spec
 from preprocess.weights import find_weights, load_state
-from tests.signals import fading_tone, seeded_model
+from tests.signals import fading_tone, own_encode, seeded_model
 
 DEMO = codec_spec("encodec_24khz_demo")
-
-
-def own_encode(model, wav: np.ndarray, kbps: float):
-    """Return codes `[K, T]` and scales of `encodec.EncodecModel.encode`."""
-    model.set_target_bandwidth(kbps)
-    with torch.no_grad():
-        frames = model.encode(torch.from_numpy(wav)[None])
-    scales = [scale.item() for _, scale in frames if scale is not None]
-    return torch.cat([codes[0] for codes, _ in frames], dim=1).numpy(), scales
 
 
 @pytest.fixture(scope="module")

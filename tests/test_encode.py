@@ -39,7 +39,8 @@ def test_the_tree_is_mirrored_and_provenance_is_in_the_header(audio, demo_codec,
         24_000,
         24,
     )
-    assert set(header.extra) == {"src", "rec", "ckpt", "by"}
+    assert set(header.extra) == {"src", "rec", "ckpt", "by", "eng"}
+    assert header.extra["eng"] == "torch/float32"
     assert header.extra["ckpt"] == demo_codec.ckpt
     out = capsys.readouterr().out
     assert "2 clips, 1.3 s of audio" in out and "24 kbps" in out
@@ -223,3 +224,28 @@ def test_tokens_without_a_current_source_are_named(audio, capsys, spoil):
     notes = [x for x in capsys.readouterr().err.splitlines() if "note" in x]
     assert len(notes) == 1 and f"{files['take.1.ecdc']} has no current source" in notes[0]
     assert files["take.1.ecdc"].exists()
+
+
+def test_precision_stands_in_the_provenance_and_its_agreement_is_said(audio, capsys):
+    _, exact = encode(audio)
+    before = {name: read_ecdc(path) for name, path in exact.items()}
+    _, files = encode(audio, "--precision", "bfloat16")
+    err = capsys.readouterr().err
+    assert "note: bfloat16 gave the codes of float32 in " in err and "2 clips" in err
+    for name, path in files.items():
+        header = read_header(path)
+        assert header.extra["eng"] == "torch/bfloat16"
+        assert header.extra["rec"] != before[name].extra["rec"]
+    pairs = [(read_ecdc(path).codes, before[name].codes) for name, path in files.items()]
+    same = np.concatenate([a == b for a, b in pairs], axis=1).mean()
+    assert 0.5 < same < 1, "rounding to 8 bits changes codes, but is no noise"
+    _, files = encode(audio)
+    for name, path in files.items():
+        np.testing.assert_array_equal(read_ecdc(path).codes, before[name].codes)
+    assert "note:" not in capsys.readouterr().err
+
+
+def test_allowed_tf32_is_another_engine(audio):
+    encode(audio)
+    _, files = encode(audio, "--allow-tf32")
+    assert read_header(files["take.1.ecdc"]).extra["eng"] == "torch/float32+tf32"

@@ -1,4 +1,4 @@
-"""A clip has one encoding, whatever blocks it arrives in, and a long one needs little memory."""
+"""Windows cover a clip exactly, and a long clip needs little memory."""
 
 from __future__ import annotations
 
@@ -11,124 +11,168 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from preprocess import codec as codec_module
-from preprocess.audio import read_audio
 from preprocess.codec import Codec
 from preprocess.ecdc import Ecdc
+from preprocess.network import Parts
 from preprocess.specs import codec_spec
-from preprocess.streaming import CausalNetwork, reblock
+from preprocess.streaming import Track, Windows, advance, run_clip, run_windows
 from tests.signals import seeded_model
-
-
-def cut(wav: np.ndarray, cuts: list[int]) -> list[np.ndarray]:
-    """Cut `[C, N]` at the given samples; blocks may be empty."""
-    return np.split(wav, sorted(min(c, wav.shape[1]) for c in cuts), axis=1)
 
 
 @settings(deadline=None, max_examples=200)
 @given(
-    samples=st.integers(1, 5_000),
-    size=st.integers(1, 1_000),
-    least=st.integers(0, 1_000),
-    cuts=st.lists(st.integers(0, 5_000), max_size=8),
+    steps=st.integers(1, 3_000),
+    unit=st.integers(1, 7),
+    reach=st.tuples(st.integers(0, 6), st.integers(0, 6)),
+    cuts=st.lists(st.integers(0, 3_000), max_size=8),
+    eager=st.booleans(),
 )
-def test_reblocking_keeps_every_sample(samples, size, least, cuts):
-    wav = np.arange(2 * samples, dtype=np.float32).reshape(2, samples)
-    parts = list(reblock(cut(wav, cuts), size, least))
-    np.testing.assert_array_equal(np.concatenate([block for block, _ in parts], axis=1), wav)
-    assert all(block.shape[1] == size for block, _ in parts[:-1])
-    assert min(samples, least + 1) <= parts[-1][0].shape[1] <= size + least
-    assert [last for _, last in parts] == [False] * (len(parts) - 1) + [True]
+def test_what_windows_keep_is_the_clip(steps, unit, reach, cuts, eager):
+    """For a part that returns its input's frames, in whatever blocks the clip arrives."""
+    clip = torch.arange(steps, dtype=torch.float32)[None, None]
+    windows = Windows(unit, unit, reach, size=40)
+    found = []
+    blocks = torch.tensor_split(clip, sorted(min(cut, steps) for cut in cuts), dim=2)
+    for block in blocks:
+        windows.push(block)
+        if eager:
+            found += windows.pop_all()
+    windows.ended = True
+    found += windows.pop_all()
+    kept = [window.x[..., window.kept] for window in found]
+    assert torch.equal(torch.cat(kept, dim=2), clip)
+    assert not windows.pending
+    length = (sum(reach) + 40) * unit
+    assert all(window.x.shape[2] == length for window in found[:-1])
+    if steps > (40 + 32) * unit:
+        assert kept[-1].shape[2] > 32 * unit, "a last window of few frames runs other kernels"
 
 
-def test_no_audio_is_no_block():
-    assert list(reblock([np.zeros((1, 0), np.float32)], 10, 5)) == []
-
-
-@pytest.fixture
-def short_blocks(monkeypatch):
-    """Blocks of 1 s with a last one of any length: the hardest case, and a fast test."""
-    monkeypatch.setattr(codec_module, "BLOCK_S", 1)
-    monkeypatch.setattr(codec_module, "LAST_S", 0)
-
-
-@pytest.mark.parametrize("samples", [30_000, 48_000, 48_001, 72_001, 100_007])
-def test_codes_do_not_depend_on_the_blocks_a_clip_arrives_in(demo_codec, short_blocks, samples):
-    rng = np.random.default_rng(samples)
-    wav = (0.1 * rng.standard_normal((1, samples))).astype(np.float32)
-    whole = demo_codec.encode(wav, 24)
-    for count in (1, 3, 20):
-        blocks = cut(wav, rng.integers(0, samples, count).tolist())
-        other = demo_codec.encode_blocks(iter(blocks), 24)
-        np.testing.assert_array_equal(other.codes, whole.codes)
-        assert other.audio_length == samples
-
-
-@pytest.mark.parametrize("tail", [0, 1, 2, 319, 320, 321, 6_720, 23_999])
-def test_blocks_carry_all_that_the_layers_remember(tail):
-    """Naive chunks change half of the frames; exact ones differ by rounding alone."""
-    model = seeded_model("encodec_24khz")
-    rng = np.random.default_rng(tail)
-    wav = torch.from_numpy((0.1 * rng.standard_normal((1, 1, 48_000 + tail))).astype(np.float32))
-    encoder = CausalNetwork(model.encoder)
+@pytest.mark.parametrize("name", ["encodec_24khz", "encodec_32khz"])
+@pytest.mark.parametrize("side", ["encoder", "decoder"])
+def test_windows_reach_as_far_as_the_layers_do(name, side):
+    """With a halo of `reach` the kept frames are the whole clip's, without one they are not."""
+    model, hop = seeded_model(name), codec_spec(name).hop
+    parts = Parts(getattr(model, side), hop)
+    frames, (before, after) = 60, parts.reach_last if side == "decoder" else parts.reach_first
+    unit, out_unit = (hop, 1) if side == "encoder" else (1, hop)
+    part = parts.first if side == "encoder" else parts.last
+    channels = 1 if side == "encoder" else parts.recurrent.size
+    x = 0.1 * torch.randn(1, channels, frames * unit, generator=torch.Generator().manual_seed(0))
     with torch.inference_mode():
-        expected = model.encoder(wav)
-        blocks = reblock([wav[0].numpy()], 24_000, 0)
-        parts = [encoder.push(torch.tensor(block)[None], last) for block, last in blocks]
-    result = torch.cat(parts, dim=2)
-    assert result.shape == expected.shape
-    assert (result - expected).abs().max() <= 1e-5 * expected.abs().max()
+        whole = part(x.clone())[..., 20 * out_unit : 40 * out_unit]
+
+        def cut(first, last):
+            y = part(x[..., first * unit : last * unit].clone())
+            return y[..., (20 - first) * out_unit : (40 - first) * out_unit]
+
+        scale = float(whole.abs().max())
+        assert (cut(20 - before, 40 + after) - whole).abs().max() <= 1e-5 * scale
+        assert (cut(20, 40 + after) - whole).abs().max() > 1e-5 * scale, "no halo is too little"
+    assert (after == 0) == codec_spec(name).causal
 
 
 @pytest.mark.parametrize("frames", [149, 150, 151, 300, 307])
-def test_decoding_in_blocks_gives_the_whole_clips_audio(short_blocks, frames):
-    model = seeded_model("encodec_24khz")
-    codec = Codec(codec_spec("encodec_24khz"), model, "", torch.device("cpu"))
-    codes = np.random.default_rng(frames).integers(0, 1024, (8, frames), np.int16)
+@pytest.mark.parametrize("name", ["encodec_24khz", "encodec_32khz"])
+def test_decoding_in_windows_gives_the_whole_clips_audio(name, frames):
+    model, spec = seeded_model(name), codec_spec(name)
+    codec = Codec(spec, model, "", torch.device("cpu"))
+    codes = np.random.default_rng(frames).integers(0, 1024, (4, frames), np.int16)
     with torch.no_grad():
         expected = model.decode([(torch.from_numpy(codes.astype(np.int64))[None], None)])[0]
-    ecdc = Ecdc("encodec_24khz", codes, frames * 320 - 7, (frames,))
+    ecdc = Ecdc(name, codes, frames * spec.hop - 7, (frames,))
+    blocks = list(codec.decode_blocks(ecdc))
+    assert max(block.shape[1] for block in blocks) <= 160 * spec.hop
     decoded = codec.decode(ecdc)
-    assert decoded.shape == (1, frames * 320 - 7)
+    assert decoded.shape == (1, frames * spec.hop - 7)
+    np.testing.assert_array_equal(np.concatenate(blocks, axis=1), decoded)
     scale = float(expected.abs().max())
     np.testing.assert_allclose(decoded, expected[:, :-7].numpy(), atol=1e-5 * scale)
 
 
-@pytest.mark.parametrize("samples", [144_001, 200_003, 240_000])
-def test_codes_in_blocks_are_encodecs(demo_codec, recordings, samples):
-    """Blocks of 4 s, the last of 2 to 6 s, give encodec's own codes, code for code."""
-    audio = [read_audio(path, 24_000, 1) for path in sorted(recordings.rglob("*.flac"))]
-    wav = np.concatenate(audio, axis=1)[:, samples : 2 * samples]
-    full = Codec(
-        codec_spec("encodec_24khz"), seeded_model("encodec_24khz"), "", torch.device("cpu")
-    )
-    for codec in (full, demo_codec):
-        codec._model.set_target_bandwidth(24)
-        with torch.no_grad():
-            ((expected, _),) = codec._model.encode(torch.from_numpy(wav)[None])
-        np.testing.assert_array_equal(codec.encode(wav, 24).codes, expected[0].numpy())
+def test_clips_of_any_lengths_share_the_lstm_and_keep_their_states():
+    """A clip at its end used to lengthen the run, and the states of the others with it."""
+    parts = Parts(seeded_model("encodec_24khz").encoder, 320)
+    rng = torch.Generator().manual_seed(0)
+    clips = [torch.randn(1, 1, 320 * n, generator=rng) * 0.1 for n in (155, 300, 129, 420)]
+    with torch.inference_mode():
+        alone = [torch.cat(list(run_clip(parts, [clip], 320, 1)), dim=2) for clip in clips]
+        tracks = [Track(parts, 320, 1) for _ in clips]
+        for track, clip in zip(tracks, clips, strict=True):
+            track.first.push(clip)
+            track.first.ended = True
+        together = [[] for _ in clips]
+        while any(track.first.pending for track in tracks):
+            windows = [[w] if (w := track.first.pop()) else [] for track in tracks]
+            for own, new in zip(together, advance(parts, tracks, windows, 2), strict=True):
+                own += new
+    for own, expected in zip(together, alone, strict=True):
+        assert torch.equal(torch.cat(own, dim=2), expected)
+
+
+def test_a_run_that_does_not_fit_into_a_gpu_is_halved():
+    sizes = []
+
+    def part(x):
+        if x.shape[0] > 2:
+            raise torch.cuda.OutOfMemoryError("CUDA out of memory")
+        sizes.append(x.shape[0])
+        return 2 * x
+
+    windows = Windows(1, 1, (0, 0), size=40)
+    clip = torch.arange(400.0)[None, None]
+    windows.push(clip)
+    windows.ended = True
+    results = run_windows(part, windows.pop_all(), 16)
+    assert torch.equal(torch.cat(results, dim=2), 2 * clip)
+    assert max(sizes) == 2
+
+    def never(x):
+        raise torch.cuda.OutOfMemoryError("CUDA out of memory")
+
+    windows.push(clip)
+    with pytest.raises(torch.cuda.OutOfMemoryError):
+        run_windows(never, windows.pop_all(), 16)
 
 
 LONG = """
-import resource, numpy as np
-from preprocess.codec import load_codec
+import resource, sys, numpy as np
+from preprocess.codec import Codec, load_codec
+from preprocess.specs import codec_spec
+from tests.signals import seeded_model
 import torch
 torch.set_num_threads(1)
-codec = load_codec("encodec_24khz_demo", device="cpu")
+name, kbps = sys.argv[1], float(sys.argv[2])
+spec = codec_spec(name)
+codec = (
+    load_codec(name, device="cpu") if name.endswith("demo")
+    else Codec(spec, seeded_model(name), "", torch.device("cpu"))
+)
 rng = np.random.default_rng(0)
-blocks = lambda s: (0.1 * rng.standard_normal((1, 24_000)).astype(np.float32) for _ in range(s))
-codec.decode(codec.encode_blocks(blocks(20), 1.5))
+shape = (spec.channels, spec.sample_rate)
+blocks = lambda s: (0.1 * rng.standard_normal(shape).astype(np.float32) for _ in range(s))
+def there_and_back(seconds):
+    ecdc = codec.encode_blocks(blocks(seconds), kbps)
+    return sum(block.shape[1] for block in codec.decode_blocks(ecdc)) / spec.sample_rate
+there_and_back(int(sys.argv[3]))
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-ecdc = codec.encode_blocks(blocks(150), 1.5)
-print(ecdc.codes.shape, codec.decode(ecdc).shape)
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
+print(there_and_back(int(sys.argv[4])))
+print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1000)
 """
 
 
-def test_a_long_clip_needs_no_more_memory_than_a_short_one():
+@pytest.mark.parametrize(
+    ("name", "kbps", "short", "long"),
+    [
+        ("encodec_24khz_demo", 1.5, 20, 150),
+        ("encodec_32khz", 2.2, 6, 14),
+        ("encodec_48khz", 3, 8, 16),
+    ],
+)
+def test_a_long_clip_needs_no_more_memory_than_a_short_one(name, kbps, short, long):
     """encodec takes 16 MB a second with the full model: 58 GB for an hour."""
-    run = subprocess.run([sys.executable, "-c", LONG], capture_output=True, text=True, check=True)
-    shape, kilobytes = run.stdout.splitlines()
-    assert shape == "(2, 11250) (1, 3600000)"
-    audio_kilobytes = 2 * 4 * 3_600  # what was decoded, and the parts that it is made of
-    assert int(kilobytes) < audio_kilobytes + 50_000, "150 s took over 50 MB more than 20 s"
+    command = [sys.executable, "-c", LONG, name, str(kbps), str(short), str(long)]
+    run = subprocess.run(command, capture_output=True, text=True, check=True)
+    seconds, megabytes = run.stdout.split()
+    assert float(seconds) == long
+    assert int(megabytes) < 60, f"{long} s took {megabytes} MB more than {short} s"

@@ -3,25 +3,33 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import soundfile as sf
 
 from preprocess.audio import EXTENSIONS, read_blocks
-from preprocess.codec import Codec, load_codec
+from preprocess.codec import Codec, Wave, engine_name, load_codec
 from preprocess.config import CodecConfig, EncodeConfig
 from preprocess.ecdc import Ecdc, EcdcError, read_ecdc, read_header, write_ecdc
 from preprocess.errors import UsageError
 from preprocess.files import digest_file, find_files, pair_outputs, require_folder, stale_outputs
-from preprocess.jobs import cpu_count, run_items
+from preprocess.jobs import Outcome, attempt, cpu_count, progress, run_items
 from preprocess.provenance import is_current, provenance, settings_digest
 from preprocess.report import Report
 from preprocess.specs import CodecSpec, codec_spec
 from preprocess.weights import find_weights
+
+if TYPE_CHECKING:
+    from preprocess.encoding import Clip
+
+AGREEMENT_CLIPS = 4
+"""How many clips an encoding in lower precision is compared on."""
 
 
 @dataclass(frozen=True)
@@ -64,17 +72,12 @@ def encode(source: Path, output: Path, codec_config: CodecConfig, config: Encode
     if config.dry_run:
         report.detail += f", dry run: {len(todo)} to encode"
         return report.finish()
-    load = cache(lambda: load_codec(codec_config.codec, codec_config.weights, codec_config.device))
+    load = cache(lambda: _load(codec_config, config))
     if todo:
-        codec = load()
-        for outcome in run_items(
-            lambda job: encode_file(job, codec, config.bandwidth), todo, 1, "encode"
-        ):
-            if outcome.value is None:
-                report.fail(outcome.item.audio, outcome.message())
-            else:
-                report.done += 1
-                report.audio_s += outcome.value
+        _encode_all(todo, load(), config.bandwidth, report)
+        if config.precision != "float32":
+            exact = _load(codec_config, replace(config, precision="float32", allow_tf32=False))
+            report.note(_agreement(todo, exact, config))
     failed = report.failed
     whole = [job for job in jobs if str(job.audio) not in failed]
     current = (job.tokens.relative_to(output) for job in whole)
@@ -86,22 +89,59 @@ def encode(source: Path, output: Path, codec_config: CodecConfig, config: Encode
     return report
 
 
-def encode_file(job: Job, codec: Codec, bandwidth_kbps: float) -> float:
-    """Encode one clip and return its length in seconds.
-
-    Audio at another rate or with other channels is converted as `preprocess.audio` does.
-
-    Raises:
-        AudioError: The audio cannot be read.
-    """
-    ecdc = _encode(job.audio, codec, bandwidth_kbps)
-    write_ecdc(job.tokens, replace(ecdc, extra=job.origin))
-    return ecdc.header.duration_s
+def _load(codec_config: CodecConfig, config: EncodeConfig) -> Codec:
+    model = (codec_config.codec, codec_config.weights, codec_config.device)
+    return load_codec(*model, precision=config.precision, allow_tf32=config.allow_tf32)
 
 
-def _encode(audio: Path, codec: Codec, bandwidth_kbps: float) -> Ecdc:
-    blocks = read_blocks(audio, codec.spec.sample_rate, codec.spec.channels)
-    return codec.encode_blocks((block.T for block in blocks), bandwidth_kbps)
+def _encode_all(jobs: Sequence[Job], codec: Codec, bandwidth_kbps: float, report: Report) -> None:
+    """Encode and write each clip; one that fails does not stop the others."""
+
+    def write(job: Job, clip: Clip) -> float:
+        ecdc = clip.result(codec.spec)
+        write_ecdc(job.tokens, replace(ecdc, extra=job.origin))
+        return ecdc.header.duration_s
+
+    written: dict[int, Future[Outcome[Clip, float]]] = {}
+    clips = codec.encode_streams((_blocks(job.audio, codec) for job in jobs), bandwidth_kbps)
+    with progress(len(jobs), "encode") as bar, ThreadPoolExecutor(1) as writer:
+        for clip in clips:
+            work = partial(write, jobs[clip.index])
+            written[clip.index] = writer.submit(attempt, work, clip)
+            bar.update()
+    for index, job in enumerate(jobs):
+        outcome = written[index].result()
+        if outcome.value is None:
+            report.fail(job.audio, outcome.message())
+        else:
+            report.done += 1
+            report.audio_s += outcome.value
+
+
+def _blocks(audio: Path, codec: Codec) -> Iterator[Wave]:
+    for block in read_blocks(audio, codec.spec.sample_rate, codec.spec.channels):
+        yield block.T
+
+
+def _encode_sample(jobs: Sequence[Job], codec: Codec, bandwidth_kbps: float) -> list[Ecdc]:
+    streams = (_blocks(job.audio, codec) for job in jobs)
+    clips = sorted(codec.encode_streams(streams, bandwidth_kbps), key=lambda clip: clip.index)
+    return [clip.result(codec.spec) for clip in clips]
+
+
+def _agreement(jobs: Sequence[Job], exact: Codec, config: EncodeConfig) -> str:
+    """Say how many codes of a sample are those of float32, by codebook."""
+    written = [job for job in jobs if job.current]
+    sample = random.Random(0).sample(written, min(AGREEMENT_CLIPS, len(written)))
+    if not sample:
+        return ""
+    again = _encode_sample(sample, exact, config.bandwidth)
+    pairs = [
+        (read_ecdc(job.tokens).codes, own.codes) for job, own in zip(sample, again, strict=True)
+    ]
+    same = np.concatenate([codes == own for codes, own in pairs], axis=1).mean(axis=1)
+    shares = " ".join(f"{100 * share:.1f}" for share in same)
+    return f"{config.precision} gave the codes of float32 in {shares} % (by codebook, {len(sample)} clips)"
 
 
 def _jobs(
@@ -113,7 +153,10 @@ def _jobs(
         raise UsageError(f"no audio ({', '.join(EXTENSIONS)}) under {source}")
     spec = codec_spec(codec_config.codec)
     ckpt = digest_file(find_weights(spec, codec_config.weights))
-    rec = settings_digest(step="encode", codec=spec.name, bandwidth_kbps=config.bandwidth)
+    engine = engine_name(config.precision, config.allow_tf32)
+    rec = settings_digest(
+        step="encode", codec=spec.name, bandwidth_kbps=config.bandwidth, engine=engine
+    )
     pairs, clashes = pair_outputs(files, config.suffix)
     for rel, message in clashes:
         report.fail(source / rel, message)
@@ -126,7 +169,7 @@ def _jobs(
         if outcome.value is None:
             report.fail(audio, outcome.message())
         else:
-            origin = provenance(outcome.value, rec, ckpt)
+            origin = {**provenance(outcome.value, rec, ckpt), "eng": engine}
             jobs.append(Job(audio, output / outputs[outcome.item], origin))
     return jobs
 
@@ -154,11 +197,11 @@ def _verify(
         else:
             report.fail(job.tokens, f"model, codebooks, samples are {found}, expected {expected}")
     sample = random.Random(0).sample(good, min(config.verify_samples, len(good)))
-    for job in sample:
-        again = _encode(job.audio, load(), config.bandwidth)
-        differing = int(np.count_nonzero(again.codes != read_ecdc(job.tokens).codes))
+    again = _encode_sample(sample, load(), config.bandwidth) if sample else []
+    for job, own in zip(sample, again, strict=True):
+        differing = int(np.count_nonzero(own.codes != read_ecdc(job.tokens).codes))
         if differing:
-            report.fail(job.tokens, f"{differing} of {again.codes.size} codes differ when encoded")
+            report.fail(job.tokens, f"{differing} of {own.codes.size} codes differ when encoded")
     return len(sample)
 
 
