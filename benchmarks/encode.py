@@ -7,14 +7,21 @@ recordings that ship, cut to length), the same threads, in alternation in one pr
 - encodec: read, resample and mix by `convert_audio`, `encodec.compress`, file by file
 - the predecessor's: librosa, `transformers.EncodecModel`, `torch.save`
 
+Ours loads its model within the time, the peers have theirs loaded. `--minutes` times one long file
+by ours, against the speed for the short ones, and says the peak memory of a process that does just
+that, with the peers' beside it for `--peer-minutes` (encodec takes 1 GB a minute).
+
 Needs librosa and transformers (extras `features` and `dev`).
 
 Usage: python -m benchmarks.encode [--files 10] [--seconds 10] [--rounds 3] [--threads 2]
+                                   [--minutes 0] [--peer-minutes 3]
 """
 
 from __future__ import annotations
 
 import argparse
+import subprocess
+import sys
 import tempfile
 import warnings
 from collections.abc import Callable
@@ -24,7 +31,7 @@ from typing import Any
 import soundfile as sf
 import torch
 
-from benchmarks.memory import SAMPLE_RATE, make_long_file
+from benchmarks.memory import SAMPLE_RATE, make_long_file, measure
 from benchmarks.timing import alternate, print_ratios
 from preprocess.codec import build_model
 from preprocess.config import CodecConfig, EncodeConfig
@@ -100,6 +107,40 @@ def make_models(folder: Path) -> tuple[Path, Any, Any]:
     return weights, model, EncodecModel(EncodecConfig()).eval()
 
 
+def time_long_file(folder: Path, weights: Path, minutes: float, speed: float) -> None:
+    """Print speed and peak memory of our command on one file of `minutes`."""
+    source = folder / "long"
+    source.mkdir()
+    make_long_file(source / "long.wav", minutes)
+    codec = ("--codec", SPEC.name, "--weights", str(weights), "--device", "cpu")
+    seconds, megabytes = measure("encode", str(source), str(folder / "long_ecdc"), *codec)
+    own = 60 * minutes / seconds
+    print(
+        f"one file of {minutes:g} min: {own:.1f}x real time, {own / speed:.0%} of the speed above, "
+        f"{megabytes:.0f} MB in all"
+    )
+
+
+def peer_memory(weights: Path, minutes: float) -> None:
+    """Print the peak memory of encodec's own encoding of `minutes` of noise."""
+    command = [sys.executable, "-W", "ignore", "-c", PEER, str(weights), str(minutes)]
+    run = subprocess.run(command, capture_output=True, text=True)
+    said = run.stdout.strip() or f"did not survive ({run.returncode})"
+    print(f"encodec on {minutes:g} min: {said}")
+
+
+PEER = """
+import resource, sys, torch
+from encodec import EncodecModel
+model = EncodecModel.encodec_model_24khz(pretrained=False)
+model.load_state_dict(torch.load(sys.argv[1], weights_only=True))
+model.eval().set_target_bandwidth(6)
+with torch.no_grad():
+    model.encode(0.1 * torch.randn(1, 1, int(float(sys.argv[2]) * 60 * 24000)))
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1000, "MB in all")
+"""
+
+
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -107,6 +148,8 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=10)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--minutes", type=float, default=0)
+    parser.add_argument("--peer-minutes", type=float, default=3)
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     warnings.simplefilter("ignore")
@@ -126,7 +169,11 @@ def main() -> None:
         seconds = alternate(calls, args.rounds)
         print_ratios(seconds, "ours")
         total = args.files * args.seconds
-        print(f"ours: {total / seconds['ours']:.1f}x real time")
+        speed = total / seconds["ours"]
+        print(f"ours: {speed:.1f}x real time")
+        if args.minutes:
+            time_long_file(Path(scratch), weights, args.minutes, speed)
+            peer_memory(weights, args.peer_minutes)
 
 
 if __name__ == "__main__":

@@ -161,20 +161,21 @@ class Recurrent(nn.Module):
             ]
             h, c = (torch.cat([part[1][i] for part in parts], dim=1) for i in (0, 1))
             return torch.cat([y for y, _ in parts], dim=1), (h, c)
+        more = next(shape for shape in ROW_SHAPES if rows <= shape) - rows
+        states = [functional.pad(part, (0, 0, 0, more)).split(1) for part in state]
         hidden, cells = [], []
-        for index, layer in enumerate(self.wide):
-            at = slice(index, index + 1)
-            wider = functional.pad(steps, (0, _WIDER))
-            steps, (h, c) = layer(wider, (state[0][at].contiguous(), state[1][at].contiguous()))
-            hidden.append(h)
-            cells.append(c)
+        for layer, h, c in zip(self.wide, *states, strict=True):
+            steps, (h, c) = layer(functional.pad(steps, (0, _WIDER, 0, more)), (h, c))
+            steps = steps[:, :rows]
+            hidden.append(h[:, :rows])
+            cells.append(c[:, :rows])
         return steps, (torch.cat(hidden), torch.cat(cells))
 
     def _rows_agree(self) -> bool:
-        """Whether several rows give the bits of single ones, in each number of rows there may be."""
+        """Whether several rows give the bits of single ones, in each number of rows that is run."""
         generator = torch.Generator().manual_seed(0)
         agree = True
-        for rows in range(2, ROWS + 1):
+        for rows in ROW_SHAPES:
             steps = torch.randn(5, rows, self.size, generator=generator)
             shape = (self.lstm.num_layers, rows, self.size)
             state = (0.5 * torch.randn(shape, generator=generator), torch.zeros(shape))
@@ -186,8 +187,10 @@ class Recurrent(nn.Module):
         return agree
 
 
-ROWS = 8
-"""Clips that share a run of the LSTM on a CPU."""
+ROW_SHAPES = (4, 8)
+"""Rows that the LSTM runs at once on a CPU; what they are more than the clips are zeros."""
+ROWS = ROW_SHAPES[-1]
+"""Clips that share a run of the LSTM."""
 
 
 def _one_by_one(weight: Tensor) -> bool:

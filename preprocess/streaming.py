@@ -28,6 +28,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from preprocess.errors import PreprocessError
 from preprocess.network import ROWS, Parts
 
 if TYPE_CHECKING:
@@ -139,7 +140,7 @@ def _in_halves(part: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
         return part(x.clone() if x.is_cuda else x)  # it may overwrite what it is given
     except torch.cuda.OutOfMemoryError:
         if x.shape[0] == 1:
-            raise
+            raise PreprocessError("the GPU's memory does not hold one window of audio") from None
     torch.cuda.empty_cache()
     middle = x.shape[0] // 2
     return torch.cat([_in_halves(part, half) for half in (x[:middle], x[middle:])])

@@ -97,17 +97,16 @@ def _load(codec_config: CodecConfig, config: EncodeConfig) -> Codec:
 def _encode_all(jobs: Sequence[Job], codec: Codec, bandwidth_kbps: float, report: Report) -> None:
     """Encode and write each clip; one that fails does not stop the others."""
 
-    def write(job: Job, clip: Clip) -> float:
+    def write(clip: Clip, index: int) -> float:
         ecdc = clip.result(codec.spec)
-        write_ecdc(job.tokens, replace(ecdc, extra=job.origin))
+        write_ecdc(jobs[index].tokens, replace(ecdc, extra=jobs[index].origin))
         return ecdc.header.duration_s
 
-    written: dict[int, Future[Outcome[Clip, float]]] = {}
+    written: dict[int, Future[Outcome[int, float]]] = {}
     clips = codec.encode_streams((_blocks(job.audio, codec) for job in jobs), bandwidth_kbps)
     with progress(len(jobs), "encode") as bar, ThreadPoolExecutor(1) as writer:
         for clip in clips:
-            work = partial(write, jobs[clip.index])
-            written[clip.index] = writer.submit(attempt, work, clip)
+            written[clip.index] = writer.submit(attempt, partial(write, clip), clip.index)
             bar.update()
     for index, job in enumerate(jobs):
         outcome = written[index].result()
