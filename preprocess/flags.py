@@ -178,13 +178,13 @@ class _ProducerAction(argparse.Action):
             key, equals, value = word.partition("=")
             if not equals:
                 parser.error(f"{option_string}: expected KEY=VALUE, got {word!r}")
-            settings[key] = _mapping(value) if value.startswith("{") else value
+            settings[key] = _structure(value) if value.startswith(("{", "[")) else value
         producers = [*getattr(namespace, "producers", ()), {self.dest: settings}]
         namespace.producers = producers
 
 
-def _mapping(text: str) -> Any:
-    """Return a mapping written as YAML, such as `{pitch: Hz}`; the text itself if it is none."""
+def _structure(text: str) -> Any:
+    """Return a mapping or list written as YAML, such as `{pitch: Hz}`; the text if it is none."""
     try:
         return yaml.safe_load(text)
     except yaml.YAMLError:

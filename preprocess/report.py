@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TextIO
 
@@ -83,6 +84,12 @@ class Report:
 def plural(noun: str, count: int) -> str:
     """Return `noun`, with an s unless `count` is 1."""
     return noun if count == 1 else f"{noun}s"
+
+
+def listed(names: Sequence[str], most: int = 20) -> str:
+    """Return up to `most` names, and how many more there are."""
+    more = f" and {len(names) - most:,} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
 
 
 def print_report(report: Report, out: TextIO | None = None, err: TextIO | None = None) -> None:

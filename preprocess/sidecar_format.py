@@ -44,16 +44,23 @@ class Sidecar:
     provenance: dict[str, Any] = field(default_factory=dict)
 
 
-def sidecar_paths(ecdc_path: Path) -> tuple[Path, Path]:
+def sidecar_paths(ecdc_path: Path, suffix: str = ARRAY_SUFFIX) -> tuple[Path, Path]:
     """Return the paths of array and metadata of a token file.
 
     Made by appending to the name without its last suffix: `take.1.ecdc` and `take.2.ecdc` are two
     clips.
+
+    Args:
+        ecdc_path: The token file; for sidecars in a folder of their own, its path there.
+        suffix: What the array's name ends in, `.npy` last; the metadata's ends in `.json` instead.
     """
-    return (
-        ecdc_path.with_name(ecdc_path.stem + ARRAY_SUFFIX),
-        ecdc_path.with_name(ecdc_path.stem + META_SUFFIX),
-    )
+    array = ecdc_path.with_name(ecdc_path.stem + suffix)
+    return array, array.with_name(array.name.removesuffix(".npy") + ".json")
+
+
+def predecessor_meta_path(ecdc_path: Path) -> Path:
+    """Return where the predecessor's first version put the metadata, by a mistake of its own."""
+    return ecdc_path.with_name(ecdc_path.stem + ".cond" + META_SUFFIX)
 
 
 def describe_array(
@@ -85,6 +92,7 @@ def describe_array(
                 "units": f.units,
                 "doc_string": f.doc_string,
                 "kind": f.kind,
+                "nan": f.nan,
                 "declared": f.declared,
                 "measured": f.measured,
             }
@@ -155,7 +163,16 @@ def _described(meta: dict[str, Any]) -> dict[str, dict[str, Any]]:
     """Return the features that metadata of any version describes, in the order of the columns."""
     if "features" in meta:
         return {name: _entry(entry) for name, entry in meta["features"].items()}
-    norm, names = meta.get("norm", {}), meta.get("names", [])
+    names = meta.get("names", [])
+    if "stats" in meta:  # a form between the versions 1 and 2
+        texts = {"units": meta.get("units") or {}, "doc_string": meta.get("docs") or {}}
+        return {
+            str(name): _entry(
+                {**meta["stats"].get(name, {}), **{k: t.get(name) for k, t in texts.items()}}
+            )
+            for name in names
+        }
+    norm = meta.get("norm", {})
     columns = {key: norm.get(key) or [None] * len(names) for key in ("min", "max", "mean", "std")}
     return {
         str(name): _entry({key: values[i] for key, values in columns.items()})
@@ -172,6 +189,7 @@ def _entry(entry: dict[str, Any]) -> dict[str, Any]:
         "units": str(entry.get("units") or ""),
         "doc_string": str(entry.get("doc_string") or ""),
         "kind": str(entry.get("kind") or "continuous"),
+        "nan": str(entry.get("nan") or ""),
         "min": number("min"),
         "max": number("max"),
         "mean": number("mean"),
