@@ -22,6 +22,7 @@ from preprocess.config import (
     NormalizeConfig,
 )
 from preprocess.errors import PreprocessError, UsageError
+from preprocess.findings import FORMATS
 from preprocess.flags import OneLineParser, add_flags, add_producer_flags
 from preprocess.jobs import cpu_count
 from preprocess.params import PRODUCERS
@@ -83,6 +84,15 @@ def _positive(text: str) -> int:
     return int(text)
 
 
+def number_or_all(text: str) -> int | None:
+    """Return a count of lines to print, None for `all` or -1."""
+    if text.lower() in ("all", "-1"):
+        return None
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"must be a whole number or all, got {text!r}")
+    return int(text)
+
+
 def _add_normalize(steps: Any) -> None:
     text = "bring audio to the codec's rate and channels, and all clips to one level"
     parser = _subparser(steps, "normalize", text, commands.normalize_command)
@@ -121,11 +131,20 @@ def _add_audit(steps: Any) -> None:
     parser = _subparser(
         steps, "audit", "check every sidecar against its tokens", commands.audit_command
     )
-    parser.add_argument("root", metavar="ECDC_DIR", type=Path, help="folder with .ecdc files")
-    add_flags(parser, AuditConfig)
     parser.add_argument(
-        "--format", choices=("text", "json", "csv"), default="text", help="of the findings"
+        "root", metavar="ECDC_DIR", type=Path, nargs="?", help="folder with .ecdc files"
     )
+    parser.add_argument("--audio-root", metavar="ECDC_DIR", type=Path, help="the same")
+    add_flags(parser, AuditConfig)
+    parser.add_argument("--format", choices=FORMATS, default="text", help="of the findings")
+    parser.add_argument(
+        "--list",
+        type=number_or_all,
+        default=50,
+        metavar="N",
+        help="how many errors and notes to print as text, or all (default: 50)",
+    )
+    parser.add_argument("--export-csv", type=Path, metavar="FILE", help="write all findings there")
     _add_jobs(parser)
 
 

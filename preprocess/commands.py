@@ -18,6 +18,7 @@ from preprocess.config import (
     ModelConfig,
     NormalizeConfig,
 )
+from preprocess.errors import UsageError
 from preprocess.flags import from_flags
 from preprocess.params import parse_producer
 from preprocess.report import Report, print_report
@@ -57,11 +58,17 @@ def annotate_command(args: Namespace) -> int:
 
 def audit_command(args: Namespace) -> int:
     """Run `preprocess audit`; its findings are its output in a format for programs."""
-    from preprocess.steps.audit import audit, format_findings
+    from preprocess.files import write_bytes
+    from preprocess.findings import format_findings
+    from preprocess.steps.audit import audit
 
-    report, findings = audit(args.root, from_flags(AuditConfig, args), args.jobs)
+    if (args.root is None) == (args.audio_root is None):
+        raise UsageError("audit: name the folder with .ecdc files, once")
+    report, findings = audit(args.root or args.audio_root, from_flags(AuditConfig, args), args.jobs)
+    if args.export_csv is not None:
+        write_bytes(args.export_csv, format_findings(findings, "csv").encode())
     if args.format == "text":
-        print_report(report)
+        print_report(report, most=args.list)
     else:
         print(format_findings(findings, args.format), end="")
     return 0 if report.ok else 1

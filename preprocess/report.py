@@ -92,12 +92,25 @@ def listed(names: Sequence[str], most: int = 20) -> str:
     return ", ".join(names[:most]) + more
 
 
-def print_report(report: Report, out: TextIO | None = None, err: TextIO | None = None) -> None:
-    """Print the step's line to `out`, its notes and failures to `err`, one line each."""
+def print_report(
+    report: Report, out: TextIO | None = None, err: TextIO | None = None, most: int | None = None
+) -> None:
+    """Print the step's line to `out`, its notes and failures to `err`, one line each.
+
+    Args:
+        report: What to print.
+        out: A stream; None for stdout.
+        err: A stream; None for stderr.
+        most: How many failures and how many notes to print; None for all.
+    """
     err = err or sys.stderr
-    for note in report.notes:
+    for note in report.notes[:most]:
         print(f"{report.step}: note: {note}", file=err)
-    for item, message in report.failures:
+    for item, message in report.failures[:most]:
         text = message if message.startswith(item) else f"{item}: {message}"
         print(f"{report.step}: error: {text}", file=err)
+    for what, lines in (("note", report.notes), ("error", report.failures)):
+        if most is not None and len(lines) > most:
+            more = len(lines) - most
+            print(f"{report.step}: {more:,} more {plural(what, more)}, not listed", file=err)
     print(report.line(), file=out or sys.stdout, flush=True)

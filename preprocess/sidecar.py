@@ -81,8 +81,10 @@ def existing_paths(ecdc_path: Path, suffix: str = ARRAY_SUFFIX) -> tuple[Path, P
     `NAME` where it has no other, and no clip `NAME.cond` is there whose it would be.
     """
     array_path, meta_path = sidecar_paths(ecdc_path, suffix)
+    if meta_path.exists():
+        return array_path, meta_path
     old = predecessor_meta_path(ecdc_path)
-    if meta_path.exists() or not old.exists():
+    if not old.exists():
         return array_path, meta_path
     other = ecdc_path.with_name(f"{ecdc_path.stem}.cond")
     is_others = any(other.with_name(other.name + s).exists() for s in (TOKEN_SUFFIX, ARRAY_SUFFIX))
@@ -240,10 +242,12 @@ def _read_pair(array_path: Path, meta_path: Path) -> tuple[bytes, dict[str, Any]
     for path in (array_path, meta_path):
         if not path.is_file():
             raise SidecarError(f"{path} is missing")
-    if meta_path.stat().st_size > MAX_META_BYTES:
+    with open(meta_path, "rb") as file:
+        text = file.read(MAX_META_BYTES + 1)
+    if len(text) > MAX_META_BYTES:
         raise SidecarError(f"{meta_path} is larger than {MAX_META_BYTES >> 20} MiB")
     try:
-        meta = json.loads(meta_path.read_bytes())
+        meta = json.loads(text)
     except (ValueError, RecursionError):
         raise SidecarError(f"{meta_path} is not JSON") from None
     if not isinstance(meta, dict):
