@@ -20,6 +20,7 @@ from preprocess.config import (
     EncodeConfig,
     ModelConfig,
     NormalizeConfig,
+    StatsConfig,
 )
 from preprocess.errors import PreprocessError, UsageError
 from preprocess.findings import FORMATS
@@ -57,6 +58,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_encode(steps)
     _add_annotate(steps)
     _add_audit(steps)
+    _add_stats(steps)
     _add_build(steps)
     _add_run(steps)
     _add_demo(steps)
@@ -145,6 +147,23 @@ def _add_audit(steps: Any) -> None:
         help="how many errors and notes to print as text, or all (default: 50)",
     )
     parser.add_argument("--export-csv", type=Path, metavar="FILE", help="write all findings there")
+    _add_jobs(parser)
+
+
+def _add_stats(steps: Any) -> None:
+    parser = _subparser(
+        steps, "stats", "measure the parameters of all clips together", commands.stats_command
+    )
+    parser.add_argument(
+        "root", metavar="ECDC_DIR", type=Path, nargs="?", help="folder with .ecdc files"
+    )
+    parser.add_argument(
+        "--merge", nargs="+", type=Path, metavar="FILE", help="instead: merge such files of shards"
+    )
+    parser.add_argument(
+        "--output", type=Path, metavar="FILE", help="where to (default: stats.json in ECDC_DIR)"
+    )
+    add_flags(parser, StatsConfig)
     _add_jobs(parser)
 
 

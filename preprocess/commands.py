@@ -8,6 +8,7 @@ from __future__ import annotations
 import sys
 from argparse import Namespace
 from collections.abc import Iterable
+from pathlib import Path
 
 from preprocess.config import (
     AnnotateConfig,
@@ -17,6 +18,7 @@ from preprocess.config import (
     EncodeConfig,
     ModelConfig,
     NormalizeConfig,
+    StatsConfig,
 )
 from preprocess.errors import UsageError
 from preprocess.flags import from_flags
@@ -71,6 +73,25 @@ def audit_command(args: Namespace) -> int:
         print_report(report, most=args.list)
     else:
         print(format_findings(findings, args.format), end="")
+    return 0 if report.ok else 1
+
+
+def stats_command(args: Namespace) -> int:
+    """Run `preprocess stats`."""
+    from preprocess.stats import STATS_NAME, read_stats
+    from preprocess.steps.stats import collect_stats, format_stats, merge_stats
+
+    if (args.root is None) == (args.merge is None):
+        raise UsageError("stats: name either ECDC_DIR, or files to --merge")
+    if args.root is None:
+        if args.output is None:
+            raise UsageError("stats: --merge needs --output")
+        report = merge_stats(args.merge, args.output)
+    else:
+        output = args.output or args.root / STATS_NAME
+        report = collect_stats(args.root, output, from_flags(StatsConfig, args), args.jobs)
+    print(format_stats(read_stats(Path(report.output))), end="")
+    print_report(report)
     return 0 if report.ok else 1
 
 

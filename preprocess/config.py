@@ -14,6 +14,8 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field
 
 from preprocess.audio import EXTENSIONS
+from preprocess.errors import UsageError
+from preprocess.files import in_shard
 from preprocess.findings import check_name
 from preprocess.jobs import cpu_count
 from preprocess.params import Producer, parse_producer
@@ -133,7 +135,30 @@ class AnnotateConfig(Settings):
 
 
 @dataclass(frozen=True, kw_only=True)
-class AuditConfig(Settings):
+class ShardConfig(Settings):
+    """Which part of the clips is worked on."""
+
+    shard_index: Annotated[
+        int | None, Field(ge=0, description="take this shard of the clips alone, from 0")
+    ] = None
+    shard_count: Annotated[int | None, Field(ge=1, description="how many shards there are")] = None
+
+    def has(self, rel: Path) -> bool:
+        """Whether a file is of the shard; all are where there are no shards.
+
+        Raises:
+            UsageError: The shard is none of `shard_count`.
+        """
+        index, count = self.shard_index, self.shard_count
+        if index is None and count is None:
+            return True
+        if index is None or count is None or index >= count:
+            raise UsageError(f"shard_index {index} must be one of {count} (shard_count), from 0")
+        return in_shard(rel, index, count)
+
+
+@dataclass(frozen=True, kw_only=True)
+class AuditConfig(ShardConfig):
     """What an audit holds sidecars to."""
 
     expect_fps: Annotated[
@@ -173,10 +198,16 @@ class AuditConfig(Settings):
     suffix: Annotated[
         str, Field(pattern=r"^\.[^/\\]+\.npy$", description="ending of the sidecars' arrays")
     ] = ARRAY_SUFFIX
-    shard_index: Annotated[
-        int | None, Field(ge=0, description="audit this shard of the clips alone, from 0")
+
+
+@dataclass(frozen=True, kw_only=True)
+class StatsConfig(ShardConfig):
+    """Which clips are measured together."""
+
+    split: Annotated[
+        str | None,
+        Field(pattern=r"^\w+$", description="one split for all clips, instead of the subfolders'"),
     ] = None
-    shard_count: Annotated[int | None, Field(ge=1, description="how many shards there are")] = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,8 +14,7 @@ from preprocess.clip_checks import Checked, ClipSummary, check_clip
 from preprocess.config import AuditConfig
 from preprocess.corpus_checks import check_corpus
 from preprocess.dataset import find_tokens
-from preprocess.errors import UsageError
-from preprocess.files import find_files, in_shard, require_folder
+from preprocess.files import find_files, require_folder
 from preprocess.findings import ERRORS, Finding
 from preprocess.jobs import Outcome, run_items
 from preprocess.report import Report, plural
@@ -46,7 +45,7 @@ def audit(root: Path, config: AuditConfig, jobs: int) -> tuple[Report, list[Find
     everything = find_tokens(root)
     if config.cond_root is not None:
         require_folder(config.cond_root, "sidecar folder")
-    tokens = [rel for rel in everything if _mine(rel, config)]
+    tokens = [rel for rel in everything if config.has(rel)]
     findings: list[Finding] = []
     summaries: list[ClipSummary] = []
     for checked in _check_clips(root, tokens, config, jobs):
@@ -97,24 +96,10 @@ def _check(root: Path, config: AuditConfig, rel: Path) -> Checked:
         return Checked([Finding("unreadable_tokens", str(root / rel), text)])
 
 
-def _mine(rel: Path, config: AuditConfig) -> bool:
-    """Whether a file is of the shard to audit.
-
-    Raises:
-        UsageError: The shard is none of `shard_count`.
-    """
-    index, count = config.shard_index, config.shard_count
-    if index is None and count is None:
-        return True
-    if index is None or count is None or index >= count:
-        raise UsageError(f"shard_index {index} must be one of the {count} of shard_count, from 0")
-    return in_shard(rel, index, count)
-
-
 def _orphans(root: Path, tokens: list[Path], config: AuditConfig) -> Iterator[Finding]:
     expected = {part for rel in tokens for part in sidecar_paths(rel, config.suffix)}
     expected |= {predecessor_meta_path(rel) for rel in tokens}
     where = config.cond_root or root
     for rel in find_files(where, [config.suffix, META_SUFFIX]):
-        if rel not in expected and _mine(rel, config):
+        if rel not in expected and config.has(rel):
             yield Finding("orphan_sidecar", str(where / rel), "belongs to no token file")
