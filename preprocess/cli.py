@@ -6,7 +6,6 @@ Exit status: 0 all done; 1 some item failed or an audit found an error; 2 wrong 
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,15 +17,16 @@ from preprocess.config import (
     BuildConfig,
     CodecConfig,
     EncodeConfig,
+    MigrateConfig,
     ModelConfig,
     NormalizeConfig,
     StatsConfig,
 )
-from preprocess.errors import PreprocessError, UsageError
 from preprocess.findings import FORMATS
 from preprocess.flags import OneLineParser, add_flags, add_producer_flags
 from preprocess.jobs import cpu_count
 from preprocess.params import PRODUCERS
+from preprocess.report import exit_status
 
 Command = Callable[[argparse.Namespace], int]
 
@@ -36,17 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parsed, unknown = build_parser().parse_known_args(arguments)
     if unknown:  # reported by the step's own parser, which knows its flags
         parsed.parser.error(f"unrecognized arguments: {' '.join(unknown)}")
-    try:
-        return int(parsed.command(parsed))
-    except UsageError as error:
-        print(f"preprocess: error: {error}", file=sys.stderr)
-        return 2
-    except (PreprocessError, OSError) as error:
-        print(f"preprocess: error: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("preprocess: interrupted; what is done is kept, run again to go on", file=sys.stderr)
-        return 130
+    return exit_status("preprocess", lambda: int(parsed.command(parsed)))
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -60,6 +50,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_audit(steps)
     _add_stats(steps)
     _add_build(steps)
+    _add_migrate(steps)
     _add_run(steps)
     _add_demo(steps)
     return parser
@@ -174,6 +165,13 @@ def _add_build(steps: Any) -> None:
     parser.add_argument("root", metavar="ECDC_DIR", type=Path, help="folder with .ecdc files")
     parser.add_argument("output", type=Path, help="folder for the saved dataset")
     add_flags(parser, BuildConfig)
+
+
+def _add_migrate(steps: Any) -> None:
+    text = "bring old token files and sidecars to the current formats; a dry run at first"
+    parser = _subparser(steps, "migrate", text, commands.migrate_command)
+    parser.add_argument("root", metavar="ECDC_DIR", type=Path, help="folder with .ecdc files")
+    add_flags(parser, MigrateConfig)
 
 
 def _add_run(steps: Any) -> None:

@@ -16,6 +16,7 @@ from preprocess.config import (
     BuildConfig,
     CodecConfig,
     EncodeConfig,
+    MigrateConfig,
     ModelConfig,
     NormalizeConfig,
     StatsConfig,
@@ -100,6 +101,16 @@ def build_command(args: Namespace) -> int:
     from preprocess.steps.build import build
 
     report = build(args.root, args.output, from_flags(BuildConfig, args))
+    print_report(report)
+    return 0 if report.ok else 1
+
+
+def migrate_command(args: Namespace) -> int:
+    """Run `preprocess migrate`."""
+    from preprocess.steps.migrate import migrate
+
+    report, lines = migrate(args.root, from_flags(MigrateConfig, args))
+    print("".join(f"{line}\n" for line in lines), end="")
     print_report(report)
     return 0 if report.ok else 1
 

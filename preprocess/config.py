@@ -211,6 +211,29 @@ class StatsConfig(ShardConfig):
 
 
 @dataclass(frozen=True, kw_only=True)
+class MigrateConfig(Settings):
+    """How an old tree is rewritten."""
+
+    write: Annotated[bool, Field(description="do it; without this, say what would be done")] = False
+    keep_originals: Annotated[
+        bool, Field(description="keep what is rewritten, with .orig behind its name")
+    ] = True
+    cond_root: Annotated[
+        Path | None,
+        Field(description="folder with the sidecars, mirroring the tokens; they move beside those"),
+    ] = None
+    rename: Annotated[
+        tuple[Annotated[str, Field(pattern=r"^.+=[A-Za-z_]\w*$")], ...],
+        Field(description="features to rename, as OLD=NEW"),
+    ] = ()
+
+    def renamed(self, name: str) -> str:
+        """Return the new name of a feature."""
+        pairs = (pair.rpartition("=") for pair in self.rename)
+        return next((new for old, _, new in pairs if old == name), name)
+
+
+@dataclass(frozen=True, kw_only=True)
 class BuildConfig(Settings):
     """How token files and sidecars become a saved dataset."""
 

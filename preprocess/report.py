@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TextIO
+
+from preprocess.errors import PreprocessError, UsageError
 
 
 @dataclass
@@ -84,6 +86,24 @@ class Report:
 def plural(noun: str, count: int) -> str:
     """Return `noun`, with an s unless `count` is 1."""
     return noun if count == 1 else f"{noun}s"
+
+
+def exit_status(prog: str, command: Callable[[], int]) -> int:
+    """Return the exit status of a command: its own, or that of the error it raised.
+
+    2 for wrong usage, 1 for what else was foreseen, 130 for an interrupt; each is one line.
+    """
+    try:
+        return command()
+    except UsageError as error:
+        print(f"{prog}: error: {error}", file=sys.stderr)
+        return 2
+    except (PreprocessError, OSError) as error:
+        print(f"{prog}: error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print(f"{prog}: interrupted; what is done is kept, run again to go on", file=sys.stderr)
+        return 130
 
 
 def listed(names: Sequence[str], most: int = 20) -> str:
