@@ -15,7 +15,7 @@ from preprocess.features import Feature, SidecarError
 from preprocess.files import digest_bytes
 from preprocess.findings import Finding
 from preprocess.frames import time_model
-from preprocess.sidecar import existing_paths, read_sidecar
+from preprocess.sidecar import existing_paths, read_pair
 from preprocess.sidecar_format import Sidecar
 
 
@@ -83,7 +83,7 @@ def check_clip(root: Path, rel: Path, config: AuditConfig) -> Checked:
         where = f" in {config.cond_root}" if config.cond_root else ""
         return Checked([Finding("missing_sidecar", str(path), f"has no sidecar{where}")], summary)
     try:
-        sidecar = read_sidecar(target, config.suffix)
+        sidecar = read_pair(*parts)
     except SidecarError as error:
         present = next(part for part in parts if part.exists())
         return Checked([_finding("unreadable_sidecar", present, error)], summary)

@@ -61,7 +61,11 @@ def read_sidecar(ecdc_path: str | Path, suffix: str = ARRAY_SUFFIX) -> Sidecar:
     Raises:
         SidecarError: One of the two files is missing, damaged, or does not fit the other.
     """
-    array_path, meta_path = existing_paths(Path(ecdc_path), suffix)
+    return read_pair(*existing_paths(Path(ecdc_path), suffix))
+
+
+def read_pair(array_path: Path, meta_path: Path) -> Sidecar:
+    """Read the two files of a sidecar; see `read_sidecar`."""
     for attempt in range(_READ_ATTEMPTS):
         data, meta = _read_pair(array_path, meta_path)
         stated = meta.get("array")

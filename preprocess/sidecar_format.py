@@ -7,6 +7,7 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -111,24 +112,39 @@ def parse_array(data: bytes, path: Path) -> NDArray[np.floating]:
     Raises:
         SidecarError: It is no `.npy` file of floats `[T, D]`, or not as long as its shape says.
     """
-    stream = io.BytesIO(data)
     try:
-        version = np.lib.format.read_magic(stream)
-        read = np.lib.format.read_array_header_1_0
-        if version != (1, 0):
-            read = np.lib.format.read_array_header_2_0
-        shape, fortran, dtype = read(stream)
+        shape, fortran, dtype, start = _array_header(data[: _header_size(data)])
     except Exception as error:  # numpy lets tokenize's, ast's and its own errors through
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise SidecarError(f"{path} is not an .npy file: {reason}") from None
     if dtype not in (np.float16, np.float32, np.float64) or len(shape) != 2:
         raise SidecarError(f"{path} must be float16 or float32 [T, D], got {dtype} {list(shape)}")
-    body = data[stream.tell() :]
+    body = data[start:]
     possible = all(type(n) is int and 0 <= n <= _MOST_FRAMES for n in shape)
     if not possible or len(body) != shape[0] * shape[1] * dtype.itemsize:
         raise SidecarError(f"{path} holds {len(body)} bytes, which is no {list(shape)} of {dtype}")
     array = np.frombuffer(body, dtype).reshape(shape, order="F" if fortran else "C")
     return array.astype(np.float32) if dtype == np.float64 else array
+
+
+def _header_size(data: bytes) -> int:
+    """Return how many bytes of an `.npy` file are its header; too many of a file that is none."""
+    if data[6:7] == b"\x01":
+        return 10 + int.from_bytes(data[8:10], "little")
+    return 12 + int.from_bytes(data[8:12], "little")
+
+
+# A corpus has few different headers, and numpy parses each as Python source.
+@lru_cache(maxsize=1024)
+def _array_header(header: bytes) -> tuple[Any, bool, Any, int]:
+    """Return shape, order, dtype and size of an `.npy` file's header."""
+    stream = io.BytesIO(header)
+    version = np.lib.format.read_magic(stream)
+    read = np.lib.format.read_array_header_1_0
+    if version != (1, 0):
+        read = np.lib.format.read_array_header_2_0
+    shape, fortran, dtype = read(stream)
+    return shape, fortran, dtype, stream.tell()
 
 
 def parse_sidecar(

@@ -145,7 +145,9 @@ def _audio_index(producers: Sequence[Producer], config: AnnotateConfig) -> dict[
     wanting = [p.flag for p in producers if p.needs_audio]
     if config.audio_root is None:
         if wanting:
-            raise UsageError(f"{wanting[0]} from audio needs --audio-root; or take source=tokens")
+            raise UsageError(
+                f"{wanting[0]} from the audio needs --audio-root; or take source=tokens"
+            )
         return {}
     root = require_folder(config.audio_root, "audio root")
     index: dict[str, list[Path]] = {}

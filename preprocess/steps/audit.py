@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
@@ -18,7 +19,7 @@ from preprocess.files import find_files, require_folder
 from preprocess.findings import ERRORS, Finding
 from preprocess.jobs import Outcome, run_items
 from preprocess.report import Report, plural
-from preprocess.sidecar_format import META_SUFFIX, predecessor_meta_path, sidecar_paths
+from preprocess.sidecar_format import META_SUFFIX
 
 _CLIPS_A_PROCESS = 2000
 """For fewer clips than this, a process would not be worth its start."""
@@ -97,9 +98,11 @@ def _check(root: Path, config: AuditConfig, rel: Path) -> Checked:
 
 
 def _orphans(root: Path, tokens: list[Path], config: AuditConfig) -> Iterator[Finding]:
-    expected = {part for rel in tokens for part in sidecar_paths(rel, config.suffix)}
-    expected |= {predecessor_meta_path(rel) for rel in tokens}
+    stems = {os.path.splitext(rel)[0] for rel in tokens}
     where = config.cond_root or root
+    meta_suffix = config.suffix.removesuffix(".npy") + ".json"
     for rel in find_files(where, [config.suffix, META_SUFFIX]):
-        if rel not in expected and config.has(rel):
+        # `.cond.cond.json` is the predecessor's name for metadata.
+        endings = (config.suffix, meta_suffix, META_SUFFIX, f".cond{META_SUFFIX}")
+        if not any(str(rel).removesuffix(e) in stems for e in endings) and config.has(rel):
             yield Finding("orphan_sidecar", str(where / rel), "belongs to no token file")
