@@ -80,7 +80,7 @@ class Clip:
         return to_frames(points, header.audio_length, header.spec, interpolation, outside, period)
 
     def audio(self) -> Wave:
-        """Return the normalized audio, float32 `[C, N]`.
+        """Return the normalized audio, float32 `[C, N]`, read-only: all producers share it.
 
         Raises:
             AudioError: There is none, or its length is not that of the tokens.
@@ -88,7 +88,7 @@ class Clip:
         return self._audio
 
     def decoded(self) -> Wave:
-        """Return the audio decoded from the tokens, float32 `[C, N]`."""
+        """Return the audio decoded from the tokens, float32 `[C, N]`, read-only."""
         return self._decoded
 
     # Read once: several producers may ask.

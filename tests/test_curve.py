@@ -281,6 +281,16 @@ def test_files_and_clips_without_a_counterpart_are_listed(root, tmp_path, capsys
     assert_says(run(capsys, f"{command} missing=nan", root).out[-1], ["1 clip in", "1 up to date"])
 
 
+def test_curves_may_lie_beside_the_tokens_and_their_sidecars(root, capsys):
+    for name in ("a/take.1", "a/take.2"):
+        write_rows(root / f"{name}.csv")
+    for rate in (1, 2):  # the second time, sidecars lie there as well
+        units = f"'units={{pitch: Hz{rate}}}'"
+        result = run(capsys, f"annotate @ --curve root={root} columns=pitch {units}", root)
+        assert (result.status, result.err) == (0, [])
+        assert read_sidecar(root / "a/take.1.ecdc").features["pitch"].units == f"Hz{rate}"
+
+
 def test_a_folder_of_other_clips_stops_before_any(root, tmp_path, capsys):
     write_rows(tmp_path / "curves/b.csv")
     result = run(capsys, f"annotate @ --curve root={tmp_path}/curves columns=[pitch]", root)

@@ -118,6 +118,17 @@ def test_a_click_is_an_onset_within_a_frame_of_its_own(model, offset, noise):
     assert int(np.argmax(frame_rms(wave, spec))) == frame
 
 
+@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("samples", [1, 319, 321, 48_001])
+def test_clips_of_any_length_have_a_value_a_frame(model, samples):
+    spec = codec_spec(model)
+    wave = stereo_or_mono(tone(440, spec.sample_rate, samples), spec)
+    frames = n_frames(samples, spec)
+    assert len(pitch(wave, spec, 65, 2093)) == frames
+    for name in ("spectral_centroid_hz", "spectral_flatness", "onset_strength"):
+        assert len(spectral(wave, spec, name)) == frames
+
+
 def test_a_click_late_in_a_long_clip_stands_in_its_frame():
     spec = codec_spec("encodec_24khz")
     length = 600 * 24_000

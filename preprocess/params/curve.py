@@ -18,6 +18,7 @@ from preprocess.features import FeatureValue, circular_period
 from preprocess.files import digest_file, find_files, require_folder
 from preprocess.params.base import Columns, DescribedEach, Missing
 from preprocess.report import listed, plural
+from preprocess.sidecar_format import ARRAY_SUFFIX, META_SUFFIX
 from preprocess.timeline import Interpolation, Outside, Points, to_frames
 
 
@@ -62,6 +63,8 @@ class Curve(DescribedEach):
         root = require_folder(self.root, "curves' folder")
         files: dict[str, Path] = {}
         for rel in find_files(root, CURVE_SUFFIXES):
+            if rel.name.endswith((ARRAY_SUFFIX, META_SUFFIX)):  # curves may lie beside the tokens
+                continue
             clip_id = rel.with_suffix("").as_posix()
             if clip_id in files:
                 raise UsageError(f"{files[clip_id]} and {root / rel} are both for {clip_id}")

@@ -9,12 +9,12 @@ from pathlib import Path
 
 from preprocess.ecdc import read_header
 from preprocess.errors import PreprocessError
-from preprocess.features import SidecarError
+from preprocess.features import Dtype, SidecarError
 from preprocess.files import write_bytes
 from preprocess.flags import OneLineParser
 from preprocess.report import Report, exit_status, print_report
 from preprocess.sidecar import existing_paths, read_sidecar, write_sidecar
-from preprocess.sidecar_format import sidecar_paths
+from preprocess.sidecar_format import Sidecar, sidecar_paths
 from preprocess.wf.common import Place, add_place_flags, for_each, places
 
 _COLUMNS = ("rel_ecdc", "rel_cond", "frames", "D", "fps", "codebooks")
@@ -50,7 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return exit_status(parser.prog, run)
 
 
-def init_sidecar(clip: Place, dtype: str, overwrite: bool) -> bool:
+def init_sidecar(clip: Place, dtype: Dtype, overwrite: bool) -> bool:
     """Write an empty sidecar, unless there is one; return whether it was written.
 
     Raises:
@@ -65,17 +65,11 @@ def init_sidecar(clip: Place, dtype: str, overwrite: bool) -> bool:
     read_header(clip.tokens)  # its message, before anything is removed
     for part in parts:
         part.unlink(missing_ok=True)
-    write_sidecar(
-        clip.tokens,
-        {},
-        dtype=dtype,  # type: ignore[arg-type]
-        beside=clip.beside,
-        suffix=clip.suffix,
-    )
+    write_sidecar(clip.tokens, {}, dtype=dtype, beside=clip.beside, suffix=clip.suffix)
     return True
 
 
-def _stored(clip: Place):  # type: ignore[no-untyped-def]
+def _stored(clip: Place) -> Sidecar:
     try:
         return read_sidecar(clip.beside, clip.suffix)
     except PreprocessError as error:
