@@ -35,5 +35,5 @@ $(VENV)/.demo: pyproject.toml
 
 $(VENV)/.dev: pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[script,dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[script,dev,features]'
 	touch $@ $(VENV)/.demo

@@ -6,7 +6,6 @@ Exit status: 0 all done; 1 some item failed or an audit found an error; 2 wrong 
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,13 +17,16 @@ from preprocess.config import (
     BuildConfig,
     CodecConfig,
     EncodeConfig,
+    MigrateConfig,
     ModelConfig,
     NormalizeConfig,
+    StatsConfig,
 )
-from preprocess.errors import PreprocessError, UsageError
+from preprocess.findings import FORMATS
 from preprocess.flags import OneLineParser, add_flags, add_producer_flags
 from preprocess.jobs import cpu_count
 from preprocess.params import PRODUCERS
+from preprocess.report import exit_status
 
 Command = Callable[[argparse.Namespace], int]
 
@@ -34,17 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parsed, unknown = build_parser().parse_known_args(arguments)
     if unknown:  # reported by the step's own parser, which knows its flags
         parsed.parser.error(f"unrecognized arguments: {' '.join(unknown)}")
-    try:
-        return int(parsed.command(parsed))
-    except UsageError as error:
-        print(f"preprocess: error: {error}", file=sys.stderr)
-        return 2
-    except (PreprocessError, OSError) as error:
-        print(f"preprocess: error: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print("preprocess: interrupted; what is done is kept, run again to go on", file=sys.stderr)
-        return 130
+    return exit_status("preprocess", lambda: int(parsed.command(parsed)))
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -56,7 +48,9 @@ def build_parser() -> argparse.ArgumentParser:
     _add_encode(steps)
     _add_annotate(steps)
     _add_audit(steps)
+    _add_stats(steps)
     _add_build(steps)
+    _add_migrate(steps)
     _add_run(steps)
     _add_demo(steps)
     return parser
@@ -80,6 +74,15 @@ def _add_jobs(parser: argparse.ArgumentParser) -> None:
 def _positive(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"must be a whole number of at least 1, got {text!r}")
+    return int(text)
+
+
+def number_or_all(text: str) -> int | None:
+    """Return a count of lines to print, None for `all` or -1."""
+    if text.lower() in ("all", "-1"):
+        return None
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"must be a whole number or all, got {text!r}")
     return int(text)
 
 
@@ -121,11 +124,37 @@ def _add_audit(steps: Any) -> None:
     parser = _subparser(
         steps, "audit", "check every sidecar against its tokens", commands.audit_command
     )
-    parser.add_argument("root", metavar="ECDC_DIR", type=Path, help="folder with .ecdc files")
-    add_flags(parser, AuditConfig)
     parser.add_argument(
-        "--format", choices=("text", "json", "csv"), default="text", help="of the findings"
+        "root", metavar="ECDC_DIR", type=Path, nargs="?", help="folder with .ecdc files"
     )
+    parser.add_argument("--audio-root", metavar="ECDC_DIR", type=Path, help="the same")
+    add_flags(parser, AuditConfig)
+    parser.add_argument("--format", choices=FORMATS, default="text", help="of the findings")
+    parser.add_argument(
+        "--list",
+        type=number_or_all,
+        default=50,
+        metavar="N",
+        help="how many errors and notes to print as text, or all (default: 50)",
+    )
+    parser.add_argument("--export-csv", type=Path, metavar="FILE", help="write all findings there")
+    _add_jobs(parser)
+
+
+def _add_stats(steps: Any) -> None:
+    parser = _subparser(
+        steps, "stats", "measure the parameters of all clips together", commands.stats_command
+    )
+    parser.add_argument(
+        "root", metavar="ECDC_DIR", type=Path, nargs="?", help="folder with .ecdc files"
+    )
+    parser.add_argument(
+        "--merge", nargs="+", type=Path, metavar="FILE", help="instead: merge such files of shards"
+    )
+    parser.add_argument(
+        "--output", type=Path, metavar="FILE", help="where to (default: stats.json in ECDC_DIR)"
+    )
+    add_flags(parser, StatsConfig)
     _add_jobs(parser)
 
 
@@ -136,6 +165,13 @@ def _add_build(steps: Any) -> None:
     parser.add_argument("root", metavar="ECDC_DIR", type=Path, help="folder with .ecdc files")
     parser.add_argument("output", type=Path, help="folder for the saved dataset")
     add_flags(parser, BuildConfig)
+
+
+def _add_migrate(steps: Any) -> None:
+    text = "bring old token files and sidecars to the current formats; a dry run at first"
+    parser = _subparser(steps, "migrate", text, commands.migrate_command)
+    parser.add_argument("root", metavar="ECDC_DIR", type=Path, help="folder with .ecdc files")
+    add_flags(parser, MigrateConfig)
 
 
 def _add_run(steps: Any) -> None:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from preprocess.audio import AudioError, read_audio
 from preprocess.ecdc import Ecdc, EcdcHeader, read_ecdc
 from preprocess.errors import PreprocessError
-from preprocess.frames import frame_starts_s
+from preprocess.frames import frame_centres_s, frame_starts_s
+from preprocess.timeline import Interpolation, Outside, Points, to_frames
 
 Wave = NDArray[np.float32]
 
@@ -41,16 +43,57 @@ class Clip:
         return self.header.n_frames
 
     @property
+    def frame_centres_s(self) -> NDArray[np.float64]:
+        """Middle of the hop of each frame in seconds `[T]`."""
+        return frame_centres_s(self.header.audio_length, self.header.spec)
+
+    @property
     def frame_starts_s(self) -> NDArray[np.float64]:
         """Start of each frame in seconds `[T]`."""
         return frame_starts_s(self.header.audio_length, self.header.spec)
 
+    def at_frames(
+        self,
+        values: ArrayLike,
+        times_s: ArrayLike | None = None,
+        rate_hz: float | None = None,
+        interpolation: Interpolation = "linear",
+        outside: Outside = "error",
+        period: float = 360.0,
+    ) -> NDArray[np.float64]:
+        """Return values of any rate at the centres of the frames `[T]`.
+
+        Args:
+            values: `[N]`.
+            times_s: Time of each value in seconds, ascending; or
+            rate_hz: values per second, the first of them at the clip's start.
+            interpolation: `linear`, `step` or `circular`.
+            outside: What a frame gets that the values do not reach: `hold`, `nan` or `error`.
+            period: Of `circular` values, how far it is around; they come out from 0 to `period`.
+
+        Raises:
+            PreprocessError: Values and times do not fit, or do not reach a frame.
+        """
+        times = None if times_s is None else np.asarray(times_s, np.float64)
+        points = Points(np.asarray(values, np.float64), times, rate_hz)
+        header = self.header
+        return to_frames(points, header.audio_length, header.spec, interpolation, outside, period)
+
     def audio(self) -> Wave:
-        """Return the normalized audio, float32 `[C, N]`.
+        """Return the normalized audio, float32 `[C, N]`, read-only: all producers share it.
 
         Raises:
             AudioError: There is none, or its length is not that of the tokens.
         """
+        return self._audio
+
+    def decoded(self) -> Wave:
+        """Return the audio decoded from the tokens, float32 `[C, N]`, read-only."""
+        return self._decoded
+
+    # Read once: several producers may ask.
+    @cached_property
+    def _audio(self) -> Wave:
         if self.audio_path is None:
             raise AudioError(f"{self.path}: no normalized audio was found for {self.id}")
         spec, length = self.header.spec, self.header.audio_length
@@ -59,10 +102,13 @@ class Clip:
             raise AudioError(
                 f"{self.audio_path} has {wav.shape[1]} samples, but {self.path} has {length}"
             )
+        wav.flags.writeable = False
         return wav
 
-    def decoded(self) -> Wave:
-        """Return the audio decoded from the tokens, float32 `[C, N]`."""
+    @cached_property
+    def _decoded(self) -> Wave:
         if self.decoder is None:
             raise PreprocessError(f"{self.path}: no codec was loaded to decode it")
-        return self.decoder(read_ecdc(self.path))
+        wav = self.decoder(read_ecdc(self.path))
+        wav.flags.writeable = False
+        return wav

@@ -8,6 +8,7 @@ from __future__ import annotations
 import sys
 from argparse import Namespace
 from collections.abc import Iterable
+from pathlib import Path
 
 from preprocess.config import (
     AnnotateConfig,
@@ -15,9 +16,12 @@ from preprocess.config import (
     BuildConfig,
     CodecConfig,
     EncodeConfig,
+    MigrateConfig,
     ModelConfig,
     NormalizeConfig,
+    StatsConfig,
 )
+from preprocess.errors import UsageError
 from preprocess.flags import from_flags
 from preprocess.params import parse_producer
 from preprocess.report import Report, print_report
@@ -57,13 +61,38 @@ def annotate_command(args: Namespace) -> int:
 
 def audit_command(args: Namespace) -> int:
     """Run `preprocess audit`; its findings are its output in a format for programs."""
-    from preprocess.steps.audit import audit, format_findings
+    from preprocess.files import write_bytes
+    from preprocess.findings import format_findings
+    from preprocess.steps.audit import audit
 
-    report, findings = audit(args.root, from_flags(AuditConfig, args), args.jobs)
+    if (args.root is None) == (args.audio_root is None):
+        raise UsageError("audit: name the folder with .ecdc files, once")
+    report, findings = audit(args.root or args.audio_root, from_flags(AuditConfig, args), args.jobs)
+    if args.export_csv is not None:
+        write_bytes(args.export_csv, format_findings(findings, "csv").encode())
     if args.format == "text":
-        print_report(report)
+        print_report(report, most=args.list)
     else:
         print(format_findings(findings, args.format), end="")
+    return 0 if report.ok else 1
+
+
+def stats_command(args: Namespace) -> int:
+    """Run `preprocess stats`."""
+    from preprocess.stats import STATS_NAME, read_stats
+    from preprocess.steps.stats import collect_stats, format_stats, merge_stats
+
+    if (args.root is None) == (args.merge is None):
+        raise UsageError("stats: name either ECDC_DIR, or files to --merge")
+    if args.root is None:
+        if args.output is None:
+            raise UsageError("stats: --merge needs --output")
+        report = merge_stats(args.merge, args.output)
+    else:
+        output = args.output or args.root / STATS_NAME
+        report = collect_stats(args.root, output, from_flags(StatsConfig, args), args.jobs)
+    print(format_stats(read_stats(Path(report.output))), end="")
+    print_report(report)
     return 0 if report.ok else 1
 
 
@@ -72,6 +101,16 @@ def build_command(args: Namespace) -> int:
     from preprocess.steps.build import build
 
     report = build(args.root, args.output, from_flags(BuildConfig, args))
+    print_report(report)
+    return 0 if report.ok else 1
+
+
+def migrate_command(args: Namespace) -> int:
+    """Run `preprocess migrate`."""
+    from preprocess.steps.migrate import migrate
+
+    report, lines = migrate(args.root, from_flags(MigrateConfig, args))
+    print("".join(f"{line}\n" for line in lines), end="")
     print_report(report)
     return 0 if report.ok else 1
 

@@ -9,14 +9,29 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field
 
 from preprocess.audio import EXTENSIONS
+from preprocess.errors import UsageError
+from preprocess.files import in_shard
+from preprocess.findings import check_name
 from preprocess.jobs import cpu_count
 from preprocess.params import Producer, parse_producer
+from preprocess.sidecar_format import ARRAY_SUFFIX
 
+
+def _split_commas(value: Any) -> Any:
+    """Return `a,b c` as `a`, `b`, `c`: names may be separated either way."""
+    if isinstance(value, str):
+        value = [value]
+    if isinstance(value, list | tuple) and all(isinstance(word, str) for word in value):
+        return tuple(name for word in value for name in word.split(",") if name)
+    return value
+
+
+Check = Annotated[str, AfterValidator(check_name)]
 Jobs = Annotated[int, Field(ge=1, description="threads that work on files at once")]
 
 
@@ -127,7 +142,30 @@ class AnnotateConfig(Settings):
 
 
 @dataclass(frozen=True, kw_only=True)
-class AuditConfig(Settings):
+class ShardConfig(Settings):
+    """Which part of the clips is worked on."""
+
+    shard_index: Annotated[
+        int | None, Field(ge=0, description="take this shard of the clips alone, from 0")
+    ] = None
+    shard_count: Annotated[int | None, Field(ge=1, description="how many shards there are")] = None
+
+    def has(self, rel: Path) -> bool:
+        """Whether a file is of the shard; all are where there are no shards.
+
+        Raises:
+            UsageError: The shard is none of `shard_count`.
+        """
+        index, count = self.shard_index, self.shard_count
+        if index is None and count is None:
+            return True
+        if index is None or count is None or index >= count:
+            raise UsageError(f"shard_index {index} must be one of {count} (shard_count), from 0")
+        return in_shard(rel, index, count)
+
+
+@dataclass(frozen=True, kw_only=True)
+class AuditConfig(ShardConfig):
     """What an audit holds sidecars to."""
 
     expect_fps: Annotated[
@@ -137,12 +175,69 @@ class AuditConfig(Settings):
         Literal["float16", "float32"] | None, Field(description="dtype of the arrays")
     ] = None
     require: Annotated[
-        tuple[str, ...], Field(description="features that every clip must have")
+        tuple[str, ...],
+        BeforeValidator(_split_commas),
+        Field(description="features that every clip must have"),
     ] = ()
+    verify_ranges: Annotated[
+        bool, Field(description="check that values lie within their features' ranges")
+    ] = True
     range_tol: Annotated[
         float,
         Field(ge=0, description="how far a value may lie outside of its range, of the range"),
     ] = 1e-3
+    length_factor: Annotated[
+        float,
+        Field(gt=1, description="how many times shorter or longer than the median clip is odd"),
+    ] = 10.0
+    fail_on: Annotated[
+        tuple[Check, ...] | None,
+        BeforeValidator(_split_commas),
+        Field(
+            description="checks whose findings fail the audit, others are notes; without it, all "
+            "but duplicate, constant, all_nan and length_outlier"
+        ),
+    ] = None
+    cond_root: Annotated[
+        Path | None,
+        Field(description="folder with the sidecars, mirroring the tokens, if not beside them"),
+    ] = None
+    suffix: Annotated[
+        str, Field(pattern=r"^\.[^/\\]+\.npy$", description="ending of the sidecars' arrays")
+    ] = ARRAY_SUFFIX
+
+
+@dataclass(frozen=True, kw_only=True)
+class StatsConfig(ShardConfig):
+    """Which clips are measured together."""
+
+    split: Annotated[
+        str | None,
+        Field(pattern=r"^\w+$", description="one split for all clips, instead of the subfolders'"),
+    ] = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class MigrateConfig(Settings):
+    """How an old tree is rewritten."""
+
+    write: Annotated[bool, Field(description="do it; without this, say what would be done")] = False
+    keep_originals: Annotated[
+        bool, Field(description="keep what is rewritten, with .orig behind its name")
+    ] = True
+    cond_root: Annotated[
+        Path | None,
+        Field(description="folder with the sidecars, mirroring the tokens; they move beside those"),
+    ] = None
+    rename: Annotated[
+        tuple[Annotated[str, Field(pattern=r"^.+=[A-Za-z_]\w*$")], ...],
+        Field(description="features to rename, as OLD=NEW"),
+    ] = ()
+
+    def renamed(self, name: str) -> str:
+        """Return the new name of a feature."""
+        pairs = (pair.rpartition("=") for pair in self.rename)
+        return next((new for old, _, new in pairs if old == name), name)
 
 
 @dataclass(frozen=True, kw_only=True)

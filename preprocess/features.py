@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -12,8 +13,14 @@ from numpy.typing import ArrayLike, NDArray
 from preprocess.errors import PreprocessError
 
 KINDS = ("continuous", "categorical", "circular")
-GIVEN_KEYS = ("values", "units", "doc_string", "kind", "min", "max", "mean", "std")
+GIVEN_KEYS = ("values", "units", "doc_string", "kind", "nan", "min", "max", "mean", "std")
+_NUMBERS = ("min", "max", "mean", "std")
 _FLOAT16_EXACT_INTEGERS = 2048
+
+_PERIODS = {
+    **dict.fromkeys(("deg", "degree", "degrees", "\N{DEGREE SIGN}"), 360.0),
+    **dict.fromkeys(("turn", "turns", "cycle", "cycles"), 1.0),
+}
 
 Dtype = Literal["auto", "float16", "float32"]
 FeatureValue = ArrayLike | Mapping[str, Any]
@@ -33,6 +40,7 @@ class Feature:
         units: Physical unit, such as `dB` or `Hz`; may be empty.
         doc_string: What it means.
         kind: `continuous`, `categorical` (integer labels) or `circular` (an angle or phase).
+        nan: What NaN stands for, such as `unvoiced`; empty where NaN would be a mistake.
         min: Lower end of the range to normalise by; None where nothing is known.
         max: Upper end of it.
         declared: Whether the writer declared that range, or it was measured. Versions 1 and 2 do
@@ -46,12 +54,32 @@ class Feature:
     units: str = ""
     doc_string: str = ""
     kind: str = "continuous"
+    nan: str = ""
     min: float | None = None
     max: float | None = None
     declared: bool = False
     measured: dict[str, float | None] = field(default_factory=dict)
     mean: float | None = None
     std: float | None = None
+
+    @property
+    def period(self) -> float | None:
+        """Of a circular feature, how far it is around the circle; else None."""
+        if self.kind != "circular":
+            return None
+        low, high = (self.min, self.max) if self.declared else (None, None)
+        return circular_period(self.units, low, high)
+
+
+def circular_period(units: str, low: float | None = None, high: float | None = None) -> float:
+    """Return how far it is around the circle of a circular feature.
+
+    The width of the declared range; without one, 360 where `units` are degrees, 1 where they are
+    turns or cycles, and 2 pi.
+    """
+    if low is not None and high is not None and high > low:
+        return high - low
+    return _PERIODS.get(units.lower(), math.tau)
 
 
 def check_feature(name: str, value: FeatureValue) -> Feature:
@@ -72,7 +100,7 @@ def check_feature(name: str, value: FeatureValue) -> Feature:
         if np.iscomplexobj(given["values"]):
             raise TypeError("complex")
         values = np.asarray(given["values"], np.float64)
-        stated = {key: float(given[key]) for key in GIVEN_KEYS[4:] if given.get(key) is not None}
+        stated = {key: float(given[key]) for key in _NUMBERS if given.get(key) is not None}
     except (TypeError, ValueError):
         raise SidecarError(f"feature {name!r}: values, min and max must be numbers") from None
     if values.ndim != 1 or not len(values):
@@ -95,6 +123,7 @@ def check_feature(name: str, value: FeatureValue) -> Feature:
         units=str(given.get("units") or ""),
         doc_string=str(given.get("doc_string") or ""),
         kind=kind,
+        nan=str(given.get("nan") or ""),
         declared="min" in stated or "max" in stated,
         measured=measured,
         **norm,

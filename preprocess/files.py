@@ -77,6 +77,11 @@ def digest_file(path: Path) -> str:
     return state.hexdigest()[:16]
 
 
+def in_shard(rel: Path, index: int, count: int) -> bool:
+    """Whether a file is of shard `index` of `count`; which it is depends on its path alone."""
+    return int(digest_bytes(rel.as_posix().encode()), 16) % count == index
+
+
 def pair_outputs(
     files: Iterable[Path], suffix: str
 ) -> tuple[list[tuple[Path, Path]], list[tuple[Path, str]]]:

@@ -14,6 +14,7 @@ from typing import Any, NoReturn, TypeVar
 
 import yaml
 from pydantic import TypeAdapter, ValidationError
+from pydantic.fields import FieldInfo
 
 from preprocess.errors import UsageError, nearest
 
@@ -53,9 +54,10 @@ def add_flags(parser: argparse.ArgumentParser, settings: type) -> None:
     hints = typing.get_type_hints(settings, include_extras=True)
     group = parser.add_argument_group(_first_line(settings))
     for field in dataclasses.fields(settings):
-        kind, info = typing.get_args(hints[field.name])
+        kind, *metadata = typing.get_args(hints[field.name])
         flag = "--" + field.name.replace("_", "-")
-        text = (info.description or "") + _default_text(field)
+        description = next(m.description for m in metadata if isinstance(m, FieldInfo))
+        text = (description or "") + _default_text(field)
         group.add_argument(flag, default=argparse.SUPPRESS, help=text, **_options(kind, field))
 
 
@@ -154,7 +156,7 @@ def _options(kind: Any, field: dataclasses.Field[Any]) -> dict[str, Any]:
     if kind is bool:
         return {"action": argparse.BooleanOptionalAction if field.default else "store_true"}
     options = [k for k in typing.get_args(kind) if k is not type(None)]
-    if typing.get_origin(kind) is tuple:
+    if tuple in (typing.get_origin(kind), *map(typing.get_origin, options)):
         return {"nargs": "+", "metavar": name.rstrip("s").upper()}
     if typing.get_origin(kind) is typing.Literal:
         return {"choices": options}
@@ -178,13 +180,13 @@ class _ProducerAction(argparse.Action):
             key, equals, value = word.partition("=")
             if not equals:
                 parser.error(f"{option_string}: expected KEY=VALUE, got {word!r}")
-            settings[key] = _mapping(value) if value.startswith("{") else value
+            settings[key] = _structure(value) if value.startswith(("{", "[")) else value
         producers = [*getattr(namespace, "producers", ()), {self.dest: settings}]
         namespace.producers = producers
 
 
-def _mapping(text: str) -> Any:
-    """Return a mapping written as YAML, such as `{pitch: Hz}`; the text itself if it is none."""
+def _structure(text: str) -> Any:
+    """Return a mapping or list written as YAML, such as `{pitch: Hz}`; the text if it is none."""
     try:
         return yaml.safe_load(text)
     except yaml.YAMLError:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TextIO
+
+from preprocess.errors import PreprocessError, UsageError
 
 
 @dataclass
@@ -85,12 +88,49 @@ def plural(noun: str, count: int) -> str:
     return noun if count == 1 else f"{noun}s"
 
 
-def print_report(report: Report, out: TextIO | None = None, err: TextIO | None = None) -> None:
-    """Print the step's line to `out`, its notes and failures to `err`, one line each."""
+def exit_status(prog: str, command: Callable[[], int]) -> int:
+    """Return the exit status of a command: its own, or that of the error it raised.
+
+    2 for wrong usage, 1 for what else was foreseen, 130 for an interrupt; each is one line.
+    """
+    try:
+        return command()
+    except UsageError as error:
+        print(f"{prog}: error: {error}", file=sys.stderr)
+        return 2
+    except (PreprocessError, OSError) as error:
+        print(f"{prog}: error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print(f"{prog}: interrupted; what is done is kept, run again to go on", file=sys.stderr)
+        return 130
+
+
+def listed(names: Sequence[str], most: int = 20) -> str:
+    """Return up to `most` names, and how many more there are."""
+    more = f" and {len(names) - most:,} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
+
+
+def print_report(
+    report: Report, out: TextIO | None = None, err: TextIO | None = None, most: int | None = None
+) -> None:
+    """Print the step's line to `out`, its notes and failures to `err`, one line each.
+
+    Args:
+        report: What to print.
+        out: A stream; None for stdout.
+        err: A stream; None for stderr.
+        most: How many failures and how many notes to print; None for all.
+    """
     err = err or sys.stderr
-    for note in report.notes:
+    for note in report.notes[:most]:
         print(f"{report.step}: note: {note}", file=err)
-    for item, message in report.failures:
+    for item, message in report.failures[:most]:
         text = message if message.startswith(item) else f"{item}: {message}"
         print(f"{report.step}: error: {text}", file=err)
+    for what, lines in (("note", report.notes), ("error", report.failures)):
+        if most is not None and len(lines) > most:
+            more = len(lines) - most
+            print(f"{report.step}: {more:,} more {plural(what, more)}, not listed", file=err)
     print(report.line(), file=out or sys.stdout, flush=True)

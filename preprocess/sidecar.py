@@ -32,13 +32,15 @@ from preprocess.features import (
     array_dtype,
     check_feature,
 )
-from preprocess.files import digest_bytes, write_bytes
+from preprocess.files import atomic_path, digest_bytes
 from preprocess.sidecar_format import (
+    ARRAY_SUFFIX,
     TOKEN_SUFFIX,
     Sidecar,
     describe_array,
     parse_array,
     parse_sidecar,
+    predecessor_meta_path,
     sidecar_paths,
 )
 
@@ -48,15 +50,22 @@ _READ_ATTEMPTS = 4
 Mode = Literal["overwrite", "append"]
 
 
-def read_sidecar(ecdc_path: str | Path) -> Sidecar:
+def read_sidecar(ecdc_path: str | Path, suffix: str = ARRAY_SUFFIX) -> Sidecar:
     """Read the sidecar of a token file, of version 1, 2 or 3.
 
-    The token file itself need not exist and is not read.
+    Args:
+        ecdc_path: The token file, which need not exist and is not read; for sidecars in a folder
+            of their own, its path there.
+        suffix: What the array's name ends in.
 
     Raises:
         SidecarError: One of the two files is missing, damaged, or does not fit the other.
     """
-    array_path, meta_path = sidecar_paths(Path(ecdc_path))
+    return read_pair(*existing_paths(Path(ecdc_path), suffix))
+
+
+def read_pair(array_path: Path, meta_path: Path) -> Sidecar:
+    """Read the two files of a sidecar; see `read_sidecar`."""
     for attempt in range(_READ_ATTEMPTS):
         data, meta = _read_pair(array_path, meta_path)
         stated = meta.get("array")
@@ -69,6 +78,23 @@ def read_sidecar(ecdc_path: str | Path) -> Sidecar:
     )
 
 
+def existing_paths(ecdc_path: Path, suffix: str = ARRAY_SUFFIX) -> tuple[Path, Path]:
+    """Return the paths of array and metadata, the metadata's by either of its names.
+
+    The predecessor's first version wrote `NAME.cond.cond.json`. That is taken for the metadata of
+    `NAME` where it has no other, and no clip `NAME.cond` is there whose it would be.
+    """
+    array_path, meta_path = sidecar_paths(ecdc_path, suffix)
+    if meta_path.exists():
+        return array_path, meta_path
+    old = predecessor_meta_path(ecdc_path)
+    if not old.exists():
+        return array_path, meta_path
+    other = ecdc_path.with_name(f"{ecdc_path.stem}.cond")
+    is_others = any(other.with_name(other.name + s).exists() for s in (TOKEN_SUFFIX, ARRAY_SUFFIX))
+    return array_path, meta_path if is_others else old
+
+
 def write_sidecar(
     ecdc_path: str | Path,
     features: Mapping[str, FeatureValue],
@@ -77,6 +103,8 @@ def write_sidecar(
     dtype: Dtype = "float16",
     provenance: Mapping[str, Any] | None = None,
     drop: tuple[str, ...] = (),
+    beside: str | Path | None = None,
+    suffix: str = ARRAY_SUFFIX,
 ) -> None:
     """Write features of one clip, keeping those that its sidecar has already.
 
@@ -90,12 +118,15 @@ def write_sidecar(
             then. An array that is float32 already stays so.
         provenance: Stored as it is; see `preprocess.provenance`.
         drop: Features to leave out of what is already there.
+        beside: For sidecars in a folder of their own: the token file's path there.
+        suffix: What the array's name ends in, `.npy` last.
 
     Raises:
         SidecarError: Names, lengths, values or rate are wrong; nothing is written.
     """
     ecdc_path = Path(ecdc_path)
-    array_path, meta_path = sidecar_paths(ecdc_path)
+    target = Path(beside or ecdc_path)
+    array_path, meta_path = sidecar_paths(target, suffix)
     if mode not in get_args(Mode) or dtype not in get_args(Dtype):
         raise SidecarError(
             f"mode {mode!r} must be one of {get_args(Mode)}, dtype {dtype!r} of {get_args(Dtype)}"
@@ -103,7 +134,8 @@ def write_sidecar(
     header = read_header(ecdc_path) if ecdc_path.exists() else None
     rate = _frame_rate(fps, header, ecdc_path)
     given = {name: check_feature(name, value) for name, value in features.items()}
-    old = read_sidecar(ecdc_path) if array_path.exists() and meta_path.exists() else None
+    stored = existing_paths(target, suffix)
+    old = read_sidecar(target, suffix) if all(part.exists() for part in stored) else None
     kept = {n: f for n, f in old.features.items() if n not in drop} if old else {}
     if mode == "append":
         given = {name: feature for name, feature in given.items() if name not in kept}
@@ -202,18 +234,24 @@ def _write_pair(
     np.save(buffer, array, allow_pickle=False)
     data = buffer.getvalue()
     meta = describe_array(data, features, fps, header, provenance)
-    write_bytes(array_path, data)
-    write_bytes(meta_path, meta)
+    # Both lie whole beside their targets before the first is renamed: a full disk costs nothing,
+    # and what an interruption can come between are two renames. The metadata's is the first, so
+    # that a new array never stands beside old metadata.
+    with atomic_path(array_path) as new_array, atomic_path(meta_path) as new_meta:
+        new_meta.write_bytes(meta)
+        new_array.write_bytes(data)
 
 
 def _read_pair(array_path: Path, meta_path: Path) -> tuple[bytes, dict[str, Any]]:
     for path in (array_path, meta_path):
         if not path.is_file():
             raise SidecarError(f"{path} is missing")
-    if meta_path.stat().st_size > MAX_META_BYTES:
+    with open(meta_path, "rb") as file:
+        text = file.read(MAX_META_BYTES + 1)
+    if len(text) > MAX_META_BYTES:
         raise SidecarError(f"{meta_path} is larger than {MAX_META_BYTES >> 20} MiB")
     try:
-        meta = json.loads(meta_path.read_bytes())
+        meta = json.loads(text)
     except (ValueError, RecursionError):
         raise SidecarError(f"{meta_path} is not JSON") from None
     if not isinstance(meta, dict):

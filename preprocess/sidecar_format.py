@@ -7,6 +7,7 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -44,16 +45,23 @@ class Sidecar:
     provenance: dict[str, Any] = field(default_factory=dict)
 
 
-def sidecar_paths(ecdc_path: Path) -> tuple[Path, Path]:
+def sidecar_paths(ecdc_path: Path, suffix: str = ARRAY_SUFFIX) -> tuple[Path, Path]:
     """Return the paths of array and metadata of a token file.
 
     Made by appending to the name without its last suffix: `take.1.ecdc` and `take.2.ecdc` are two
     clips.
+
+    Args:
+        ecdc_path: The token file; for sidecars in a folder of their own, its path there.
+        suffix: What the array's name ends in, `.npy` last; the metadata's ends in `.json` instead.
     """
-    return (
-        ecdc_path.with_name(ecdc_path.stem + ARRAY_SUFFIX),
-        ecdc_path.with_name(ecdc_path.stem + META_SUFFIX),
-    )
+    array = ecdc_path.with_name(ecdc_path.stem + suffix)
+    return array, array.with_name(array.name.removesuffix(".npy") + ".json")
+
+
+def predecessor_meta_path(ecdc_path: Path) -> Path:
+    """Return where the predecessor's first version put the metadata, by a mistake of its own."""
+    return ecdc_path.with_name(ecdc_path.stem + ".cond" + META_SUFFIX)
 
 
 def describe_array(
@@ -85,6 +93,7 @@ def describe_array(
                 "units": f.units,
                 "doc_string": f.doc_string,
                 "kind": f.kind,
+                "nan": f.nan,
                 "declared": f.declared,
                 "measured": f.measured,
             }
@@ -103,24 +112,39 @@ def parse_array(data: bytes, path: Path) -> NDArray[np.floating]:
     Raises:
         SidecarError: It is no `.npy` file of floats `[T, D]`, or not as long as its shape says.
     """
-    stream = io.BytesIO(data)
     try:
-        version = np.lib.format.read_magic(stream)
-        read = np.lib.format.read_array_header_1_0
-        if version != (1, 0):
-            read = np.lib.format.read_array_header_2_0
-        shape, fortran, dtype = read(stream)
+        shape, fortran, dtype, start = _array_header(data[: _header_size(data)])
     except Exception as error:  # numpy lets tokenize's, ast's and its own errors through
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise SidecarError(f"{path} is not an .npy file: {reason}") from None
     if dtype not in (np.float16, np.float32, np.float64) or len(shape) != 2:
         raise SidecarError(f"{path} must be float16 or float32 [T, D], got {dtype} {list(shape)}")
-    body = data[stream.tell() :]
+    body = data[start:]
     possible = all(type(n) is int and 0 <= n <= _MOST_FRAMES for n in shape)
     if not possible or len(body) != shape[0] * shape[1] * dtype.itemsize:
         raise SidecarError(f"{path} holds {len(body)} bytes, which is no {list(shape)} of {dtype}")
     array = np.frombuffer(body, dtype).reshape(shape, order="F" if fortran else "C")
     return array.astype(np.float32) if dtype == np.float64 else array
+
+
+def _header_size(data: bytes) -> int:
+    """Return how many bytes of an `.npy` file are its header; too many of a file that is none."""
+    if data[6:7] == b"\x01":
+        return 10 + int.from_bytes(data[8:10], "little")
+    return 12 + int.from_bytes(data[8:12], "little")
+
+
+# A corpus has few different headers, and numpy parses each as Python source.
+@lru_cache(maxsize=1024)
+def _array_header(header: bytes) -> tuple[Any, bool, Any, int]:
+    """Return shape, order, dtype and size of an `.npy` file's header."""
+    stream = io.BytesIO(header)
+    version = np.lib.format.read_magic(stream)
+    read = np.lib.format.read_array_header_1_0
+    if version != (1, 0):
+        read = np.lib.format.read_array_header_2_0
+    shape, fortran, dtype = read(stream)
+    return shape, fortran, dtype, stream.tell()
 
 
 def parse_sidecar(
@@ -155,7 +179,16 @@ def _described(meta: dict[str, Any]) -> dict[str, dict[str, Any]]:
     """Return the features that metadata of any version describes, in the order of the columns."""
     if "features" in meta:
         return {name: _entry(entry) for name, entry in meta["features"].items()}
-    norm, names = meta.get("norm", {}), meta.get("names", [])
+    names = meta.get("names", [])
+    if "stats" in meta:  # a form between the versions 1 and 2
+        texts = {"units": meta.get("units") or {}, "doc_string": meta.get("docs") or {}}
+        return {
+            str(name): _entry(
+                {**meta["stats"].get(name, {}), **{k: t.get(name) for k, t in texts.items()}}
+            )
+            for name in names
+        }
+    norm = meta.get("norm", {})
     columns = {key: norm.get(key) or [None] * len(names) for key in ("min", "max", "mean", "std")}
     return {
         str(name): _entry({key: values[i] for key, values in columns.items()})
@@ -172,6 +205,7 @@ def _entry(entry: dict[str, Any]) -> dict[str, Any]:
         "units": str(entry.get("units") or ""),
         "doc_string": str(entry.get("doc_string") or ""),
         "kind": str(entry.get("kind") or "continuous"),
+        "nan": str(entry.get("nan") or ""),
         "min": number("min"),
         "max": number("max"),
         "mean": number("mean"),

@@ -42,15 +42,36 @@ def call(name: str, *arguments: Any) -> Any:
     Raises:
         PreprocessError: It raised; the message says what and at which line of the user's code.
     """
-    function = import_function(name)
+    return call_function(import_function(name), name, *arguments)
+
+
+def call_function(function: Callable[..., Any], name: str, *arguments: Any, **named: Any) -> Any:
+    """Call a user's function, which messages call `name`; see `call`."""
     try:
-        return function(*arguments)
+        return function(*arguments, **named)
     except PreprocessError:
         raise
     except Exception as error:  # whatever a user's code raises is that item's failure
         last = traceback.extract_tb(error.__traceback__)[-1]
         where = f"{Path(last.filename).name}:{last.lineno}"
         raise PreprocessError(f"{name} raised {one_line(error)} at {where}") from error
+
+
+def import_code(where: str) -> ModuleType:
+    """Import a `path.py`, or a module by its name.
+
+    Raises:
+        UsageError: It cannot be imported.
+    """
+    try:
+        if where.endswith(".py"):
+            return _module_of_file(Path(where))
+        _add_to_path(Path.cwd())  # which an installed command does not have, unlike python -m
+        return importlib.import_module(where)
+    except UsageError:
+        raise
+    except Exception as error:  # importing runs a user's code
+        raise UsageError(f"{where} cannot be imported: {one_line(error)}") from error
 
 
 def _split(name: str) -> tuple[str, str]:
@@ -61,18 +82,10 @@ def _split(name: str) -> tuple[str, str]:
 
 
 def _module(name: str) -> ModuleType:
-    where, _ = _split(name)
     try:
-        if where.endswith(".py"):
-            return _module_of_file(Path(where))
-        _add_to_path(Path.cwd())  # which an installed command does not have, unlike python -m
-        return importlib.import_module(where)
-    except UsageError:
-        raise
-    except Exception as error:  # importing runs a user's code
-        raise UsageError(
-            f"function {name!r}: {where} cannot be imported: {one_line(error)}"
-        ) from error
+        return import_code(_split(name)[0])
+    except UsageError as error:
+        raise UsageError(f"function {name!r}: {error}") from error
 
 
 def _add_to_path(folder: Path) -> None:

@@ -70,14 +70,21 @@ def write_tone(path: Path, seconds: float = 0.5, sample_rate: int = 24_000) -> P
     return write_wav(path, tone(440, sample_rate, int(seconds * sample_rate), 0.05), sample_rate)
 
 
-def write_tokens(path: Path, codec: str = "encodec_24khz", samples: int = 3200, k: int = 2) -> Path:
-    """Write made-up codes of a clip of `samples` samples."""
+def write_tokens(
+    path: Path,
+    codec: str = "encodec_24khz",
+    samples: int = 3200,
+    k: int = 2,
+    seed: int = 0,
+    **extra: Any,
+) -> Path:
+    """Write made-up codes of a clip of `samples` samples, `extra` going into the header."""
     spec = codec_spec(codec)
     frames = segment_frames(samples, spec)
-    codes = np.random.default_rng(samples).integers(0, 1024, (k, sum(frames)), np.int16)
+    codes = np.random.default_rng([samples, seed]).integers(0, 1024, (k, sum(frames)), np.int16)
     scales = None if spec.segment_samples is None else np.ones(len(frames), np.float32)
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_ecdc(path, Ecdc(codec, codes, samples, frames, scales))
+    write_ecdc(path, Ecdc(codec, codes, samples, frames, scales, extra))
     return path
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from preprocess.ecdc import read_ecdc
-from preprocess.params import frame_rms
+from preprocess.measures import frame_rms
 from preprocess.sidecar import read_sidecar, sidecar_paths, write_sidecar_features_for_rel
 from tests.audio_helpers import (
     assert_says,

@@ -13,7 +13,7 @@ from tests.audio_helpers import assert_says, cut, run, write_tokens
 
 
 def annotated(root, name: str, samples: int = 3200, codec: str = "encodec_24khz"):
-    path = write_tokens(root / f"{name}.ecdc", codec, samples)
+    path = write_tokens(root / f"{name}.ecdc", codec, samples, seed=len(name))
     frames = -(-samples // 320)
     level = {"values": np.linspace(-60, 0, frames), "min": -60, "max": 0}
     write_sidecar(path, {"level": level, "x": np.arange(frames)})

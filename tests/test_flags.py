@@ -144,5 +144,5 @@ def test_a_misspelt_key_is_said_before_the_one_that_is_missing():
 
 
 def test_a_key_like_no_other_lists_those_there_are():
-    with pytest.raises(UsageError, match="unknown key 'zzz'; known: expect_fps, expect_dtype"):
+    with pytest.raises(UsageError, match=r"unknown key 'zzz'; known: .*expect_fps, expect_dtype"):
         validate(AuditConfig, {"zzz": 1})

@@ -10,7 +10,8 @@ import pytest
 from preprocess.clip import Clip
 from preprocess.ecdc import EcdcHeader
 from preprocess.errors import PreprocessError, UsageError
-from preprocess.params import SILENCE_DB, parse_producer
+from preprocess.measures import SILENCE_DB
+from preprocess.params import parse_producer
 from preprocess.specs import codec_spec
 from tests.audio_helpers import write_wav
 from tests.signals import tone

@@ -585,3 +585,53 @@ def test_tokens_can_be_required(clip):
         call(clip.parent, "take.9.ecdc", {"x": RAMP}, fps=75.0, require_ecdc_exists=True)
     call(clip.parent, clip.name, {"x": RAMP}, require_ecdc_exists=True)
     assert read_sidecar(clip).fps == 75.0
+
+
+def test_what_nan_stands_for_is_kept(clip):
+    values = np.where(np.arange(T) % 2, np.nan, 1.0)
+    write_sidecar(clip, {"pitch": {"values": values, "nan": "unvoiced"}, "level": RAMP})
+    write_sidecar(clip, {"level": RAMP / 2})
+    features = read_sidecar(clip).features
+    assert (features["pitch"].nan, features["level"].nan) == ("unvoiced", "")
+
+
+def test_both_files_are_whole_before_the_first_is_renamed(clip, monkeypatch):
+    """Old metadata never stands beside a new array, and both new ones wait complete."""
+    from preprocess import files
+
+    write_sidecar(clip, {"x": RAMP})
+    array_path, meta_path = sidecar_paths(clip)
+    renamed = []
+
+    def replace(source, target):
+        if not renamed:
+            waiting = [path for path in clip.parent.iterdir() if path.suffix == ".tmp"]
+            assert sorted(len(path.read_bytes()) > 100 for path in waiting) == [True, True]
+        renamed.append(Path(target))
+        Path(source).rename(target)
+
+    monkeypatch.setattr(files.os, "replace", replace)
+    write_sidecar(clip, {"x": RAMP / 2})
+    assert renamed == [meta_path, array_path]
+    assert read_sidecar(clip).features["x"].values[0] == -30
+
+
+def test_a_reader_beside_a_writer_sees_one_pair_or_the_other(clip):
+    """Each write changes the value and the text together; a reader must never mix them."""
+    import threading
+
+    def write(number: int) -> None:
+        feature = {"values": np.full(T, number), "doc_string": str(number)}
+        write_sidecar(clip, {"x": feature})
+
+    write(0)
+    writer = threading.Thread(target=lambda: [write(number) for number in range(1, 60)])
+    writer.start()
+    seen = set()
+    while writer.is_alive():
+        feature = read_sidecar(clip).features["x"]
+        assert set(feature.values) == {float(feature.doc_string)}
+        seen.add(feature.doc_string)
+    writer.join()
+    assert read_sidecar(clip).features["x"].doc_string == "59"
+    assert len(seen) > 1

@@ -19,8 +19,8 @@ from preprocess.jobs import run_items
 from preprocess.params import Producer
 from preprocess.provenance import is_current, provenance, settings_digest
 from preprocess.report import Report, plural
-from preprocess.sidecar import read_sidecar, write_sidecar
-from preprocess.sidecar_format import Sidecar, sidecar_paths
+from preprocess.sidecar import existing_paths, read_sidecar, write_sidecar
+from preprocess.sidecar_format import Sidecar
 
 
 @dataclass(frozen=True)
@@ -51,6 +51,9 @@ def annotate(
     tokens = find_tokens(root)
     if not producers:
         raise UsageError("annotate: nothing to do: name at least one producer")
+    for producer in producers:
+        for note in producer.check_clips([rel.with_suffix("").as_posix() for rel in tokens]):
+            report.note(note)
     audio = _audio_index(producers, config)
     decoder = _lazy_decoder(model)
     rec = settings_digest(
@@ -91,10 +94,14 @@ def annotate_clip(
     Raises:
         SidecarError: Two producers make the same feature, or the features cannot be written.
     """
-    sources = [digest_file(clip.path)]
-    if clip.audio_path is not None:
-        sources.append(digest_file(clip.audio_path))
+    tokens = digest_file(clip.path)
+    audio = digest_file(clip.audio_path) if clip.audio_path else ""
+    sources = [tokens, audio, *(producer.origin(clip) for producer in producers)]
     origin: dict[str, Any] = dict(provenance(digest_bytes("".join(sources).encode()), rec))
+    # What an audit can compare without the audio or the producers.
+    origin["tokens"] = tokens
+    if audio:
+        origin["audio"] = audio
     old = _stored(clip.path)
     if old and is_current(old.provenance, origin):
         return Annotated(current=True)
@@ -125,7 +132,7 @@ def annotate_clip(
 
 
 def _stored(path: Path) -> Sidecar | None:
-    if not all(part.exists() for part in sidecar_paths(path)):
+    if not all(part.exists() for part in existing_paths(path)):
         return None
     try:
         return read_sidecar(path)
@@ -138,7 +145,9 @@ def _audio_index(producers: Sequence[Producer], config: AnnotateConfig) -> dict[
     wanting = [p.flag for p in producers if p.needs_audio]
     if config.audio_root is None:
         if wanting:
-            raise UsageError(f"{wanting[0]} from audio needs --audio-root; or take source=tokens")
+            raise UsageError(
+                f"{wanting[0]} from the audio needs --audio-root; or take source=tokens"
+            )
         return {}
     root = require_folder(config.audio_root, "audio root")
     index: dict[str, list[Path]] = {}

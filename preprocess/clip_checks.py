@@ -1,0 +1,196 @@
+"""What an audit looks at in one clip. Reads all bytes of its files, and decodes no tokens."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from preprocess.config import AuditConfig
+from preprocess.ecdc import MAGIC, EcdcError, EcdcHeader, read_ecdc, read_header
+from preprocess.features import Feature, SidecarError
+from preprocess.files import digest_bytes
+from preprocess.findings import Finding
+from preprocess.frames import time_model
+from preprocess.sidecar import existing_paths, read_pair
+from preprocess.sidecar_format import Sidecar
+
+
+@dataclass(frozen=True)
+class FeatureSummary:
+    """What of one feature of one clip is compared with the other clips.
+
+    Attributes:
+        units: Its unit.
+        kind: Its kind.
+        constant: Its value, if that is the same in all of several frames; else None.
+    """
+
+    units: str
+    kind: str
+    constant: float | None
+
+
+@dataclass(frozen=True)
+class ClipSummary:
+    """What of one clip is compared with the other clips.
+
+    Attributes:
+        rel: The token file, relative to its root.
+        content: Hash of its tokens, without their header.
+        duration_s: Its length.
+        tokens_rec: Hash of the settings that made the tokens, with that of the weights.
+        sidecar_rec: Hash of the settings that made the parameters.
+        features: By name; None where there is no readable sidecar.
+    """
+
+    rel: Path
+    content: str
+    duration_s: float
+    tokens_rec: str = ""
+    sidecar_rec: str = ""
+    features: dict[str, FeatureSummary] | None = None
+
+
+@dataclass(frozen=True)
+class Checked:
+    """The findings of one clip, and what is compared with the others; None if it is unreadable."""
+
+    findings: list[Finding] = field(default_factory=list)
+    summary: ClipSummary | None = None
+
+
+def check_clip(root: Path, rel: Path, config: AuditConfig) -> Checked:
+    """Return what is wrong with one token file and its sidecar."""
+    path = root / rel
+    try:
+        header = read_header(path)
+    except EcdcError as error:
+        return Checked([_finding("unreadable_tokens", path, error)])
+    data = path.read_bytes()
+    try:
+        content = _content(data, header, path)
+    except EcdcError as error:  # only codes that a header does not tell of are left to be wrong
+        return Checked([_finding("token_values", path, error)])
+    rec = f"{header.extra.get('rec', '')} {header.extra.get('ckpt', '')}".strip()
+    summary = ClipSummary(rel, content, header.duration_s, rec)
+    target = (config.cond_root or root) / rel
+    parts = existing_paths(target, config.suffix)
+    if not any(part.exists() for part in parts):
+        where = f" in {config.cond_root}" if config.cond_root else ""
+        return Checked([Finding("missing_sidecar", str(path), f"has no sidecar{where}")], summary)
+    try:
+        sidecar = read_pair(*parts)
+    except SidecarError as error:
+        present = next(part for part in parts if part.exists())
+        return Checked([_finding("unreadable_sidecar", present, error)], summary)
+    findings = [
+        Finding(check, str(parts[0]), text)
+        for check, text in _check_sidecar(sidecar, header, path, digest_bytes(data), config)
+    ]
+    features = {name: _summary(feature) for name, feature in sidecar.features.items()}
+    sidecar_rec = str(sidecar.provenance.get("rec", ""))
+    return Checked(
+        findings,
+        ClipSummary(rel, content, header.duration_s, rec, sidecar_rec, features),
+    )
+
+
+def _content(data: bytes, header: EcdcHeader, path: Path) -> str:
+    """Return a hash of the tokens; provenance in the header does not make a clip another one."""
+    if data.startswith(MAGIC):
+        (size,) = struct.unpack_from("!I", data, len(MAGIC) + 1)
+        payload = data[len(MAGIC) + 5 + size :]
+    else:
+        payload = read_ecdc(path).codes.tobytes()
+    label = f"{header.model} {header.audio_length} {header.n_codebooks} "
+    return digest_bytes(label.encode() + payload)
+
+
+def _finding(check: str, path: Path, error: Exception) -> Finding:
+    """Return an error as a finding, which names the path by itself."""
+    return Finding(check, str(path), str(error).removeprefix(str(path)).lstrip(": "))
+
+
+def _check_sidecar(
+    sidecar: Sidecar, header: EcdcHeader, path: Path, tokens: str, config: AuditConfig
+) -> Iterator[tuple[str, str]]:
+    misaligned = list(_misaligned(sidecar, header, path))
+    yield from (("misaligned", text) for text in misaligned)
+    if not misaligned:
+        yield from (("provenance", text) for text in _provenance(sidecar, header, tokens))
+    yield from (("fps", text) for text in _fps(sidecar, header, config))
+    yield from (("dtype", text) for text in _dtype(sidecar, config))
+    for name in config.require:
+        if name not in sidecar.features:
+            yield "missing_feature", f"has no {name!r}"
+    for name, feature in sidecar.features.items():
+        yield from _values(name, feature)
+        if config.verify_ranges:
+            yield from _range(name, feature, config.range_tol)
+
+
+def _misaligned(sidecar: Sidecar, header: EcdcHeader, path: Path) -> Iterator[str]:
+    if sidecar.n_frames != header.n_frames:
+        yield f"has {sidecar.n_frames} frames, but {path} has {header.n_frames}"
+    expected = time_model(header.audio_length, header.spec)
+    if sidecar.time and sidecar.time != expected:
+        key = next(k for k in expected if sidecar.time.get(k) != expected[k])
+        yield f"was made for {key} {sidecar.time.get(key)}, but {path} has {expected[key]}"
+
+
+def _provenance(sidecar: Sidecar, header: EcdcHeader, tokens: str) -> Iterator[str]:
+    made_from = sidecar.provenance
+    if made_from.get("tokens") not in (None, tokens):
+        yield "was annotated for other tokens than there are now; annotate again"
+    elif "src" in header.extra and made_from.get("audio") not in (None, header.extra["src"]):
+        yield "was measured in other audio than its tokens were made from; encode and annotate again"
+
+
+def _fps(sidecar: Sidecar, header: EcdcHeader, config: AuditConfig) -> Iterator[str]:
+    expected = config.expect_fps or header.spec.fps
+    if sidecar.fps != expected:
+        stated = "no" if sidecar.fps is None else f"{sidecar.fps:g}"
+        yield f"states {stated} frames per second, expected {expected:g}"
+
+
+def _dtype(sidecar: Sidecar, config: AuditConfig) -> Iterator[str]:
+    for feature in list(sidecar.features.values())[:1]:
+        if config.expect_dtype not in (None, feature.values.dtype.name):
+            yield f"is {feature.values.dtype.name}, expected {config.expect_dtype}"
+
+
+def _values(name: str, feature: Feature) -> Iterator[tuple[str, str]]:
+    nan = np.isnan(feature.values)
+    wrong = np.isinf(feature.values) if feature.nan else ~np.isfinite(feature.values)
+    if wrong.any():
+        at = int(np.argmax(wrong))
+        yield "non_finite", f"{name!r} is {feature.values[at]} in frame {at}, {np.sum(wrong)} such"
+    elif nan.any() and nan.all():
+        yield "all_nan", f"{name!r} has no value in any frame ({feature.nan})"
+
+
+def _range(name: str, feature: Feature, range_tol: float) -> Iterator[tuple[str, str]]:
+    if feature.min is None or feature.max is None:
+        return
+    values = feature.values.astype(np.float64)
+    # float16 rounds by 5e-4 of the value, so the tolerance is of the values' size as well.
+    size = max(feature.max - feature.min, abs(feature.min), abs(feature.max))
+    low, high = feature.min - range_tol * size, feature.max + range_tol * size
+    outside = np.isfinite(values) & ((values < low) | (values > high))
+    if outside.any():
+        at = int(np.argmax(outside))
+        yield (
+            "out_of_range",
+            f"{name!r} is {values[at]:g} in frame {at}, outside of {feature.min:g} to "
+            f"{feature.max:g}; {np.sum(outside)} such",
+        )
+
+
+def _summary(feature: Feature) -> FeatureSummary:
+    values = feature.values
+    same = len(values) > 1 and bool((values == values[0]).all())
+    return FeatureSummary(feature.units, feature.kind, float(values[0]) if same else None)

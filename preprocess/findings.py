@@ -1,0 +1,81 @@
+"""What an audit can find: the checks by name, and findings as text, JSON and CSV."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import io
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from preprocess.errors import UsageError, nearest
+
+Format = Literal["text", "json", "csv"]
+FORMATS: tuple[Format, ...] = ("text", "json", "csv")
+
+ERRORS = {
+    "unreadable_tokens": "a token file that cannot be read",
+    "token_values": "codes outside of the codebook",
+    "missing_sidecar": "a clip without a sidecar",
+    "unreadable_sidecar": "a sidecar that cannot be read, or half of one",
+    "misaligned": "another length or time model than the tokens'",
+    "fps": "another frame rate than expected",
+    "dtype": "another dtype than expected",
+    "missing_feature": "a feature that is required, or that the other clips have",
+    "non_finite": "infinity, or NaN where the feature does not say what NaN stands for",
+    "out_of_range": "a value outside of the feature's range",
+    "description": "a unit or kind that differs from the other clips'",
+    "provenance": "parameters of other tokens or other audio, or settings that differ",
+    "orphan_sidecar": "a sidecar without a token file",
+    "duplicate_across_splits": "the same tokens in two splits",
+}
+WARNINGS = {
+    "duplicate": "the same tokens twice",
+    "constant": "a feature that never changes",
+    "all_nan": "a feature without any value in a clip",
+    "length_outlier": "a clip much shorter or longer than the others",
+}
+CHECKS = {**ERRORS, **WARNINGS}
+
+
+def check_name(name: str) -> str:
+    """Return the name of a check as it is.
+
+    Raises:
+        UsageError: There is no such check.
+    """
+    if name not in CHECKS:
+        hint = nearest(name, CHECKS) or f"; known: {', '.join(CHECKS)}"
+        raise UsageError(f"unknown check {name!r}{hint}")
+    return name
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something wrong with one file.
+
+    Attributes:
+        check: Which check found it, a key of `CHECKS`.
+        path: The file.
+        message: What is wrong, with what was expected.
+    """
+
+    check: str
+    path: str
+    message: str
+
+
+def format_findings(findings: Sequence[Finding], form: Format) -> str:
+    """Return findings as JSON lines in an array, as CSV with a header, or as text."""
+    rows = [dataclasses.asdict(finding) for finding in findings]
+    if form == "json":
+        return json.dumps(rows, indent=2) + "\n"
+    if form == "csv":
+        out = io.StringIO()
+        writer = csv.DictWriter(out, [f.name for f in dataclasses.fields(Finding)])
+        writer.writeheader()
+        writer.writerows(rows)
+        return out.getvalue()
+    return "".join(f"{row['check']:<18} {row['path']}: {row['message']}\n" for row in rows)

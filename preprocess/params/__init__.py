@@ -1,0 +1,56 @@
+"""Producers: where parameters come from. Each makes features of one clip, frame by frame.
+
+In a recipe a producer is an entry of the list `annotate:`; on the command line it is a flag with
+`key=value` words; the keys are the fields of its dataclass here:
+
+    annotate:
+      - ramp: {name: position, start: 0, end: 1}      --ramp name=position start=0 end=1
+
+A user's own is a function `clip -> {name: values or {"values": ..., "units": ...}}`.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from preprocess.errors import UsageError, nearest
+from preprocess.params.audio import Audio, RmsDb
+from preprocess.params.base import Producer
+from preprocess.params.curve import Curve
+from preprocess.params.filename import Filename
+from preprocess.params.function import Function
+from preprocess.params.generated import Constant, Ramp
+from preprocess.params.table import Table
+
+__all__ = ["PRODUCERS", "Producer", "parse_producer"]
+
+PRODUCERS: dict[str, type[Producer]] = {
+    producer.flag: producer
+    for producer in (Constant, Ramp, Filename, Table, Curve, RmsDb, Audio, Function)
+}
+
+
+def parse_producer(entry: Any) -> Producer:
+    """Return the producer that an entry of a recipe's `annotate:` describes.
+
+    Args:
+        entry: `{name: {key: value}}`, or the name alone.
+
+    Raises:
+        UsageError: There is no such producer, or its settings are wrong.
+    """
+    from preprocess.flags import validate
+
+    if isinstance(entry, Producer):
+        return entry
+    if isinstance(entry, str):
+        entry = {entry: {}}
+    if not isinstance(entry, dict) or len(entry) != 1:
+        raise UsageError(f"annotate: expected one producer with its settings, got {entry!r}")
+    ((name, settings),) = entry.items()
+    if name not in PRODUCERS:
+        known = ", ".join(PRODUCERS)
+        raise UsageError(
+            f"annotate: unknown producer {name!r}{nearest(str(name), PRODUCERS)}; known: {known}"
+        )
+    return validate(PRODUCERS[name], settings or {}, f"annotate: {name}: ")

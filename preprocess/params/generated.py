@@ -1,0 +1,39 @@
+"""Producers that make values by themselves: the same everywhere, or a line over the clip."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from preprocess.clip import Clip
+from preprocess.features import FeatureValue
+from preprocess.params.base import Described, Number
+
+
+@dataclass(frozen=True, kw_only=True)
+class Constant(Described):
+    """The same value in every frame of every clip."""
+
+    flag = "constant"
+    value: Number
+
+    def features(self, clip: Clip) -> Mapping[str, FeatureValue]:
+        """Return the one feature."""
+        return self._with_text(np.full(clip.n_frames, self.value))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ramp(Described):
+    """From `start` at the first frame to `end` at the latest, linear in time."""
+
+    flag = "ramp"
+    start: Number
+    end: Number
+
+    def features(self, clip: Clip) -> Mapping[str, FeatureValue]:
+        """Return the one feature."""
+        times = clip.frame_starts_s
+        whole = float(times.max()) or 1.0
+        return self._with_text(self.start + (self.end - self.start) * times / whole)

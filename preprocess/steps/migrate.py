@@ -1,0 +1,207 @@
+"""A predecessor's tree in the current formats: Meta's `.ecdc`, sidecars of version 3.
+
+Says what it would do, and does it when asked to write. Each original is kept under its name with
+`.orig` behind it, unless told otherwise. Codes and values stay what they are, bit for bit.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from preprocess.config import MigrateConfig
+from preprocess.dataset import find_tokens
+from preprocess.ecdc import MAGIC, read_ecdc, read_header, write_ecdc
+from preprocess.errors import PreprocessError
+from preprocess.features import Feature, FeatureValue, SidecarError, measure
+from preprocess.files import find_files
+from preprocess.report import Report
+from preprocess.sidecar import existing_paths, read_sidecar, write_sidecar
+from preprocess.sidecar_format import ARRAY_SUFFIX, SCHEMA_VERSION, sidecar_paths
+
+KEPT_SUFFIX = ".orig"
+_ROUNDING = 1e-3
+"""What float16 may have moved a measured minimum by, of its size."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What migrating one clip means.
+
+    Attributes:
+        rel: The token file, relative to the root.
+        tokens: Whether it is a `torch.save` file.
+        sidecar: What stands for its path at the sidecar to rewrite; None where there is none to.
+        version: Version of that sidecar.
+    """
+
+    rel: Path
+    tokens: bool
+    sidecar: Path | None
+    version: int = 0
+
+    def lines(self) -> list[str]:
+        """Return what there is to do, a line a file."""
+        lines = [f"{self.rel}: torch.save -> .ecdc"] if self.tokens else []
+        if self.sidecar is not None:
+            array = sidecar_paths(self.rel)[0]
+            lines.append(f"{array}: version {self.version} -> {SCHEMA_VERSION}")
+        return lines
+
+
+def migrate(root: Path, config: MigrateConfig) -> tuple[Report, list[str]]:
+    """Rewrite, or with `config.write` off plan to rewrite, all old files of a tree.
+
+    Returns:
+        A report, and a line for each file that was or would be rewritten.
+
+    Raises:
+        UsageError: `root` holds no tokens.
+    """
+    report = Report("migrate", output=str(root))
+    lines: list[str] = []
+    tokens = find_tokens(root)
+    adopted = _adopted(config.cond_root or root, tokens)
+    for rel in tokens:
+        try:
+            plan = _plan(root, rel, adopted.get(rel), config)
+            if config.write:
+                _migrate_clip(root, plan, config)
+        except (PreprocessError, OSError) as error:
+            report.fail(root / rel, error)
+            continue
+        lines += plan.lines()
+        report.done += bool(plan.lines())
+        report.current += not plan.lines()
+    where = config.cond_root or root
+    claimed = {sidecar_paths(at)[0] for rel in tokens for at in (rel, adopted.get(rel, rel))}
+    for array in find_files(where, [ARRAY_SUFFIX]):
+        if array not in claimed:
+            report.note(
+                f"{where / array} belongs to no token file, or not to one alone; left alone"
+            )
+    if not config.write:
+        report.detail = "dry run: nothing written, --write does it"
+    elif config.keep_originals:
+        report.detail = f"originals kept as *{KEPT_SUFFIX}"
+    return report.finish(), lines
+
+
+def _adopted(where: Path, tokens: list[Path]) -> dict[Path, Path]:
+    """Return clip -> the path whose sidecar is its own under a name that was cut too short.
+
+    The predecessor's second writer named the sidecar of `take.1.ecdc` `take.cond.npy`, and that of
+    `take.2.ecdc` the same. Where only one clip can be meant, it is that clip's.
+    """
+    by_short: dict[Path, list[Path]] = {}
+    for rel in tokens:
+        if Path(rel.stem).suffix:
+            by_short.setdefault(rel.with_name(Path(rel.stem).stem + rel.suffix), []).append(rel)
+    known = set(tokens)
+    return {
+        clips[0]: short
+        for short, clips in by_short.items()
+        if len(clips) == 1
+        and short not in known
+        and (where / sidecar_paths(short)[0]).exists()
+        and not (where / sidecar_paths(clips[0])[0]).exists()
+    }
+
+
+def _plan(root: Path, rel: Path, adopted: Path | None, config: MigrateConfig) -> Plan:
+    with open(root / rel, "rb") as file:
+        is_old = file.read(len(MAGIC)) != MAGIC
+    header = read_header(root / rel)
+    source = (config.cond_root or root) / (adopted or rel)
+    if not any(part.exists() for part in existing_paths(source)):
+        return Plan(rel, is_old, None)
+    sidecar = read_sidecar(source)
+    if sidecar.n_frames != header.n_frames:
+        raise SidecarError(
+            f"{sidecar_paths(source)[0]} has {sidecar.n_frames} frames, but {root / rel} has "
+            f"{header.n_frames}"
+        )
+    if sidecar.version == SCHEMA_VERSION and source == root / rel:
+        return Plan(rel, is_old, None)
+    beside = sidecar_paths(root / rel)[0]
+    if source != root / rel and beside.exists():
+        raise SidecarError(f"{sidecar_paths(source)[0]} and {beside} are both its sidecar")
+    for name in sidecar.features:
+        if not config.renamed(name).isidentifier():
+            raise SidecarError(
+                f"{source}: feature {name!r} needs a name of letters, digits and underscores; "
+                f"--rename {name!r}=..."
+            )
+    return Plan(rel, is_old, source, sidecar.version)
+
+
+def _migrate_clip(root: Path, plan: Plan, config: MigrateConfig) -> None:
+    path = root / plan.rel
+    if plan.tokens:
+        ecdc = read_ecdc(path)
+        if config.keep_originals:
+            _keep(path)
+        write_ecdc(path, ecdc)
+    if plan.sidecar is None:
+        return
+    old = read_sidecar(plan.sidecar)
+    originals = existing_paths(plan.sidecar)
+    targets = sidecar_paths(path)
+    features = {config.renamed(name): _given(f) for name, f in old.features.items()}
+    if len(features) < len(old.features):
+        raise SidecarError(f"{plan.sidecar}: two features would have the same name")
+    if config.keep_originals:
+        for part in originals:
+            _keep(part)
+    dtype: Any = "float32" if _is_float32(old.features) else "float16"
+    write_sidecar(path, features, dtype=dtype, provenance=old.provenance, drop=tuple(old.features))
+    for part in originals:
+        if part not in targets:
+            part.unlink(missing_ok=True)
+
+
+def _given(feature: Feature) -> FeatureValue:
+    """Return a feature as a writer gives it; a range is declared if it is not the measured one."""
+    measured = measure(feature.values)
+    given: dict[str, Any] = {
+        "values": feature.values,
+        "units": feature.units,
+        "doc_string": feature.doc_string,
+        "kind": feature.kind,
+        "nan": feature.nan,
+    }
+    numbers = {key: getattr(feature, key) for key in ("min", "max", "mean", "std")}
+    if feature.declared or not all(_close(numbers[k], measured[k]) for k in ("min", "max")):
+        given |= {"min": numbers["min"], "max": numbers["max"]}
+    if not _close(numbers["mean"], measured["mean"]) or not _close(numbers["std"], measured["std"]):
+        given |= {"mean": numbers["mean"], "std": numbers["std"]}
+    return given
+
+
+def _close(stated: float | None, measured: float | None) -> bool:
+    """Whether a stated number says no more than the values do."""
+    if stated is None or measured is None:
+        return True
+    return abs(stated - measured) <= _ROUNDING * max(1e-3, abs(measured))
+
+
+def _is_float32(features: Mapping[str, Feature]) -> bool:
+    return any(feature.values.dtype == np.float32 for feature in features.values())
+
+
+def _keep(path: Path) -> Path:
+    """Copy an original to its kept name, which must be free.
+
+    Raises:
+        SidecarError: It is not.
+    """
+    kept = path.with_name(path.name + KEPT_SUFFIX)
+    if kept.exists():
+        raise SidecarError(f"{kept} exists already; move it away first")
+    shutil.copy2(path, kept)
+    return kept

@@ -1,0 +1,96 @@
+"""Statistics of the parameters of all clips, a set for each split, into one file."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from preprocess.config import StatsConfig
+from preprocess.dataset import find_splits
+from preprocess.errors import PreprocessError
+from preprocess.jobs import run_items
+from preprocess.report import Report, plural
+from preprocess.sidecar import read_sidecar
+from preprocess.stats import CorpusStats, FeatureStats, StatsError, read_stats, write_stats
+
+_COLUMNS = ("parameter", "unit", "values", "NaN", "min", "median", "max", "mean", "std")
+
+
+def collect_stats(root: Path, output: Path, config: StatsConfig, jobs: int) -> Report:
+    """Write the statistics of all sidecars under `root` to the file `output`.
+
+    A clip whose sidecar cannot be read, or does not fit the others, is left out, and fails.
+
+    Raises:
+        UsageError: `root` is no folder, or holds no tokens; or the shard is none.
+    """
+    report = Report("stats", output=str(output))
+    splits = find_splits(root, config.split)
+    stats: dict[str, CorpusStats] = {}
+    for split, clips in splits.items():
+        mine = [rel for rel in clips if config.has(rel)]
+        stats[split] = CorpusStats()
+        for outcome in run_items(lambda rel: read_sidecar(root / rel), mine, jobs, split):
+            try:
+                if outcome.value is None:
+                    raise StatsError(outcome.message())
+                stats[split].update(outcome.value.features)
+                report.done += 1
+            except PreprocessError as error:
+                report.fail(root / outcome.item, error)
+    return _write(report, output, stats)
+
+
+def merge_stats(parts: Sequence[Path], output: Path) -> Report:
+    """Write what the statistics of several shards say together to the file `output`.
+
+    Raises:
+        StatsError: A file cannot be read, or does not fit the others.
+    """
+    report = Report("stats", item="file", output=str(output))
+    merged: dict[str, CorpusStats] = {}
+    for part in parts:
+        for split, stats in read_stats(part).items():
+            try:
+                merged.setdefault(split, CorpusStats()).merge(stats)
+            except StatsError as error:
+                raise StatsError(f"{part}: {error}") from None
+        report.done += 1
+    return _write(report, output, merged)
+
+
+def format_stats(splits: dict[str, CorpusStats]) -> str:
+    """Return statistics as a table for people."""
+    rows = [
+        (split, [_COLUMNS, *(_row(name, feature) for name, feature in stats.items())])
+        for split, stats in splits.items()
+    ]
+    lines = []
+    for split, table in rows:
+        clips = splits[split].clips
+        lines.append(f"{split}: {clips:,} {plural('clip', clips)}")
+        widths = [max(len(line[at]) for line in table) for at in range(len(_COLUMNS))]
+        for line in table:
+            cells = [c.ljust(w) if i < 2 else c.rjust(w) for i, (c, w) in
+                     enumerate(zip(line, widths, strict=True))]  # fmt: skip
+            lines.append("  " + "  ".join(cells).rstrip())
+    return "\n".join(lines) + "\n"
+
+
+def _write(report: Report, output: Path, stats: dict[str, CorpusStats]) -> Report:
+    write_stats(output, stats)
+    names = dict.fromkeys(name for corpus in stats.values() for name in corpus)
+    report.detail = f"{len(names)} {plural('parameter', len(names))}"
+    return report.finish()
+
+
+def _row(name: str, feature: FeatureStats) -> tuple[str, ...]:
+    numbers = (
+        feature.min,
+        feature.quantiles.get("p50"),
+        feature.max,
+        feature.mean,
+        feature.std,
+    )
+    shown = ("" if value is None else f"{value:.5g}" for value in numbers)
+    return (name, feature.units, f"{feature.count:,}", f"{feature.nan_count:,}", *shown)
