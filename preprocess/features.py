@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -14,6 +15,11 @@ from preprocess.errors import PreprocessError
 KINDS = ("continuous", "categorical", "circular")
 GIVEN_KEYS = ("values", "units", "doc_string", "kind", "min", "max", "mean", "std")
 _FLOAT16_EXACT_INTEGERS = 2048
+
+_PERIODS = {
+    **dict.fromkeys(("deg", "degree", "degrees", "\N{DEGREE SIGN}"), 360.0),
+    **dict.fromkeys(("turn", "turns", "cycle", "cycles"), 1.0),
+}
 
 Dtype = Literal["auto", "float16", "float32"]
 FeatureValue = ArrayLike | Mapping[str, Any]
@@ -52,6 +58,19 @@ class Feature:
     measured: dict[str, float | None] = field(default_factory=dict)
     mean: float | None = None
     std: float | None = None
+
+    @property
+    def period(self) -> float | None:
+        """Of a circular feature, how far it is around the circle; else None.
+
+        The width of the declared range; without one, 360 where `units` are degrees, 1 where they
+        are turns or cycles, and 2 pi.
+        """
+        if self.kind != "circular":
+            return None
+        if self.declared and self.min is not None and self.max is not None and self.max > self.min:
+            return self.max - self.min
+        return _PERIODS.get(self.units.lower(), math.tau)
 
 
 def check_feature(name: str, value: FeatureValue) -> Feature:
