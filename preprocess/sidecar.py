@@ -69,6 +69,20 @@ def read_sidecar(ecdc_path: str | Path) -> Sidecar:
     )
 
 
+def read_described(ecdc_path: str | Path) -> dict[str, Feature]:
+    """Return what a sidecar's JSON says of its features, in order; their values are left empty.
+
+    Raises:
+        SidecarError: The JSON is missing, damaged, or of no known form.
+    """
+    array_path, meta_path = sidecar_paths(Path(ecdc_path))
+    meta = _read_meta(meta_path)
+    columns = meta.get("features", meta.get("names", ()))
+    width = len(columns) if isinstance(columns, (dict, list)) else 0
+    empty = np.empty((0, width), np.float32)
+    return parse_sidecar(empty, meta, array_path, meta_path).features
+
+
 def write_sidecar(
     ecdc_path: str | Path,
     features: Mapping[str, FeatureValue],
@@ -207,9 +221,15 @@ def _write_pair(
 
 
 def _read_pair(array_path: Path, meta_path: Path) -> tuple[bytes, dict[str, Any]]:
-    for path in (array_path, meta_path):
-        if not path.is_file():
-            raise SidecarError(f"{path} is missing")
+    if not array_path.is_file():
+        raise SidecarError(f"{array_path} is missing")
+    meta = _read_meta(meta_path)
+    return array_path.read_bytes(), meta
+
+
+def _read_meta(meta_path: Path) -> dict[str, Any]:
+    if not meta_path.is_file():
+        raise SidecarError(f"{meta_path} is missing")
     if meta_path.stat().st_size > MAX_META_BYTES:
         raise SidecarError(f"{meta_path} is larger than {MAX_META_BYTES >> 20} MiB")
     try:
@@ -218,4 +238,4 @@ def _read_pair(array_path: Path, meta_path: Path) -> tuple[bytes, dict[str, Any]
         raise SidecarError(f"{meta_path} is not JSON") from None
     if not isinstance(meta, dict):
         raise SidecarError(f"{meta_path} holds no JSON object")
-    return array_path.read_bytes(), meta
+    return meta
