@@ -20,6 +20,7 @@ from preprocess.config import (
     EncodeConfig,
     ModelConfig,
     NormalizeConfig,
+    PushConfig,
 )
 from preprocess.errors import PreprocessError, UsageError
 from preprocess.flags import OneLineParser, add_flags, add_producer_flags
@@ -57,6 +58,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_annotate(steps)
     _add_audit(steps)
     _add_build(steps)
+    _add_push(steps)
     _add_run(steps)
     _add_demo(steps)
     return parser
@@ -136,6 +138,14 @@ def _add_build(steps: Any) -> None:
     parser.add_argument("root", metavar="ECDC_DIR", type=Path, help="folder with .ecdc files")
     parser.add_argument("output", type=Path, help="folder for the saved dataset")
     add_flags(parser, BuildConfig)
+
+
+def _add_push(steps: Any) -> None:
+    text = "publish a saved dataset on the Hub, as Parquet with a card"
+    parser = _subparser(steps, "push", text, commands.push_command)
+    parser.add_argument("dataset", type=Path, help="folder that build saved")
+    parser.add_argument("repo_id", metavar="REPO_ID", help="NAMESPACE/NAME on the Hub")
+    add_flags(parser, PushConfig)
 
 
 def _add_run(steps: Any) -> None:

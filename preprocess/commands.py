@@ -17,6 +17,7 @@ from preprocess.config import (
     EncodeConfig,
     ModelConfig,
     NormalizeConfig,
+    PushConfig,
 )
 from preprocess.flags import from_flags
 from preprocess.params import parse_producer
@@ -72,6 +73,15 @@ def build_command(args: Namespace) -> int:
     from preprocess.steps.build import build
 
     report = build(args.root, args.output, from_flags(BuildConfig, args))
+    print_report(report)
+    return 0 if report.ok else 1
+
+
+def push_command(args: Namespace) -> int:
+    """Run `preprocess push`."""
+    from preprocess.steps.push import push
+
+    report = push(args.dataset, args.repo_id, from_flags(PushConfig, args))
     print_report(report)
     return 0 if report.ok else 1
 

@@ -209,6 +209,31 @@ class BuildConfig(Settings):
 
 
 @dataclass(frozen=True, kw_only=True)
+class PushConfig(Settings):
+    """How a saved dataset is published on the Hub."""
+
+    config: Annotated[
+        tuple[str, ...],
+        Field(
+            description="subsets to make: a config of the builder such as encodec_24khz_6kbps "
+            "slices the tokens to its bandwidth, another name takes them as they are; without it, "
+            "one that is named by codec and bandwidth"
+        ),
+    ] = ()
+    private: Annotated[bool, Field(description="make a repository that only you see")] = False
+    revision: Annotated[str | None, Field(description="branch to push to; without it, main")] = None
+    license: Annotated[
+        str | None, Field(description="licence of the sounds as the Hub names it, such as cc0-1.0")
+    ] = None
+    source: Annotated[str | None, Field(description="where the sounds come from, for the card")] = (
+        None
+    )
+    dry_run: Annotated[bool, Field(description="say what would be pushed, without a network")] = (
+        False
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
 class Recipe(CodecConfig):
     """The whole path in one file: from a folder of audio to a saved dataset."""
 

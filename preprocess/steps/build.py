@@ -24,7 +24,7 @@ from preprocess.dataset import (
     manifest_digest,
     quiet_datasets,
 )
-from preprocess.ecdc import read_ecdc
+from preprocess.ecdc import read_ecdc, read_header
 from preprocess.errors import UsageError
 from preprocess.provenance import is_current, provenance, settings_digest
 from preprocess.report import Report, plural
@@ -93,7 +93,8 @@ def build(root: Path, output: Path, config: BuildConfig) -> Report:
             new = Path(scratch, "dataset")
             _build(root, new, Path(scratch, "cache"), options, config.num_proc)
             _materialize(root, clips.tokens, new / config.tokens_subdir, output, config)
-            (new / MARKER).write_text(json.dumps(origin, indent=2))
+            stored = {**origin, **_makers(root, clips.tokens)}
+            (new / MARKER).write_text(json.dumps(stored, indent=2))
             _replace(new, output, Path(scratch, "old"))
         report.done = len(clips.tokens)
     counts = ", ".join(f"{name} {len(rels)}" for name, rels in splits.items())
@@ -150,6 +151,16 @@ def _build(root: Path, new: Path, cache: Path, options: RowOptions, num_proc: in
         # What a model is trained with must not know of the clips that it is tested with.
         splits = {name: corpus_stats(rows) for name, rows in made.items() if name == "train"}
     write_stats(new / STATS_NAME, splits)
+
+
+def _makers(root: Path, tokens: Sequence[str]) -> dict[str, str]:
+    """Return what the tokens' headers say of the weights and programs that made them."""
+    extras = [read_header(root / rel).extra for rel in tokens]
+    found = {
+        "weights": {str(extra.get("ckpt", "")) for extra in extras},
+        "encoded by": {str(extra.get("by", "")) for extra in extras},
+    }
+    return {key: ", ".join(sorted(filter(None, values))[:10]) for key, values in found.items()}
 
 
 def _materialize(
