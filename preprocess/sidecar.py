@@ -221,21 +221,26 @@ def _write_pair(
 
 
 def _read_pair(array_path: Path, meta_path: Path) -> tuple[bytes, dict[str, Any]]:
-    if not array_path.is_file():
-        raise SidecarError(f"{array_path} is missing")
-    meta = _read_meta(meta_path)
-    return array_path.read_bytes(), meta
+    data = _read(array_path)  # first: what is missing is said in this order
+    return data, _read_meta(meta_path)
 
 
 def _read_meta(meta_path: Path) -> dict[str, Any]:
-    if not meta_path.is_file():
-        raise SidecarError(f"{meta_path} is missing")
-    if meta_path.stat().st_size > MAX_META_BYTES:
+    text = _read(meta_path, MAX_META_BYTES + 1)
+    if len(text) > MAX_META_BYTES:
         raise SidecarError(f"{meta_path} is larger than {MAX_META_BYTES >> 20} MiB")
     try:
-        meta = json.loads(meta_path.read_bytes())
+        meta = json.loads(text)
     except (ValueError, RecursionError):
         raise SidecarError(f"{meta_path} is not JSON") from None
     if not isinstance(meta, dict):
         raise SidecarError(f"{meta_path} holds no JSON object")
     return meta
+
+
+def _read(path: Path, most: int = -1) -> bytes:
+    try:
+        with open(path, "rb") as file:
+            return file.read(most)
+    except (FileNotFoundError, IsADirectoryError):
+        raise SidecarError(f"{path} is missing") from None

@@ -7,6 +7,7 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from preprocess.frames import time_model
 SCHEMA_VERSION = 3
 ARRAY_SUFFIX, META_SUFFIX, TOKEN_SUFFIX = ".cond.npy", ".cond.json", ".ecdc"
 _MOST_FRAMES = 1 << 40
+_MOST_HEADER_BYTES = 1 << 16
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,25 +99,36 @@ def describe_array(
     return json.dumps(meta, indent=2, allow_nan=False).encode()
 
 
+@lru_cache(
+    maxsize=256
+)  # clips of a corpus are often of few lengths, and numpy compiles each header
+def _array_header(head: bytes) -> tuple[tuple[int, ...], bool, np.dtype[Any], int]:
+    """Return shape, order, dtype and length of the header of an `.npy` file."""
+    stream = io.BytesIO(head)
+    version = np.lib.format.read_magic(stream)
+    read = np.lib.format.read_array_header_1_0
+    if version != (1, 0):
+        read = np.lib.format.read_array_header_2_0
+    return *read(stream), stream.tell()
+
+
 def parse_array(data: bytes, path: Path) -> NDArray[np.floating]:
     """Parse an `.npy` file; its size is compared before anything is allocated for its shape.
 
     Raises:
         SidecarError: It is no `.npy` file of floats `[T, D]`, or not as long as its shape says.
     """
-    stream = io.BytesIO(data)
     try:
-        version = np.lib.format.read_magic(stream)
-        read = np.lib.format.read_array_header_1_0
-        if version != (1, 0):
-            read = np.lib.format.read_array_header_2_0
-        shape, fortran, dtype = read(stream)
+        # Its length stands at byte 8, in 2 bytes before version 2 of the format and 4 since.
+        width = 2 if data[6:7] == b"\x01" else 4
+        size = 8 + width + int.from_bytes(data[8 : 8 + width], "little")
+        shape, fortran, dtype, start = _array_header(data[: min(size, _MOST_HEADER_BYTES)])
     except Exception as error:  # numpy lets tokenize's, ast's and its own errors through
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise SidecarError(f"{path} is not an .npy file: {reason}") from None
     if dtype not in (np.float16, np.float32, np.float64) or len(shape) != 2:
         raise SidecarError(f"{path} must be float16 or float32 [T, D], got {dtype} {list(shape)}")
-    body = data[stream.tell() :]
+    body = data[start:]
     possible = all(type(n) is int and 0 <= n <= _MOST_FRAMES for n in shape)
     if not possible or len(body) != shape[0] * shape[1] * dtype.itemsize:
         raise SidecarError(f"{path} holds {len(body)} bytes, which is no {list(shape)} of {dtype}")

@@ -169,15 +169,22 @@ def _materialize(
     """Copy or link token files and sidecars into `folder`, links as seen from `output`."""
     if config.materialize == "none":
         return
+    made: dict[Path, tuple[Path, str]] = {}  # resolving a path costs as much as copying a file
     for rel in map(Path, tokens):
-        parts = [rel, *(p for p in sidecar_paths(rel) if (root / p).exists())]
-        (folder / rel).parent.mkdir(parents=True, exist_ok=True)
-        for part in parts:
+        if rel.parent not in made:
+            (folder / rel.parent).mkdir(parents=True, exist_ok=True)
+            source = (root / rel.parent).resolve()
+            final = (output / config.tokens_subdir / rel.parent).resolve()
+            made[rel.parent] = folder / rel.parent, os.path.relpath(source, final)
+        target, source_seen = made[rel.parent]
+        for name in (rel.name, *(part.name for part in sidecar_paths(rel))):
+            original = root / rel.parent / name
+            if not original.exists():
+                continue
             if config.materialize == "copy":
-                shutil.copyfile(root / part, folder / part)
+                shutil.copyfile(original, target / name)
             else:
-                final = (output / config.tokens_subdir / part).parent.resolve()
-                os.symlink(os.path.relpath((root / part).resolve(), final), folder / part)
+                os.symlink(os.path.join(source_seen, name), target / name)
 
 
 def _stored(output: Path) -> dict[str, Any]:
