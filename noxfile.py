@@ -22,6 +22,7 @@ TESTS = [
     "tests/test_push.py",
     "tests/test_playback.py",
     "tests/test_demo.py",
+    "tests/test_readme.py",
 ]
 
 

@@ -19,6 +19,7 @@ from preprocess.errors import PreprocessError, UsageError
 from preprocess.schema import Parameter, read_parameters
 from preprocess.sidecar import read_sidecar, sidecar_paths, write_sidecar
 from tests.format_helpers import random_ecdc
+from tests.signals import fading_tone
 
 SCRIPT = enchf_dataset.__file__
 OLD = int(datasets.__version__.split(".")[0]) < 4
@@ -100,6 +101,14 @@ def test_a_named_config_slices_to_its_bandwidth(token_folder, kbps, k):
             row["codes"], read_ecdc(token_folder / row["audio"]).codes[:k]
         )
         assert row["bandwidth_kbps"] == kbps
+
+
+def test_a_slice_is_what_encoding_at_that_bandwidth_gives(tmp_path, demo_codec):
+    wav = fading_tone(330.0, 24_000, 30_000)[None]
+    write_ecdc(tmp_path / "x/a.ecdc", demo_codec.encode(wav, 24))
+    for kbps in (1.5, 3, 6, 12):
+        (row,) = load_class(tmp_path / "x", f"encodec_24khz_demo_{kbps:g}kbps")["train"]
+        np.testing.assert_array_equal(row["codes"], demo_codec.encode(wav, kbps).codes)
 
 
 def test_every_codec_and_bandwidth_has_a_config():
