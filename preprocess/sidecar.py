@@ -16,6 +16,7 @@ from __future__ import annotations
 import io
 import json
 import math
+import os
 import time
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
@@ -226,9 +227,7 @@ def _read_pair(array_path: Path, meta_path: Path) -> tuple[bytes, dict[str, Any]
 
 
 def _read_meta(meta_path: Path) -> dict[str, Any]:
-    text = _read(meta_path, MAX_META_BYTES + 1)
-    if len(text) > MAX_META_BYTES:
-        raise SidecarError(f"{meta_path} is larger than {MAX_META_BYTES >> 20} MiB")
+    text = _read(meta_path, MAX_META_BYTES)
     try:
         meta = json.loads(text)
     except (ValueError, RecursionError):
@@ -238,9 +237,11 @@ def _read_meta(meta_path: Path) -> dict[str, Any]:
     return meta
 
 
-def _read(path: Path, most: int = -1) -> bytes:
+def _read(path: Path, most: int | None = None) -> bytes:
     try:
         with open(path, "rb") as file:
-            return file.read(most)
+            if most is not None and os.fstat(file.fileno()).st_size > most:
+                raise SidecarError(f"{path} is larger than {most >> 20} MiB")
+            return file.read()
     except (FileNotFoundError, IsADirectoryError):
         raise SidecarError(f"{path} is missing") from None
