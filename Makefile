@@ -13,8 +13,9 @@ help: ## list the targets
 demo: $(VENV)/.demo ## run the whole path on nine recordings, into demo_output/
 	$(BIN)/preprocess demo demo_output
 
-test: $(VENV)/.dev ## run the tests
+test: $(VENV)/.dev ## run the tests, those of the dataset also under the newest datasets
 	$(BIN)/python -m pytest
+	$(BIN)/python -m nox -s newest
 
 style: $(VENV)/.dev ## check format, lint and types
 	$(BIN)/ruff format --check .
@@ -26,7 +27,7 @@ format: $(VENV)/.dev ## format the code and mend what can be mended by itself
 	$(BIN)/ruff check --fix .
 
 clean: ## remove the demo's output and the virtual environment
-	rm -rf demo_output $(VENV)
+	rm -rf demo_output .nox $(VENV)
 
 $(VENV)/.demo: pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)

@@ -20,6 +20,7 @@ from preprocess.config import (
     MigrateConfig,
     ModelConfig,
     NormalizeConfig,
+    PushConfig,
     StatsConfig,
 )
 from preprocess.findings import FORMATS
@@ -51,6 +52,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_stats(steps)
     _add_build(steps)
     _add_migrate(steps)
+    _add_push(steps)
     _add_run(steps)
     _add_demo(steps)
     return parser
@@ -172,6 +174,14 @@ def _add_migrate(steps: Any) -> None:
     parser = _subparser(steps, "migrate", text, commands.migrate_command)
     parser.add_argument("root", metavar="ECDC_DIR", type=Path, help="folder with .ecdc files")
     add_flags(parser, MigrateConfig)
+
+
+def _add_push(steps: Any) -> None:
+    text = "publish a saved dataset on the Hub, as Parquet with a card"
+    parser = _subparser(steps, "push", text, commands.push_command)
+    parser.add_argument("dataset", type=Path, help="folder that build saved")
+    parser.add_argument("repo_id", metavar="REPO_ID", help="NAMESPACE/NAME on the Hub")
+    add_flags(parser, PushConfig)
 
 
 def _add_run(steps: Any) -> None:

@@ -19,6 +19,7 @@ from preprocess.config import (
     MigrateConfig,
     ModelConfig,
     NormalizeConfig,
+    PushConfig,
     StatsConfig,
 )
 from preprocess.errors import UsageError
@@ -111,6 +112,15 @@ def migrate_command(args: Namespace) -> int:
 
     report, lines = migrate(args.root, from_flags(MigrateConfig, args))
     print("".join(f"{line}\n" for line in lines), end="")
+    print_report(report)
+    return 0 if report.ok else 1
+
+
+def push_command(args: Namespace) -> int:
+    """Run `preprocess push`."""
+    from preprocess.steps.push import push
+
+    report = push(args.dataset, args.repo_id, from_flags(PushConfig, args))
     print_report(report)
     return 0 if report.ok else 1
 

@@ -248,13 +248,54 @@ class BuildConfig(Settings):
         float | None,
         Field(gt=0, description="bandwidth in kbps to slice to; without it, all codebooks"),
     ] = None
+    features: Annotated[
+        tuple[str, ...],
+        Field(description="parameters to take, in this order; without it, all"),
+    ] = ()
+    require_features: Annotated[
+        tuple[str, ...], Field(description="parameters that every clip must have")
+    ] = ()
+    missing_sidecar: Annotated[
+        Literal["error", "skip", "empty"],
+        Field(
+            description="a clip without a sidecar, where others have one, is an error, is left "
+            "out, or has parameters of no frames"
+        ),
+    ] = "error"
+    dtype: Annotated[
+        Literal["float16", "float32", "float64"], Field(description="of the parameters")
+    ] = "float32"
     split: Annotated[
         str | None,
+        Field(pattern=r"^\w+$", description="name of the one split; without it, see --split-by"),
+    ] = None
+    split_by: Annotated[
+        Literal["folders", "group"],
         Field(
-            pattern=r"^\w+$",
-            description="name of the one split; without it, the subfolders train, validation and "
-            "test, or train where there are none",
+            description="folders: the subfolders train, validation and test, or all clips in "
+            "train; group: clips of one group fall in one split, dealt out by --fractions"
         ),
+    ] = "folders"
+    fractions: Annotated[
+        tuple[Annotated[str, Field(pattern=r"^\w+=\d*\.?\d+$")], ...],
+        Field(
+            description="for --split-by group: SPLIT=PART, which sum to 1; without it, "
+            "train=0.8 validation=0.1 test=0.1"
+        ),
+    ] = ()
+    group: Annotated[
+        str | None,
+        Field(
+            description="regular expression searched for in a clip's path; what its first "
+            "parenthesis matches is the clip's group; without it, each clip is its own"
+        ),
+    ] = None
+    suffix: Annotated[
+        str, Field(pattern=r"^\.[^/\\]+$", description="ending of the token files")
+    ] = ".ecdc"
+    recursive: Annotated[bool, Field(description="look into subfolders")] = True
+    max_files: Annotated[
+        int | None, Field(ge=1, description="take the first so many token files only")
     ] = None
     tokens_subdir: Annotated[
         str, Field(pattern=r"^\w[\w.-]*$", description="subfolder for token files and sidecars")
@@ -263,9 +304,35 @@ class BuildConfig(Settings):
         Literal["link", "copy", "none"],
         Field(description="link, copy or leave out the token files and sidecars"),
     ] = "link"
+    num_proc: Annotated[int, Field(ge=1, description="processes that make rows at once")] = 1
     verify: Annotated[
         bool, Field(description="load the saved dataset again and compare it with the files")
     ] = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class PushConfig(Settings):
+    """How a saved dataset is published on the Hub."""
+
+    config: Annotated[
+        tuple[str, ...],
+        Field(
+            description="subsets to make: a config of the builder such as encodec_24khz_6kbps "
+            "slices the tokens to its bandwidth, another name takes them as they are; without it, "
+            "one that is named by codec and bandwidth"
+        ),
+    ] = ()
+    private: Annotated[bool, Field(description="make a repository that only you see")] = False
+    revision: Annotated[str | None, Field(description="branch to push to; without it, main")] = None
+    license: Annotated[
+        str | None, Field(description="licence of the sounds as the Hub names it, such as cc0-1.0")
+    ] = None
+    source: Annotated[str | None, Field(description="where the sounds come from, for the card")] = (
+        None
+    )
+    dry_run: Annotated[bool, Field(description="say what would be pushed, without a network")] = (
+        False
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

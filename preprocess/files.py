@@ -31,14 +31,24 @@ def find_files(root: Path, suffixes: Iterable[str], recursive: bool = True) -> l
     The case of a suffix does not matter. Hidden files and folders (`.name`) are passed over: they are temporary
     files, or the resource forks that macOS leaves beside audio files.
     """
+    return [Path(rel) for rel in walk_files(root, suffixes, recursive)]
+
+
+def walk_files(root: Path, suffixes: Iterable[str], recursive: bool = True) -> list[str]:
+    """Return what `find_files` returns as strings with forward slashes, for folders of many files."""
     wanted = tuple(s.lower() if s.startswith(".") else f".{s.lower()}" for s in suffixes)
     found = []
-    for folder, folders, names in os.walk(root):
-        folders[:] = sorted(d for d in folders if recursive and not d.startswith("."))
-        for name in names:
-            if name.lower().endswith(wanted) and not name.startswith("."):
-                found.append(Path(folder, name).relative_to(root))
-    return sorted(found, key=lambda p: p.as_posix())
+    start = os.fspath(root)
+    for folder, folders, names in os.walk(start):
+        folders[:] = [d for d in folders if recursive and not d.startswith(".")]
+        above = os.path.relpath(folder, start).replace(os.sep, "/")
+        prefix = "" if above == "." else f"{above}/"
+        found += [
+            prefix + name
+            for name in names
+            if name.lower().endswith(wanted) and not name.startswith(".")
+        ]
+    return sorted(found)
 
 
 @contextmanager

@@ -16,6 +16,7 @@ from __future__ import annotations
 import io
 import json
 import math
+import os
 import time
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
@@ -93,6 +94,20 @@ def existing_paths(ecdc_path: Path, suffix: str = ARRAY_SUFFIX) -> tuple[Path, P
     other = ecdc_path.with_name(f"{ecdc_path.stem}.cond")
     is_others = any(other.with_name(other.name + s).exists() for s in (TOKEN_SUFFIX, ARRAY_SUFFIX))
     return array_path, meta_path if is_others else old
+
+
+def read_described(ecdc_path: str | Path) -> dict[str, Feature]:
+    """Return what a sidecar's JSON says of its features, in order; their values are left empty.
+
+    Raises:
+        SidecarError: The JSON is missing, damaged, or of no known form.
+    """
+    array_path, meta_path = sidecar_paths(Path(ecdc_path))
+    meta = _read_meta(meta_path)
+    columns = meta.get("features", meta.get("names", ()))
+    width = len(columns) if isinstance(columns, (dict, list)) else 0
+    empty = np.empty((0, width), np.float32)
+    return parse_sidecar(empty, meta, array_path, meta_path).features
 
 
 def write_sidecar(
@@ -243,17 +258,26 @@ def _write_pair(
 
 
 def _read_pair(array_path: Path, meta_path: Path) -> tuple[bytes, dict[str, Any]]:
-    for path in (array_path, meta_path):
-        if not path.is_file():
-            raise SidecarError(f"{path} is missing")
-    with open(meta_path, "rb") as file:
-        text = file.read(MAX_META_BYTES + 1)
-    if len(text) > MAX_META_BYTES:
-        raise SidecarError(f"{meta_path} is larger than {MAX_META_BYTES >> 20} MiB")
+    data = _read(array_path)  # first: what is missing is said in this order
+    return data, _read_meta(meta_path)
+
+
+def _read_meta(meta_path: Path) -> dict[str, Any]:
+    text = _read(meta_path, MAX_META_BYTES)
     try:
         meta = json.loads(text)
     except (ValueError, RecursionError):
         raise SidecarError(f"{meta_path} is not JSON") from None
     if not isinstance(meta, dict):
         raise SidecarError(f"{meta_path} holds no JSON object")
-    return array_path.read_bytes(), meta
+    return meta
+
+
+def _read(path: Path, most: int | None = None) -> bytes:
+    try:
+        with open(path, "rb") as file:
+            if most is not None and os.fstat(file.fileno()).st_size > most:
+                raise SidecarError(f"{path} is larger than {most >> 20} MiB")
+            return file.read()
+    except (FileNotFoundError, IsADirectoryError):
+        raise SidecarError(f"{path} is missing") from None

@@ -22,6 +22,7 @@ from preprocess.frames import time_model
 SCHEMA_VERSION = 3
 ARRAY_SUFFIX, META_SUFFIX, TOKEN_SUFFIX = ".cond.npy", ".cond.json", ".ecdc"
 _MOST_FRAMES = 1 << 40
+_MOST_HEADER_BYTES = 1 << 16
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,7 +114,9 @@ def parse_array(data: bytes, path: Path) -> NDArray[np.floating]:
         SidecarError: It is no `.npy` file of floats `[T, D]`, or not as long as its shape says.
     """
     try:
-        shape, fortran, dtype, start = _array_header(data[: _header_size(data)])
+        shape, fortran, dtype, start = _array_header(
+            data[: min(_header_size(data), _MOST_HEADER_BYTES)]
+        )
     except Exception as error:  # numpy lets tokenize's, ast's and its own errors through
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise SidecarError(f"{path} is not an .npy file: {reason}") from None

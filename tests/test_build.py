@@ -12,7 +12,8 @@ from datasets import load_from_disk
 
 from preprocess.cli import main
 from preprocess.ecdc import read_ecdc
-from preprocess.sidecar import read_sidecar, sidecar_paths
+from preprocess.sidecar import read_sidecar, sidecar_paths, write_sidecar
+from preprocess.stats import read_stats
 from preprocess.steps.build import MARKER
 
 
@@ -95,6 +96,85 @@ def test_a_dataset_that_is_current_is_left_alone_and_a_stale_one_replaced(token_
     assert sorted(p.name for p in out.parent.iterdir()) == ["dataset"]
 
 
+def test_a_changed_option_makes_it_again(token_folder):
+    _, out = build(token_folder)
+    build(token_folder, "--features", "index")
+    row = load_from_disk(str(out))["train"][2]
+    assert row["features"] == {"index": [2.0] * 78}
+
+
+def test_statistics_are_those_of_the_training_split(token_folder):
+    (token_folder / "a").rename(token_folder / "train")
+    (token_folder / "b").rename(token_folder / "test")
+    values = np.where(np.arange(75) < 5, np.nan, np.linspace(-60, 0, 75))
+    level = {"values": values, "units": "dB", "min": -60, "max": 0}
+    write_sidecar(token_folder / "train/take.1.ecdc", {"level": level})
+    _, out = build(token_folder)
+    stats = read_stats(out / "stats.json")
+    assert list(stats) == ["train"] and stats["train"].clips == 2
+    index, level = stats["train"]["index"], stats["train"]["level"]
+    assert (index.count, index.min, index.max, index.mean) == (152, 0, 1, pytest.approx(77 / 152))
+    assert (level.nan_count, level.count, level.units) == (5, 147, "dB")
+    assert level.quantiles["p50"] == pytest.approx(-28.8, abs=1)
+    assert (level.declared_min, level.declared_max) == (-60, 0)
+
+
+def test_a_split_by_group(token_folder, capsys):
+    flags = ["--split-by", "group", "--group", "^(.)/", "--fractions", "train=0.3", "rest=0.7"]
+    status, out = build(token_folder, *flags)
+    assert status == 0, capsys.readouterr().err
+    saved = load_from_disk(str(out))
+    groups = [{name[0] for name in rows["id"]} for rows in saved.values()]
+    assert sum(map(len, groups)) == 2 and set.union(*groups) == {"a", "b"}
+
+
+def test_the_first_files_without_subfolders(token_folder, capsys):
+    assert build(token_folder, "--no-recursive")[0] == 2
+    assert "no tokens (.ecdc)" in capsys.readouterr().err
+    for path in (token_folder / "a").iterdir():
+        path.rename(token_folder / path.name)
+    _, out = build(token_folder, "--no-recursive", "--max-files", "1")
+    assert load_from_disk(str(out))["train"]["id"][:] == ["take.1"]
+
+
+def test_several_processes_make_the_same(token_folder):
+    _, out = build(token_folder, "--num-proc", "2")
+    parallel = load_from_disk(str(out))["train"].to_dict()
+    shutil.rmtree(out)
+    build(token_folder)
+    assert load_from_disk(str(out))["train"].to_dict() == parallel
+
+
+@pytest.mark.parametrize("how", ["link", "copy", "none"])
+def test_wf_build_dataset_gives_what_it_gave(token_folder, tmp_path, how):
+    from preprocess.wf.build_dataset import main as wf_build_dataset
+
+    out = tmp_path / "hf"
+    flags = ["--split", "valid", "--recursive", "--tokens-subdir", "t", "--materialize", how]
+    assert wf_build_dataset([str(token_folder), str(out), *flags, "--verify"]) == 0
+    saved = load_from_disk(str(out))
+    assert list(saved) == ["valid"]
+    base = token_folder if how == "none" else out
+    for row in saved["valid"]:
+        path = base / row["audio"]
+        assert path.is_symlink() == (how == "link")
+        np.testing.assert_array_equal(row["codes"], read_ecdc(path).codes)
+        assert all(part.exists() for part in sidecar_paths(path))
+
+
+def test_wf_build_dataset_looks_into_subfolders_only_if_told(token_folder, tmp_path, capsys):
+    from preprocess.wf.build_dataset import main as wf_build_dataset
+
+    assert wf_build_dataset([str(token_folder), str(tmp_path / "hf")]) == 2
+    assert "no tokens (.ecdc)" in capsys.readouterr().err
+    for path in token_folder.rglob("*.ecdc"):
+        path.rename(path.with_suffix(".tok"))
+    flags = ["--recursive", "--suffix", ".tok", "--max-files", "2"]
+    assert wf_build_dataset([str(token_folder), str(tmp_path / "hf"), *flags]) == 0
+    saved = load_from_disk(str(tmp_path / "hf"))["train"]
+    assert saved["audio"][:] == ["tokens/a/take.1.tok", "tokens/a/take.2.tok"]
+
+
 def test_verify_finds_codes_that_are_not_the_files(token_folder, capsys):
     _, out = build(token_folder, "--materialize", "none")
     marker = json.loads((out / MARKER).read_bytes())
@@ -150,6 +230,9 @@ def test_a_folder_that_is_no_built_dataset_is_not_touched(token_folder, capsys):
         (["--split", "a/b"], "--split: "),
         (["--tokens-subdir", "../x"], "--tokens-subdir: "),
         (["--materialize", "move"], "--materialize"),
+        (["--split-by", "group", "--fractions", "train=x"], "--fractions"),
+        (["--split-by", "group", "--fractions", "train=0.5"], "must sum to 1"),
+        (["--num-proc", "0"], "--num-proc"),
     ],
 )
 def test_wrong_options_are_one_line(token_folder, capsys, flags, message):

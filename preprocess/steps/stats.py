@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from preprocess.config import StatsConfig
-from preprocess.dataset import find_splits
+from preprocess.dataset import RowOptions, find_clips, find_splits
 from preprocess.errors import PreprocessError
 from preprocess.jobs import run_items
 from preprocess.report import Report, plural
@@ -25,10 +25,11 @@ def collect_stats(root: Path, output: Path, config: StatsConfig, jobs: int) -> R
         UsageError: `root` is no folder, or holds no tokens; or the shard is none.
     """
     report = Report("stats", output=str(output))
-    splits = find_splits(root, config.split)
+    options = RowOptions(split_name=config.split, missing_sidecar="empty")
+    splits = find_splits(root, find_clips(root, options).tokens, options)
     stats: dict[str, CorpusStats] = {}
     for split, clips in splits.items():
-        mine = [rel for rel in clips if config.has(rel)]
+        mine = [rel for rel in map(Path, clips) if config.has(rel)]
         stats[split] = CorpusStats()
         for outcome in run_items(lambda rel: read_sidecar(root / rel), mine, jobs, split):
             try:

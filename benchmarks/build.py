@@ -1,0 +1,142 @@
+"""Speed and peak memory of making and opening a dataset, against the raw read of its files.
+
+The clips are random codes at 6 kbps with three parameters; each measurement is a process of its
+own, after one that warms the file cache. `long` is clips of T = 300,000 frames at 24 kbps.
+
+Usage: python -m benchmarks.build [--clips 20000] [--long 40] [--folder FOLDER]
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from preprocess.ecdc import Ecdc, write_ecdc
+from preprocess.sidecar import write_sidecar
+from preprocess.sidecar_format import sidecar_paths
+
+START = """
+import os, resource, sys, time
+folder, scratch, num_proc = sys.argv[1], sys.argv[2], int(sys.argv[3])
+"""
+END = """
+peak = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+print(seconds, peak / 1000)
+"""
+RAW = """
+start = time.perf_counter()
+for base, _, names in os.walk(folder):
+    for name in names:
+        with open(os.path.join(base, name), "rb") as file:
+            file.read()
+seconds = time.perf_counter() - start
+"""
+PREPARE = """
+import datasets
+from enchf_dataset import EncHFDataset
+datasets.disable_progress_bars()
+start = time.perf_counter()
+builder = EncHFDataset(data_dir=folder, cache_dir=scratch)
+builder.download_and_prepare(num_proc=num_proc)
+seconds = time.perf_counter() - start
+"""
+OPEN = """
+from enchf_dataset import EncHFDataset
+start = time.perf_counter()
+builder = EncHFDataset(data_dir=folder, cache_dir=scratch)
+builder.download_and_prepare()
+rows = builder.as_dataset(split="train")
+row = rows[len(rows) - 1]
+seconds = time.perf_counter() - start
+"""
+BUILD = """
+from pathlib import Path
+from preprocess.config import BuildConfig
+from preprocess.steps.build import build
+start = time.perf_counter()
+build(Path(folder), Path(scratch, "dataset"), BuildConfig(num_proc=num_proc))
+seconds = time.perf_counter() - start
+"""
+
+
+def make_clips(folder: Path, count: int, frames: int, k: int) -> None:
+    """Write `count` clips of `frames` frames, the same sidecar beside each."""
+    rng = np.random.default_rng(0)
+    sidecar: list[bytes] = []
+    for index in range(count):
+        path = folder / f"{index // 1000:03d}" / f"clip_{index:06d}.ecdc"
+        codes = rng.integers(0, 1024, (k, frames)).astype(np.int16)
+        write_ecdc(path, Ecdc("encodec_24khz", codes, frames * 320, (frames,)))
+        if not sidecar:
+            scene = {"values": np.full(frames, 3.0), "kind": "categorical"}
+            pitch = {"values": 500 * rng.random(frames), "units": "Hz", "min": 0, "max": 500}
+            write_sidecar(path, {"pitch": pitch, "level": rng.random(frames), "scene": scene})
+            sidecar = [part.read_bytes() for part in sidecar_paths(path)]
+        for part, data in zip(sidecar_paths(path), sidecar, strict=True):
+            part.write_bytes(data)
+
+
+def measure(code: str, folder: Path, scratch: Path, num_proc: int = 1) -> tuple[float, float]:
+    """Run `code` in a process of its own; return its seconds and peak memory in MB."""
+    command = [sys.executable, "-c", START + code + END, str(folder), str(scratch), str(num_proc)]
+    run = subprocess.run(command, capture_output=True, text=True)
+    if run.returncode:
+        raise SystemExit(run.stderr)
+    seconds, megabytes = run.stdout.split()[-2:]
+    return float(seconds), float(megabytes)
+
+
+def report(folder: Path, clips: int) -> None:
+    """Print a line for each way to make, and for opening."""
+    measure(RAW, folder, folder)
+    raw = min(measure(RAW, folder, folder)[0] for _ in range(3))
+    print(f"  raw read of all files     {raw:8.2f} s {clips / raw:12,.0f} clips/s")
+    ways = [
+        ("builder, 1 process", PREPARE, 1),
+        ("builder, 2 processes", PREPARE, 2),
+        ("build step, 1 process", BUILD, 1),
+        ("build step, 2 processes", BUILD, 2),
+    ]
+    for name, code, processes in ways:
+        with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
+            seconds, memory = measure(code, folder, Path(scratch), processes)
+            print(
+                f"  {name:<24}  {seconds:8.2f} s {clips / seconds:12,.0f} clips/s"
+                f" {memory:8,.0f} MB {seconds / raw:6.1f}x the raw read"
+            )
+            if name.startswith("builder") and processes == 1:
+                seconds, memory = measure(OPEN, folder, Path(scratch))
+                opened = (
+                    f"  opening it again        {'':>2}{seconds:8.2f} s {'':>20} {memory:8,.0f} MB"
+                )
+    print(opened)
+
+
+def main() -> None:
+    """Print the figures."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--clips", type=int, default=20_000)
+    parser.add_argument("--long", type=int, default=40)
+    parser.add_argument("--folder", type=Path, help="where to work (default: a temporary folder)")
+    args = parser.parse_args()
+    with tempfile.TemporaryDirectory(dir=args.folder) as scratch:
+        for name, count, frames, k in (
+            ("10 s", args.clips, 750, 8),
+            ("T = 300,000", args.long, 300_000, 32),
+        ):
+            folder = Path(scratch, "clips")
+            if count:
+                make_clips(folder, count, frames, k)
+                print(f"{count:,} clips of {name}, K = {k}")
+                report(folder, count)
+                shutil.rmtree(folder)
+
+
+if __name__ == "__main__":
+    main()

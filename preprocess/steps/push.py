@@ -1,0 +1,134 @@
+"""Step 6: a saved dataset becomes a dataset on the Hub that loads with no script at all."""
+
+from __future__ import annotations
+
+import json
+import re
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from preprocess.card import About, make_card
+from preprocess.config import PushConfig
+from preprocess.dataset import quiet_datasets
+from preprocess.errors import UsageError
+from preprocess.files import require_folder
+from preprocess.hub import HubRepo
+from preprocess.parquet import write_shards
+from preprocess.provenance import BY
+from preprocess.report import Report
+from preprocess.steps.build import MARKER
+from preprocess.subset import (
+    INFO_NAME,
+    Subset,
+    at_codebooks,
+    describe_saved,
+    read_info,
+    subset_codebooks,
+    write_info,
+)
+
+if TYPE_CHECKING:
+    from datasets import DatasetDict
+
+CARD_NAME = "README.md"
+
+
+def push(dataset: Path, repo_id: str, config: PushConfig) -> Report:
+    """Publish a saved dataset as Parquet with a card, in one commit.
+
+    What the repository has of the same subsets is replaced, other subsets are left.
+
+    Args:
+        dataset: A folder that `preprocess build` or `DatasetDict.save_to_disk` wrote.
+        repo_id: `NAMESPACE/NAME`.
+        config: What to push, and how.
+
+    Raises:
+        UsageError: There is no such dataset, no token, or a wrong name.
+        DatasetError: The dataset is not of one kind of tokens.
+        PreprocessError: The Hub refuses, or cannot be reached; nothing was changed there.
+    """
+    report = Report("push", item="row")
+    repo = HubRepo(repo_id, config.revision)
+    saved = _load(dataset)
+    whole = describe_saved(dataset, saved, _origin(dataset))
+    subsets = _chosen(config, whole)
+    if not config.dry_run:
+        repo.open(config.private)
+    with tempfile.TemporaryDirectory(prefix="enchf-push-") as scratch, quiet_datasets():
+        files = {
+            name: {
+                split: write_shards(rows, Path(scratch, name), split, subset)
+                for split, rows in saved.items()
+            }
+            for name, subset in subsets.items()
+        }
+        there = [] if config.dry_run else repo.files()
+        known, card = _known(repo, there, Path(scratch, "there"))
+        everything = {**known, **subsets}
+        about = About(repo.repo_id, config.license, config.source)
+        card = make_card(card, about, everything, files, next(iter(saved.values())).features)
+        new: dict[str, Path | bytes] = {
+            f"{name}/{path.name}": path
+            for name, splits in files.items()
+            for shards in splits.values()
+            for path in shards.paths
+        }
+        new |= {CARD_NAME: card.encode(), INFO_NAME: write_info(everything)}
+        sizes = {path: _size(content) for path, content in new.items()}
+        if not config.dry_run:
+            old = [path for path in there if _is_stale(path, files, new)]
+            repo.replace(new, old, f"Push {', '.join(subsets)} by {BY}")
+    if config.dry_run:
+        report.notes += [f"{path}, {size:,} bytes" for path, size in sizes.items()]
+    report.output = f"{repo.repo_id}{' (dry run, nothing was sent)' if config.dry_run else ''}"
+    report.done = sum(subset.clips for subset in subsets.values())
+    report.detail = f"{', '.join(subsets)}, {len(new)} files of {sum(sizes.values()) / 1e6:.1f} MB"
+    return report.finish()
+
+
+def _load(folder: Path) -> DatasetDict:
+    from datasets import DatasetDict, load_from_disk
+
+    require_folder(folder, "dataset")
+    try:
+        saved = load_from_disk(str(folder))
+    except (FileNotFoundError, ValueError) as error:
+        raise UsageError(
+            f"{folder} is no saved dataset; make one by preprocess build ({str(error)[:120]})"
+        ) from None
+    return saved if isinstance(saved, DatasetDict) else DatasetDict({"train": saved})
+
+
+def _origin(folder: Path) -> dict[str, Any]:
+    """Return what a built dataset says that it was built from."""
+    path = folder / MARKER
+    return dict(json.loads(path.read_bytes())) if path.exists() else {}
+
+
+def _chosen(config: PushConfig, whole: Subset) -> dict[str, Subset]:
+    names = config.config or (f"{whole.model}_{whole.bandwidth_kbps:g}kbps",)
+    for name in names:
+        if not re.fullmatch(r"\w[\w.-]*", name):
+            raise UsageError(f"--config: {name!r} must be letters, digits, '_', '-' and '.'")
+    return {name: at_codebooks(whole, subset_codebooks(name, whole)) for name in names}
+
+
+def _known(repo: HubRepo, there: list[str], scratch: Path) -> tuple[dict[str, Subset], str | None]:
+    """Return the subsets that the repository has, and its card."""
+    subsets = read_info(repo.read(INFO_NAME, scratch)) if INFO_NAME in there else {}
+    card = repo.read(CARD_NAME, scratch).decode("utf-8", "replace") if CARD_NAME in there else None
+    return subsets, card
+
+
+def _is_stale(path: str, files: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
+    """Whether a file is a shard of a subset that is pushed now, and none of its new ones."""
+    folder, _, name = path.rpartition("/")
+    shard = re.fullmatch(r".+-\d{5}-of-\d{5}\.parquet", name)
+    return folder in files and bool(shard) and path not in new
+
+
+def _size(content: Path | bytes) -> int:
+    return len(content) if isinstance(content, bytes) else content.stat().st_size

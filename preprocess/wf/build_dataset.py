@@ -1,0 +1,52 @@
+"""`wf-build-dataset`: `preprocess build` by the predecessor's flags.
+
+It gives what the predecessor gave (one split of a given name, a column `audio` of paths to tokens
+that are linked, copied or not, `load_from_disk`), and the tokens and parameters themselves beside.
+With `--materialize none` the paths are those below TOKENS_DIR; the predecessor's named files that
+it had not made.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from preprocess.cli import main as preprocess_main
+from preprocess.config import BuildConfig
+from preprocess.flags import OneLineParser
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit status."""
+    args = _parser().parse_args(arguments)
+    command = ["build", str(args.tokens_dir), str(args.out_dir)]
+    for name in ("split", "suffix", "tokens_subdir", "materialize", "max_files"):
+        value = getattr(args, name)
+        if value is not None:
+            command += [f"--{name.replace('_', '-')}={value}"]
+    command += ["--recursive" if args.recursive else "--no-recursive"]
+    return preprocess_main([*command, *(["--verify"] if args.verify else [])])
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = OneLineParser(
+        prog="wf-build-dataset", description="Build a dataset from a folder of token files."
+    )
+    parser.add_argument("tokens_dir", type=Path, help="folder with token files")
+    parser.add_argument("out_dir", type=Path, help="folder for the saved dataset")
+    parser.add_argument("--split", default="train", help="name of the one split (default: train)")
+    parser.add_argument("--suffix", default=BuildConfig.suffix, help="ending of the token files")
+    parser.add_argument("--recursive", action="store_true", help="look into subfolders")
+    parser.add_argument(
+        "--tokens-subdir", default=BuildConfig.tokens_subdir, help="subfolder of OUT_DIR for them"
+    )
+    parser.add_argument(
+        "--materialize",
+        choices=("link", "copy", "none"),
+        default=BuildConfig.materialize,
+        help="link, copy or leave out token files and sidecars",
+    )
+    parser.add_argument("--verify", action="store_true", help="load it again and compare")
+    parser.add_argument("--max-files", help="take the first so many files only")
+    return parser
