@@ -20,6 +20,7 @@ from preprocess.ecdc import Ecdc, EcdcError
 from preprocess.errors import UsageError
 from preprocess.files import digest_file
 from preprocess.jobs import cpu_count
+from preprocess.playback import decode, decode_row
 from preprocess.specs import CodecSpec, codec_spec
 from preprocess.weights import find_weights, load_state
 
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from preprocess.encoding import Clip, SegmentEncoder, StreamEncoder
     from preprocess.network import Parts
     from preprocess.quantizer import Quantizer
+
+__all__ = ["Codec", "build_model", "decode", "decode_row", "engine_name", "load_codec"]
 
 Wave = NDArray[np.float32]
 

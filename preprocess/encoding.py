@@ -295,6 +295,15 @@ def _rescale(segment: Tensor) -> tuple[Tensor, float]:
     return segment / scale, float(scale)
 
 
+def _keep_pages() -> None:
+    """Let glibc keep the memory that a run frees for the next one.
+
+    What it gives back at once, and so what must be cleared and mapped again, follows the largest
+    block that has been freed so far, up to this size (M_MMAP_THRESHOLD in mallopt(3)).
+    """
+    torch.empty((32 << 20) - (1 << 16), dtype=torch.uint8)
+
+
 def to_codes(codes: Tensor) -> Codes:
     """Return codes as they are kept."""
     result: Codes = codes.to(torch.int16).cpu().numpy()
@@ -317,6 +326,7 @@ def encode_streams(
         rows: Clips that are open at once.
         loaders: Threads that read ahead; none reads when its blocks are asked for.
     """
+    _keep_pages()
     pool = ThreadPoolExecutor(loaders) if loaders else None
     numbered = enumerate(streams)
     waiting: deque[Clip] = deque()

@@ -102,7 +102,7 @@ def read_described(ecdc_path: str | Path) -> dict[str, Feature]:
     Raises:
         SidecarError: The JSON is missing, damaged, or of no known form.
     """
-    array_path, meta_path = sidecar_paths(Path(ecdc_path))
+    array_path, meta_path = existing_paths(Path(ecdc_path))
     meta = _read_meta(meta_path)
     columns = meta.get("features", meta.get("names", ()))
     width = len(columns) if isinstance(columns, (dict, list)) else 0
