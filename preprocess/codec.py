@@ -27,7 +27,8 @@ from preprocess.weights import find_weights, load_state
 if TYPE_CHECKING:
     import torch
 
-    from preprocess.encoding import Clip, SegmentEncoder, StreamEncoder
+    from preprocess.encoders import SegmentEncoder, StreamEncoder
+    from preprocess.encoding import Clip
     from preprocess.network import Parts
     from preprocess.quantizer import Quantizer
 
@@ -164,7 +165,7 @@ class Codec:
         return run(self._decoder_parts, self._quantizer, ecdc, self.spec)
 
     def _encoder(self, n_codebooks: int) -> StreamEncoder | SegmentEncoder:
-        from preprocess.encoding import SegmentEncoder, StreamEncoder
+        from preprocess.encoders import SegmentEncoder, StreamEncoder
 
         parts, quantizer, rows = self._encoder_parts, self._quantizer, self._rows
         exact = self.precision == "float32"

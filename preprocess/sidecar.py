@@ -46,7 +46,7 @@ from preprocess.sidecar_format import (
 )
 
 MAX_META_BYTES = 16 << 20
-_READ_ATTEMPTS = 4
+_READ_ATTEMPTS, _UNCHANGED_READS = 100, 3
 
 Mode = Literal["overwrite", "append"]
 
@@ -67,12 +67,18 @@ def read_sidecar(ecdc_path: str | Path, suffix: str = ARRAY_SUFFIX) -> Sidecar:
 
 def read_pair(array_path: Path, meta_path: Path) -> Sidecar:
     """Read the two files of a sidecar; see `read_sidecar`."""
-    for attempt in range(_READ_ATTEMPTS):
+    before, unchanged = None, 0
+    for _ in range(_READ_ATTEMPTS):
         data, meta = _read_pair(array_path, meta_path)
-        stated = meta.get("array")
-        if stated is None or stated == digest_bytes(data):
+        stated, found = meta.get("array"), digest_bytes(data)
+        if stated is None or stated == found:
             return parse_sidecar(parse_array(data, array_path), meta, array_path, meta_path)
-        time.sleep(0.01 * attempt)  # another process is between the two writes of the pair
+        # Another process is between the two renames of the pair, unless nothing moves any more.
+        unchanged = unchanged + 1 if before == (stated, found) else 0
+        if unchanged == _UNCHANGED_READS:
+            break
+        before = (stated, found)
+        time.sleep(0.01 * (1 + unchanged))
     raise SidecarError(
         f"{array_path} is not the array that {meta_path.name} describes, as after an interrupted "
         f"write"
