@@ -31,7 +31,7 @@ from typing import Any
 import soundfile as sf
 import torch
 
-from benchmarks.memory import SAMPLE_RATE, make_long_file, measure
+from benchmarks.memory import PEAK_KILOBYTES, SAMPLE_RATE, make_long_file, measure
 from benchmarks.timing import alternate, print_ratios
 from preprocess.codec import build_model
 from preprocess.config import CodecConfig, EncodeConfig
@@ -129,16 +129,19 @@ def peer_memory(weights: Path, minutes: float) -> None:
     print(f"encodec on {minutes:g} min: {said}")
 
 
-PEER = """
-import resource, sys, torch
+PEER = (
+    PEAK_KILOBYTES
+    + """
+import sys, torch
 from encodec import EncodecModel
 model = EncodecModel.encodec_model_24khz(pretrained=False)
 model.load_state_dict(torch.load(sys.argv[1], weights_only=True))
 model.eval().set_target_bandwidth(6)
 with torch.no_grad():
     model.encode(0.1 * torch.randn(1, 1, int(float(sys.argv[2]) * 60 * 24000)))
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1000, "MB in all")
+print(int(peak()) // 1000, "MB in all")
 """
+)
 
 
 def main() -> None:

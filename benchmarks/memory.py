@@ -19,13 +19,22 @@ import soundfile as sf
 
 from preprocess.resources import resource
 
-MEASURE = """
-import resource, sys, time
+# Not `ru_maxrss`, which also remembers the size of the process that started this one.
+PEAK_KILOBYTES = """
+def peak():
+    with open("/proc/self/status") as file:
+        return next(line.split()[1] for line in file if line.startswith("VmHWM"))
+"""
+MEASURE = (
+    PEAK_KILOBYTES
+    + """
+import sys, time
 from preprocess.cli import main
 start = time.perf_counter()
 status = main(sys.argv[1:])
-print(status, time.perf_counter() - start, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+print(status, time.perf_counter() - start, peak())
 """
+)
 SAMPLE_RATE = 44_100
 
 
