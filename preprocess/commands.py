@@ -34,8 +34,7 @@ def normalize_command(args: Namespace) -> int:
 
     config = from_flags(NormalizeConfig, args)
     report = normalize(args.input, args.output, args.codec, config, args.jobs)
-    print_report(report)
-    return 0 if report.ok else 1
+    return _finish(report)
 
 
 def encode_command(args: Namespace) -> int:
@@ -56,8 +55,7 @@ def annotate_command(args: Namespace) -> int:
     producers = [parse_producer(entry) for entry in getattr(args, "producers", ())]
     model, config = from_flags(ModelConfig, args), from_flags(AnnotateConfig, args)
     report = annotate(args.root, producers, model, config, args.jobs)
-    print_report(report)
-    return 0 if report.ok else 1
+    return _finish(report)
 
 
 def audit_command(args: Namespace) -> int:
@@ -93,8 +91,7 @@ def stats_command(args: Namespace) -> int:
         output = args.output or args.root / STATS_NAME
         report = collect_stats(args.root, output, from_flags(StatsConfig, args), args.jobs)
     print(format_stats(read_stats(Path(report.output))), end="")
-    print_report(report)
-    return 0 if report.ok else 1
+    return _finish(report)
 
 
 def build_command(args: Namespace) -> int:
@@ -102,8 +99,7 @@ def build_command(args: Namespace) -> int:
     from preprocess.steps.build import build
 
     report = build(args.root, args.output, from_flags(BuildConfig, args))
-    print_report(report)
-    return 0 if report.ok else 1
+    return _finish(report)
 
 
 def migrate_command(args: Namespace) -> int:
@@ -112,8 +108,7 @@ def migrate_command(args: Namespace) -> int:
 
     report, lines = migrate(args.root, from_flags(MigrateConfig, args))
     print("".join(f"{line}\n" for line in lines), end="")
-    print_report(report)
-    return 0 if report.ok else 1
+    return _finish(report)
 
 
 def push_command(args: Namespace) -> int:
@@ -121,8 +116,7 @@ def push_command(args: Namespace) -> int:
     from preprocess.steps.push import push
 
     report = push(args.dataset, args.repo_id, from_flags(PushConfig, args))
-    print_report(report)
-    return 0 if report.ok else 1
+    return _finish(report)
 
 
 def run_command(args: Namespace) -> int:
@@ -150,3 +144,9 @@ def run_and_print(reports: Iterable[Report]) -> int:
     if ok and idle:
         print("nothing to do: every output is up to date")
     return 0 if ok else 1
+
+
+def _finish(report: Report) -> int:
+    """Print the report of the one step that ran, and return the exit status."""
+    print_report(report)
+    return 0 if report.ok else 1

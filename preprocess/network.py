@@ -126,7 +126,7 @@ class Recurrent(nn.Module):
         self.size = int(self.lstm.hidden_size)
         self.wide = nn.ModuleList()
         self.batches = not _one_by_one(self.lstm.weight_hh_l0)
-        if self.batches or self.lstm.weight_hh_l0.is_cuda:
+        if self.batches:
             return
         self.wide.extend(_widened(self.lstm, index) for index in range(self.lstm.num_layers))
         self.batches = self._rows_agree()
