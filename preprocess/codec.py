@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from preprocess.ecdc import Ecdc, EcdcError
+from preprocess.encodec_package import import_encodec
 from preprocess.errors import UsageError
 from preprocess.files import digest_file
 from preprocess.jobs import cpu_count
@@ -270,6 +271,7 @@ def build_model(spec: CodecSpec) -> Any:
     """Return the `encodec.EncodecModel` of `spec`, with random weights."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch deprecates the weight norm that encodec uses
+        import_encodec()
         from encodec import EncodecModel
 
         if spec.name == "encodec_24khz":
@@ -280,6 +282,7 @@ def build_model(spec: CodecSpec) -> Any:
 
 
 def _assemble(spec: CodecSpec, dimension: int, network: dict[str, Any]) -> Any:
+    import_encodec()
     from encodec import EncodecModel
     from encodec.modules import SEANetDecoder, SEANetEncoder
     from encodec.quantization import ResidualVectorQuantizer

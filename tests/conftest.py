@@ -18,9 +18,12 @@ import pytest
 
 from preprocess.codec import Codec, load_codec
 from preprocess.ecdc import write_ecdc
+from preprocess.encodec_package import import_encodec
 from preprocess.resources import resource
 from preprocess.sidecar import write_sidecar
 from tests.signals import fading_tone
+
+import_encodec()  # so that tests can import its modules even where torchaudio does not work
 
 
 @pytest.fixture(autouse=True)
