@@ -9,21 +9,22 @@ The default config `auto` takes the tokens as they are; one named config per cod
 slices to that bandwidth, such as `encodec_24khz_6kbps`.
 """
 
-import inspect
-import sys
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import datasets
 
 from preprocess import __version__
-from preprocess.arrow import ArrowFeatures
+from preprocess.arrow import rows_table
+from preprocess.dataset import DatasetError
 from preprocess.dataset import RowOptions
 from preprocess.dataset import check_options
 from preprocess.dataset import find_clips
 from preprocess.dataset import find_splits
 from preprocess.dataset import manifest_digest
 from preprocess.dataset import resolved
+from preprocess.datasets_private import register_builder
 from preprocess.errors import PreprocessError
 from preprocess.rows import batch_rows
 from preprocess.rows import clip_row
@@ -68,13 +69,21 @@ def _configs():
             )
 
 
-class EncHFDataset(datasets.GeneratorBasedBuilder):
-    """One row a clip: `codes [K, T]` and parameters `[T]`."""
+class EncHFError(DatasetError, datasets.exceptions.DatasetGenerationError):
+    """A clip does not make a row. `datasets` wraps any other error in one that does not say why."""
+
+
+class EncHFDataset(datasets.ArrowBasedBuilder, datasets.GeneratorBasedBuilder):
+    """One row a clip: `codes [K, T]` and parameters `[T]`.
+
+    A `GeneratorBasedBuilder` whose rows are also there as Arrow tables: `datasets` writes and
+    streams what `_generate_tables` yields, and `_generate_examples` yields the same rows one by
+    one.
+    """
 
     BUILDER_CONFIG_CLASS = EncHFConfig
     BUILDER_CONFIGS = list(_configs())
     DEFAULT_CONFIG_NAME = "auto"
-    DEFAULT_WRITER_BATCH_SIZE = 256  # at most; `_split_generators` lowers it for long clips
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -101,46 +110,33 @@ class EncHFDataset(datasets.GeneratorBasedBuilder):
         self._schema = survey(self._root, self._clips, self._schema, self.config)
         self.info.update(self._described())
         splits = find_splits(self._root, self._clips.tokens, self.config)
-        self._writer_batch_size = min(self._writer_batch_size, batch_rows(self._root, self._clips))
         # `num_proc` shards over the list.
         return [
             datasets.SplitGenerator(name=name, gen_kwargs={"clips": clips})
             for name, clips in splits.items()
         ]
 
+    def _prepare_split(self, split_generator, check_duplicate_keys=False, **kwargs):
+        # A GeneratorBasedBuilder is asked to compare keys; ours are paths, and cannot repeat.
+        return super()._prepare_split(split_generator, **kwargs)
+
     def _generate_examples(self, clips):
+        for row in self._rows(clips):
+            yield row["id"], lists(row)
+
+    def _generate_tables(self, clips):
+        rows, size = self._rows(clips), batch_rows(self._root, self._clips)
+        while batch := list(islice(rows, size)):
+            yield batch[0]["id"], rows_table(batch, self.info.features.arrow_schema)
+
+    def _rows(self, clips):
         described, prefix = set(self._clips.described), self.config.audio_prefix
-        for rel in clips:
-            row = clip_row(self._root, rel, self._schema, rel in described, prefix)
-            # Streamed rows are lists, as those of a prepared dataset are.
-            yield row["id"], row if isinstance(self.info.features, ArrowFeatures) else lists(row)
-
-    def _prepare_split_single(self, *args, **kwargs):
-        """Write one shard, with rows that are Arrow already, and errors that are ours."""
-        declared = self.info.features
-        self.info.features = ArrowFeatures(declared)
         try:
-            yield from super()._prepare_split_single(*args, **kwargs)
-        except datasets.exceptions.DatasetGenerationError as error:
-            if isinstance(error.__cause__, PreprocessError):
-                raise error.__cause__ from None
-            raise
-        finally:
-            self.info.features = declared
-
-
-def _register():
-    """Make `load_dataset("enchf", ...)` find this module, in every version of `datasets`.
-
-    The table is where `load_dataset` looks for the formats that come with it:
-    https://github.com/huggingface/datasets/blob/5.2.0/src/datasets/packaged_modules/__init__.py
-    """
-    from datasets import packaged_modules
-
-    lines = inspect.getsource(sys.modules[__name__]).splitlines()
-    digest = packaged_modules._hash_python_lines(lines)
-    packaged_modules._PACKAGED_DATASETS_MODULES["enchf"] = (__name__, digest)
+            for rel in clips:
+                yield clip_row(self._root, rel, self._schema, rel in described, prefix)
+        except PreprocessError as error:
+            raise EncHFError(str(error)) from None
 
 
 if __name__ == "enchf_dataset":  # and not the copy that `datasets` 3 makes of a script
-    _register()
+    register_builder("enchf", __name__)

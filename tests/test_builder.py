@@ -8,6 +8,7 @@ from pathlib import Path
 
 import datasets
 import numpy as np
+import pyarrow as pa
 import pytest
 from datasets import load_dataset
 
@@ -522,12 +523,24 @@ def test_every_codec_builds(tmp_path, name, k):
         np.testing.assert_array_equal(np.float32(row["scales"]), ecdc.scales)
 
 
-def test_long_clips_are_written_few_at_a_time(tmp_path):
+def test_long_clips_are_written_few_at_a_time(tmp_path, monkeypatch):
     """A batch of 1,000 rows takes 4.5 GB at T = 300,000, and overflows Arrow's offsets."""
     for index in range(3):
         write_ecdc(tmp_path / f"x/{index}.ecdc", random_ecdc("encodec_24khz_demo", 9_000_000, 32))
     builder = EncHFDataset(data_dir=str(tmp_path / "x"))
-    assert builder._writer_batch_size == 256
+    monkeypatch.setattr("preprocess.rows.BATCH_BYTES", 5_000_000)  # two such clips
     builder.download_and_prepare()
-    assert builder._writer_batch_size == 14
-    assert builder.as_dataset()["train"][2]["n_frames"] == 28_125
+    rows = builder.as_dataset()["train"]
+    assert rows[2]["n_frames"] == 28_125
+    with pa.memory_map(rows.cache_files[0]["filename"]) as file:
+        assert [batch.num_rows for batch in pa.ipc.open_stream(file)] == [2, 1]
+
+
+def test_it_is_a_generator_based_builder_whose_examples_are_the_rows(token_folder):
+    """`datasets` writes the tables; whoever asks for examples gets the same rows."""
+    builder = EncHFDataset(data_dir=str(token_folder))
+    assert isinstance(builder, datasets.GeneratorBasedBuilder)
+    builder.download_and_prepare()
+    rows = list(builder.as_dataset()["train"])
+    clips = [f"{row['id']}.ecdc" for row in rows]
+    assert [row for _, row in builder._generate_examples(clips)] == rows
