@@ -18,17 +18,24 @@ from preprocess.files import digest_bytes, digest_file, find_files, require_fold
 from preprocess.jobs import run_items
 from preprocess.params import Producer
 from preprocess.provenance import is_current, provenance, settings_digest
-from preprocess.report import Report, plural
+from preprocess.report import Report, listed, plural
 from preprocess.sidecar import existing_paths, read_sidecar, write_sidecar
 from preprocess.sidecar_format import Sidecar
 
 
 @dataclass(frozen=True)
 class Annotated:
-    """What became of one clip: its features' names, or that its sidecar was up to date."""
+    """What became of one clip.
+
+    Attributes:
+        names: Its features' names.
+        current: Whether its sidecar was up to date.
+        notes: What producers found worth attention, as `Clip.notes`.
+    """
 
     names: tuple[str, ...] = ()
     current: bool = False
+    notes: tuple[tuple[str, str], ...] = ()
 
 
 def annotate(
@@ -70,6 +77,7 @@ def annotate(
     # A decoding model fills the cores by itself, and is not shared between threads.
     threads = 1 if any(p.needs_decoder for p in producers) else jobs
     names: dict[str, None] = {}
+    notes: list[tuple[str, str, str]] = []
     for outcome in run_items(step, tokens, threads, "annotate"):
         if outcome.value is None:
             report.fail(root / outcome.item, outcome.message())
@@ -77,6 +85,9 @@ def annotate(
         report.done += not outcome.value.current
         report.current += outcome.value.current
         names.update(dict.fromkeys(outcome.value.names))
+        clip_id = outcome.item.with_suffix("").as_posix()
+        notes += [(what, clip_id, detail) for what, detail in outcome.value.notes]
+    _add_notes(report, notes)
     details = (
         [f"{len(names)} {plural('parameter', len(names))} ({', '.join(names)})"] if names else []
     )
@@ -84,6 +95,15 @@ def annotate(
         details.append("dry run: nothing written")
     report.detail = ", ".join(details)
     return report.finish()
+
+
+def _add_notes(report: Report, notes: Sequence[tuple[str, str, str]]) -> None:
+    """Add what producers noted: each `what` once, with the clips and the details of each."""
+    clips: dict[str, list[str]] = {}
+    for what, clip_id, detail in notes:
+        clips.setdefault(what, []).append(f"{clip_id} ({detail})" if detail else clip_id)
+    for what, ids in clips.items():
+        report.note(f"{what}: {len(ids)} {plural('clip', len(ids))}: {listed(ids)}")
 
 
 def annotate_clip(
@@ -128,7 +148,7 @@ def annotate_clip(
             provenance=origin,
             drop=drop,
         )
-    return Annotated(tuple(features))
+    return Annotated(tuple(features), notes=tuple(clip.notes))
 
 
 def _stored(path: Path) -> Sidecar | None:
