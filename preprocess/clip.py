@@ -15,7 +15,7 @@ from preprocess.ecdc import Ecdc, EcdcHeader, read_ecdc
 from preprocess.errors import PreprocessError
 from preprocess.frames import frame_centres_s, frame_starts_s
 from preprocess.points import Points
-from preprocess.timeline import Gap, Interpolation, Outside, to_frames
+from preprocess.timeline import Gap, Interpolation, Outside, Reading, to_frames
 
 Wave = NDArray[np.float32]
 
@@ -92,17 +92,8 @@ class Clip:
         """
         times = None if times_s is None else np.asarray(times_s, np.float64)
         points = Points(np.asarray(values, np.float64), times, rate_hz)
-        header = self.header
-        return to_frames(
-            points,
-            header.audio_length,
-            header.spec,
-            interpolation,
-            outside,
-            period,
-            gap=gap,
-            max_gap_s=max_gap_s,
-        )
+        how = Reading(interpolation, outside, period, gap=gap, max_gap_s=max_gap_s)
+        return to_frames(points, self.header.audio_length, self.header.spec, how)
 
     def audio(self) -> Wave:
         """Return the normalized audio, float32 `[C, N]`, read-only: all producers share it.

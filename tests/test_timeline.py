@@ -5,15 +5,20 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from preprocess import timeline
 from preprocess.errors import PreprocessError
 from preprocess.frames import frame_centres_s, frame_start_samples, n_frames
 from preprocess.points import Points
 from preprocess.specs import codec_spec
-from preprocess.timeline import to_frames
 from tests.format_helpers import one_line
 
 SPEC = codec_spec("encodec_24khz")
 MODELS = ("encodec_24khz", "encodec_32khz", "encodec_48khz")
+
+
+def to_frames(points, audio_length, spec, interpolation="linear", outside="error", **settings):
+    how = timeline.Reading(interpolation, outside, **settings)
+    return timeline.to_frames(points, audio_length, spec, how)
 
 
 @pytest.mark.parametrize("model", MODELS)

@@ -31,7 +31,14 @@ from preprocess.params.curve_midi import MidiReader, Parameter, parameters_of
 from preprocess.points import Points, Values
 from preprocess.report import listed, plural
 from preprocess.sidecar_format import ARRAY_SUFFIX, META_SUFFIX
-from preprocess.timeline import Gap, Interpolation, Outside, around_circle, to_frames
+from preprocess.timeline import (
+    Gap,
+    Interpolation,
+    Outside,
+    Reading,
+    around_circle,
+    to_frames,
+)
 
 _FAR_LONGER_S = 1.0
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -220,17 +227,8 @@ class Curve(DescribedEach):
             feature["kind"] = "circular"
         low, high = feature["min"], feature["max"]
         period, lowest = circular_period(feature["units"], low, high), low or 0.0
-        values = to_frames(
-            points,
-            clip.header.audio_length,
-            clip.header.spec,
-            how,
-            self.outside,
-            period,
-            lowest,
-            self.gap,
-            self.max_gap_s,
-        )
+        reading = Reading(how, self.outside, period, lowest, self.gap, self.max_gap_s)
+        values = to_frames(points, clip.header.audio_length, clip.header.spec, reading)
         circular = feature["kind"] == "circular"
         feature["values"] = around_circle(values, period, lowest) if circular else values
         if np.isnan(values).any():

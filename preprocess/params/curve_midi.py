@@ -20,7 +20,7 @@ from preprocess.midi import (
 )
 from preprocess.midi_file import MidiSettings, Performance, read_performance
 from preprocess.points import Values
-from preprocess.timeline import Interpolation, Outside, to_frames
+from preprocess.timeline import Outside, Reading, to_frames
 
 
 @dataclass(frozen=True)
@@ -136,5 +136,5 @@ class MidiReader:
         points = controller_points(
             changes, default or 0.0, header.audio_length / header.spec.sample_rate
         )
-        how: Interpolation = "linear" if self.linear else "step"
-        return to_frames(points, header.audio_length, header.spec, how, gap="interpolate")
+        how = Reading("linear" if self.linear else "step", gap="interpolate")
+        return to_frames(points, header.audio_length, header.spec, how)

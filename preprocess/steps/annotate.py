@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -76,32 +76,32 @@ def annotate(
 
     # A decoding model fills the cores by itself, and is not shared between threads.
     threads = 1 if any(p.needs_decoder for p in producers) else jobs
-    names: dict[str, None] = {}
-    notes: list[tuple[str, str, str]] = []
+    made: dict[Path, Annotated] = {}
     for outcome in run_items(step, tokens, threads, "annotate"):
         if outcome.value is None:
             report.fail(root / outcome.item, outcome.message())
-            continue
-        report.done += not outcome.value.current
-        report.current += outcome.value.current
-        names.update(dict.fromkeys(outcome.value.names))
-        clip_id = outcome.item.with_suffix("").as_posix()
-        notes += [(what, clip_id, detail) for what, detail in outcome.value.notes]
-    _add_notes(report, notes)
+        else:
+            made[outcome.item] = outcome.value
+    _count(report, made, config)
+    return report.finish()
+
+
+def _count(report: Report, made: Mapping[Path, Annotated], config: AnnotateConfig) -> None:
+    """Say in a report what was made, and once what producers noted of several clips."""
+    report.current = sum(one.current for one in made.values())
+    report.done = len(made) - report.current
+    names = dict.fromkeys(name for one in made.values() for name in one.names)
     details = (
         [f"{len(names)} {plural('parameter', len(names))} ({', '.join(names)})"] if names else []
     )
     if config.dry_run:
         details.append("dry run: nothing written")
     report.detail = ", ".join(details)
-    return report.finish()
-
-
-def _add_notes(report: Report, notes: Sequence[tuple[str, str, str]]) -> None:
-    """Add what producers noted: each `what` once, with the clips and the details of each."""
     clips: dict[str, list[str]] = {}
-    for what, clip_id, detail in notes:
-        clips.setdefault(what, []).append(f"{clip_id} ({detail})" if detail else clip_id)
+    for rel, one in made.items():
+        for what, detail in one.notes:
+            clip_id = rel.with_suffix("").as_posix()
+            clips.setdefault(what, []).append(f"{clip_id} ({detail})" if detail else clip_id)
     for what, ids in clips.items():
         report.note(f"{what}: {len(ids)} {plural('clip', len(ids))}: {listed(ids)}")
 
