@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
@@ -14,7 +14,8 @@ from preprocess.audio import AudioError, read_audio
 from preprocess.ecdc import Ecdc, EcdcHeader, read_ecdc
 from preprocess.errors import PreprocessError
 from preprocess.frames import frame_centres_s, frame_starts_s
-from preprocess.timeline import Interpolation, Outside, Points, to_frames
+from preprocess.points import Points
+from preprocess.timeline import Gap, Interpolation, Outside, Reading, to_frames
 
 Wave = NDArray[np.float32]
 
@@ -29,6 +30,7 @@ class Clip:
         header: What its header says: `n_frames`, `audio_length`, `spec.fps`, ...
         audio_path: The normalized audio; None where none was given or found.
         decoder: Decodes tokens to audio.
+        notes: What producers found worth attention: `(what, detail)`, as `note` adds them.
     """
 
     id: str
@@ -36,6 +38,14 @@ class Clip:
     header: EcdcHeader
     audio_path: Path | None = None
     decoder: Callable[[Ecdc], Wave] | None = None
+    notes: list[tuple[str, str]] = field(default_factory=list, repr=False)
+
+    def note(self, what: str, detail: str = "") -> None:
+        """Say what is worth a user's attention without being an error.
+
+        A run prints `what` once, with the clips that it holds for and the `detail` of each.
+        """
+        self.notes.append((what, detail))
 
     @property
     def n_frames(self) -> int:
@@ -60,24 +70,30 @@ class Clip:
         interpolation: Interpolation = "linear",
         outside: Outside = "error",
         period: float = 360.0,
+        gap: Gap = "error",
+        max_gap_s: float | None = None,
     ) -> NDArray[np.float64]:
-        """Return values of any rate at the centres of the frames `[T]`.
+        """Return values of any rate at the frames `[T]`; `preprocess.timeline` says more.
 
         Args:
             values: `[N]`.
             times_s: Time of each value in seconds, ascending; or
-            rate_hz: values per second, the first of them at the clip's start.
-            interpolation: `linear`, `step` or `circular`.
+            rate_hz: values per second, the first of them at the clip's start; at the codec's own
+                frame rate value i is that of frame i.
+            interpolation: `linear`, `step`, `circular`, `mean` or `circular_mean`.
             outside: What a frame gets that the values do not reach: `hold`, `nan` or `error`.
             period: Of `circular` values, how far it is around; they come out from 0 to `period`.
+            gap: What a frame gets in a hole between two values: `error`, `interpolate`, `hold` or
+                `nan`.
+            max_gap_s: From what length on it is a hole; None for ten median spacings.
 
         Raises:
-            PreprocessError: Values and times do not fit, or do not reach a frame.
+            PreprocessError: Values and times do not fit, do not reach a frame, or have a hole.
         """
         times = None if times_s is None else np.asarray(times_s, np.float64)
         points = Points(np.asarray(values, np.float64), times, rate_hz)
-        header = self.header
-        return to_frames(points, header.audio_length, header.spec, interpolation, outside, period)
+        how = Reading(interpolation, outside, period, gap=gap, max_gap_s=max_gap_s)
+        return to_frames(points, self.header.audio_length, self.header.spec, how)
 
     def audio(self) -> Wave:
         """Return the normalized audio, float32 `[C, N]`, read-only: all producers share it.

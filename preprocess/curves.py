@@ -3,71 +3,111 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from preprocess.curve_cells import label_indices, numbers
+from preprocess.curve_times import TimeAs, read_times
 from preprocess.errors import PreprocessError, nearest
-from preprocess.tables import cell_text, read_table
-from preprocess.timeline import Points
+from preprocess.points import Points, Values
+from preprocess.tables import read_table
 
 MIDI_SUFFIXES = (".mid", ".midi")
 CURVE_SUFFIXES = (".csv", ".tsv", ".json", ".jsonl", ".xlsx", ".parquet", ".npy", *MIDI_SUFFIXES)
 MAX_JSON_BYTES = 64 << 20
 _RATE_KEY = "rate_hz"
+Columns = dict[str, list[Any]]
+
+
+@dataclass(frozen=True)
+class CurveFormat:
+    """How a file says its values and their times.
+
+    Attributes:
+        time: The column of times.
+        time_as: What they are; see `read_times`.
+        rate_hz: Values per second, of a file that has no times.
+        scale: What its times are multiplied by: 0.001 for milliseconds.
+        offset_s: When in the clip its time 0 is, in seconds.
+        labels: Curve -> labels, where its column holds words.
+    """
+
+    time: str = "time"
+    time_as: TimeAs = "auto"
+    rate_hz: float | None = None
+    scale: float = 1.0
+    offset_s: float = 0.0
+    labels: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
 def read_curves(
-    path: Path,
-    columns: Mapping[str, str],
-    time: str = "time",
-    rate_hz: float | None = None,
-    channel: int | None = None,
+    path: Path, columns: Mapping[str, str], form: CurveFormat, skip_missing: bool = False
 ) -> dict[str, Points]:
     """Return the curves of some columns of a file.
 
     Args:
         path: A table (`.csv`, `.tsv`, `.xlsx`, `.jsonl`, `.parquet`), a `.json` of columns or of
-            rows, an array `.npy` `[N]` or `[N, D]`, or a MIDI file.
+            rows, or an array `.npy` `[N]` or `[N, D]`.
         columns: Name of a curve -> column. Those of an `[N, D]` array are in its order.
-        time: The column of times, in seconds.
-        rate_hz: Values per second, of a file that has no times.
-        channel: Of a MIDI file, the one channel to read, 1 to 16; None for all.
+        form: How the file says values and times.
+        skip_missing: Leave out a column that the file lacks.
 
     Raises:
         PreprocessError: The file cannot be read, or lacks a column.
     """
-    suffix = path.suffix.lower()
-    if suffix in MIDI_SUFFIXES:
-        from preprocess.midi import read_midi
-
-        return read_midi(path, columns, channel)
-    if suffix == ".npy":
-        return _from_array(path, list(columns), rate_hz)
-    if suffix == ".json":
-        table, rate_hz = _read_json(path, rate_hz)
-    else:
-        table = _by_column(read_table(path))
-    if rate_hz is None and time not in table:
-        raise PreprocessError(
-            f"{path} has no column {time!r}; name the column of times (time) or give rate_hz; it "
-            f"has {', '.join(table)}"
-        )
-    times = None if rate_hz is not None else _numbers(table[time], path, time)
+    if path.suffix.lower() == ".npy":
+        return _from_array(path, list(columns), form)
+    table, stated_hz = read_columns(path)
+    rate_hz = form.rate_hz if stated_hz is None else stated_hz
+    times = None
+    if rate_hz is None:
+        if form.time not in table:
+            raise PreprocessError(
+                f"{path} has no column {form.time!r}; name the column of times (time) or give "
+                f"rate_hz; it has {', '.join(table)}"
+            )
+        times = read_times(table[form.time], path, form.time, form.time_as)
     found = {}
     for name, column in columns.items():
         if column not in table:
+            if skip_missing:
+                continue
             hint = nearest(column, table) or f"; it has {', '.join(table)}"
             raise PreprocessError(f"{path} has no column {column!r}{hint}")
-        found[name] = Points(_numbers(table[column], path, column), times, rate_hz)
+        cells = table[column]
+        if labels := form.labels.get(name):
+            values = label_indices(cells, labels, path, column)
+        else:
+            values = numbers(cells, path, name, column)
+        found[name] = _points(values, times, rate_hz, form)
     return found
 
 
-def _from_array(path: Path, names: list[str], rate_hz: float | None) -> dict[str, Points]:
-    if rate_hz is None:
+def read_columns(path: Path) -> tuple[Columns, float | None]:
+    """Return the cells of a table or JSON file by column, with the rate that JSON may state.
+
+    Raises:
+        PreprocessError: The file cannot be read.
+    """
+    if path.suffix.lower() == ".json":
+        return _read_json(path)
+    return _by_column(read_table(path)), None
+
+
+def _points(
+    values: Values, times: Values | None, rate_hz: float | None, form: CurveFormat
+) -> Points:
+    if times is not None:
+        return Points(values, times * form.scale + form.offset_s)
+    return Points(values, None, (rate_hz or 0.0) / form.scale, form.offset_s)
+
+
+def _from_array(path: Path, names: list[str], form: CurveFormat) -> dict[str, Points]:
+    if form.rate_hz is None:
         raise PreprocessError(f"{path} holds no times: give its rate_hz")
     try:
         array = np.load(path, mmap_mode="r", allow_pickle=False)
@@ -82,12 +122,12 @@ def _from_array(path: Path, names: list[str], rate_hz: float | None) -> dict[str
             f"{path} holds {list(array.shape)}; for {', '.join(names)} expected [N, {len(names)}]"
         )
     return {
-        name: Points(np.asarray(array[:, at], np.float64), None, rate_hz)
+        name: _points(np.asarray(array[:, at], np.float64), None, form.rate_hz, form)
         for at, name in enumerate(names)
     }
 
 
-def _read_json(path: Path, rate_hz: float | None) -> tuple[dict[str, list[Any]], float | None]:
+def _read_json(path: Path) -> tuple[Columns, float | None]:
     """Return the columns of a JSON file, with the rate that it may state."""
     if path.stat().st_size > MAX_JSON_BYTES:
         raise PreprocessError(f"{path} is larger than {MAX_JSON_BYTES >> 20} MiB; take .npy")
@@ -96,10 +136,10 @@ def _read_json(path: Path, rate_hz: float | None) -> tuple[dict[str, list[Any]],
     except (ValueError, RecursionError):
         raise PreprocessError(f"{path} is not JSON") from None
     if isinstance(data, list) and data and all(isinstance(row, dict) for row in data):
-        return _by_column(data), rate_hz
+        return _by_column(data), None
     if not isinstance(data, dict):
         raise PreprocessError(f"{path} must be an object of columns, or a list of objects")
-    rate = data.pop(_RATE_KEY, rate_hz)
+    rate = data.pop(_RATE_KEY, None)
     if rate is not None and (isinstance(rate, bool) or not isinstance(rate, int | float)):
         raise PreprocessError(f"{path}: {_RATE_KEY} is {rate!r}, no number")
     columns = {str(name): cells for name, cells in data.items()}
@@ -109,26 +149,6 @@ def _read_json(path: Path, rate_hz: float | None) -> tuple[dict[str, list[Any]],
     return columns, rate
 
 
-def _by_column(rows: list[dict[str, Any]]) -> dict[str, list[Any]]:
+def _by_column(rows: list[dict[str, Any]]) -> Columns:
     names = dict.fromkeys(name for row in rows for name in row)
     return {name: [row.get(name) for row in rows] for name in names}
-
-
-def _numbers(cells: list[Any], path: Path, column: str) -> NDArray[np.float64]:
-    try:
-        values = np.array(cells, np.float64)
-        if values.ndim == 1:
-            return values
-    except (TypeError, ValueError):
-        pass
-    # Some cell is text, empty or a list: find out which.
-    values = np.empty(len(cells))
-    for at, cell in enumerate(cells):
-        text = cell_text(cell) if not isinstance(cell, list | dict) else "a list"
-        try:
-            values[at] = float(text) if text else np.nan
-        except ValueError:
-            raise PreprocessError(
-                f"{path}: {column} is {text[:40]!r} in row {at + 1}, which is no number"
-            ) from None
-    return values

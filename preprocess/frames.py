@@ -105,6 +105,12 @@ def frame_centres_s(audio_length: int, spec: CodecSpec) -> NDArray[np.float64]:
     return frame_centre_samples(audio_length, spec) / spec.sample_rate
 
 
+def frame_ends_s(audio_length: int, spec: CodecSpec) -> NDArray[np.float64]:
+    """Return the end of the hop of each frame in seconds `[T]`, at most the end of the audio."""
+    ends = frame_start_samples(audio_length, spec) + spec.hop
+    return np.minimum(ends, audio_length) / spec.sample_rate
+
+
 def sample_to_frame(sample: int, audio_length: int, spec: CodecSpec) -> int:
     """Return the index of the frame that covers `sample`.
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 
-import mido
 import numpy as np
 import pytest
 
 from preprocess.errors import PreprocessError, UsageError
-from preprocess.params import parse_producer
 from preprocess.sidecar import read_sidecar
 from tests.audio_helpers import assert_says, run, write_tokens
+from tests.curve_helpers import curve, features
 from tests.format_helpers import one_line
 from tests.test_params import clip_of
 
@@ -36,14 +35,6 @@ WRITERS = {
     "c.npy": lambda p: np.save(p, PITCH),
     "two.npy": lambda p: np.save(p, PITCH[:, None].astype(np.float32)),
 }
-
-
-def curve(root, **settings):
-    return parse_producer({"curve": {"root": root, **settings}})
-
-
-def features(root, name="c", samples=24_000, **settings):
-    return dict(curve(root, **settings).features(clip_of(samples, name=name)))
 
 
 @pytest.mark.parametrize("name", WRITERS)
@@ -80,105 +71,14 @@ def test_columns_are_renamed_and_an_empty_cell_is_nan(tmp_path):
     assert found["cutoff"]["nan"] == "no value in the curve"
 
 
-def write_midi(path, events, tempo=500_000, ticks=480):
-    """Write `(seconds, message)` events at a tempo that the file states."""
-    file = mido.MidiFile(ticks_per_beat=ticks)
-    tempo_track, track = mido.MidiTrack(), mido.MidiTrack()
-    tempo_track.append(mido.MetaMessage("set_tempo", tempo=tempo))
-    at = 0
-    for seconds, message in events:
-        tick = round(mido.second2tick(seconds, ticks, tempo))
-        track.append(message.copy(time=tick - at))
-        at = tick
-    file.tracks += [tempo_track, track]
-    file.save(path)
-    return path
-
-
-def on(note, velocity=64, channel=0):
-    return mido.Message("note_on", note=note, velocity=velocity, channel=channel)
-
-
-def off(note, channel=0):
-    return mido.Message("note_off", note=note, channel=channel)
-
-
-def control(number, value):
-    return mido.Message("control_change", control=number, value=value)
-
-
-def test_midi_notes_controllers_and_bend_stand_at_their_times(tmp_path):
-    events = [
-        (0.0, control(1, 0)),
-        (0.2, on(60, 100)),
-        (0.4, control(1, 127)),
-        (0.5, mido.Message("pitchwheel", pitch=-8192)),
-        (0.6, on(64, 50)),
-        (0.8, off(64)),
-        (0.9, on(60, 0)),  # a note off by another name
-    ]
-    write_midi(tmp_path / "c.mid", events, tempo=400_000)
-    columns = {"pitch": "note", "velocity": "velocity", "gate": "gate", "mod": "cc1"}
-    found = features(tmp_path, columns={**columns, "bend": "pitch_bend"})
-    centres = (np.arange(75) * 320 + 160) / 24_000
-
-    def at(name, seconds):
-        return found[name]["values"][np.searchsorted(centres, seconds)]
-
-    assert np.isnan(at("pitch", 0.1))
-    assert [at("pitch", s) for s in (0.3, 0.7, 0.85)] == [60, 64, 60]
-    assert np.isnan(at("pitch", 0.95))
-    assert [at("velocity", s) for s in (0.1, 0.3, 0.7, 0.95)] == [0, 100, 50, 0]
-    assert [at("gate", s) for s in (0.1, 0.3, 0.95)] == [0, 1, 0]
-    assert [at("mod", s) for s in (0.1, 0.3, 0.45)] == [0, 0, 127]
-    assert [at("bend", s) for s in (0.1, 0.55)] == [0, -1]
-    onset = int(np.argmax(found["gate"]["values"]))
-    assert onset == int(np.argmax(centres >= 0.2))
-    assert (found["pitch"]["units"], found["pitch"]["nan"]) == ("MIDI note", "no note")
-    assert (found["gate"]["kind"], found["mod"]["max"], found["bend"]["min"]) == (
-        "categorical",
-        127,
-        -1,
-    )
-
-
-def test_midi_controllers_can_be_smoothed_and_described_otherwise(tmp_path):
-    write_midi(tmp_path / "c.mid", [(0.0, control(1, 0)), (1.0, control(1, 127))])
-    settings = {"columns": {"mod": "cc1"}, "interpolation": "linear", "max": {"mod": 200}}
-    found = features(tmp_path, doc_string={"mod": "Wheel"}, **settings)["mod"]
-    np.testing.assert_allclose(found["values"][37], 63.5, atol=1)
-    assert (found["max"], found["min"], found["doc_string"]) == (200, 0, "Wheel")
-
-
-def test_midi_channels_are_told_apart(tmp_path):
-    events = [(0.0, on(60, channel=0)), (0.0, on(72, channel=9)), (1.0, off(60))]
-    write_midi(tmp_path / "c.mid", events)
-    for channel, note in ((1, 60), (10, 72), (None, 72)):
-        values = features(tmp_path, columns={"n": "note"}, channel=channel)["n"]["values"]
-        assert values[10] == note
-
-
-def test_a_tempo_change_moves_what_follows(tmp_path):
-    file = mido.MidiFile(ticks_per_beat=480)
-    track = mido.MidiTrack()
-    track += [
-        mido.MetaMessage("set_tempo", tempo=500_000),
-        mido.MetaMessage("set_tempo", tempo=250_000, time=480),  # after 0.5 s
-        on(60).copy(time=480),  # 0.25 s later
-    ]
-    file.tracks.append(track)
-    file.save(tmp_path / "c.mid")
-    gate = features(tmp_path, columns=["gate"])["gate"]["values"]
-    assert int(np.argmax(gate)) == 56  # the first centre after 0.75 s: 56 * 320 + 160 = 18,080
-
-
 @pytest.mark.parametrize(
     ("name", "content", "settings", "words"),
     [
         ("c.csv", "time,pitch\n0,1\n0.1,1\n", {}, ["pitch: the curve ends at 0.1 s", "hold"]),
         ("c.csv", "t,pitch\n0,1\n", {}, ["no column 'time'", "rate_hz", "t, pitch"]),
         ("c.csv", "time,pich\n0,1\n", {}, ["no column 'pitch'", "did you mean 'pich'"]),
-        ("c.csv", "time,pitch\n0,high\n", {}, ["pitch is 'high' in row 1"]),
+        ("c.csv", "time,pitch\n0,high\n", {}, ["pitch", "holds words", "'high'"]),
+        ("c.csv", "time,pitch\n0,1\n1,high\n", {}, ["pitch", "'high'", "row 2"]),
         ("c.csv", "time,pitch\n1,1\n0,1\n", {}, ["go back from 1 s to 0 s"]),
         ("c.csv", "time,pitch\n0,1\n1,inf\n", {}, ["infinite"]),
         ("c.csv", "", {}, ["no rows"]),
@@ -219,16 +119,6 @@ def test_a_json_file_of_a_gigabyte_is_not_read(tmp_path):
     with pytest.raises(PreprocessError) as error:
         features(tmp_path, columns=["pitch"])
     one_line(error, "c.json", "64 MiB")
-
-
-def test_a_controller_that_the_file_lacks_is_named(tmp_path):
-    write_midi(tmp_path / "c.mid", [(0.0, on(60))])
-    with pytest.raises(PreprocessError) as error:
-        features(tmp_path, columns=["cc7"])
-    one_line(error, "no cc7", "velocity")
-    with pytest.raises(PreprocessError) as error:
-        features(tmp_path, columns=["cc200"])
-    one_line(error, "no 'cc200'", "cc127")
 
 
 @pytest.mark.parametrize(

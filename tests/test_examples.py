@@ -60,6 +60,8 @@ def test_midi_files_become_a_dataset_whose_notes_are_those_of_the_sound(
         assert np.all(np.diff(features["wheel"]) >= 0)
         assert features["wheel"][-1] >= 118
     assert set(np.array(rows["up"]["features"]["velocity"])) == {0, 100, 80, 60}
+    # The phrase begins its notes at 0.1, 0.5 and 0.9 s.
+    assert np.flatnonzero(rows["up"]["features"]["onset"]).tolist() == [7, 37, 67]
 
 
 def test_numbers_in_file_names_become_a_dataset(tmp_path, capsys, monkeypatch):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -12,14 +12,36 @@ import numpy as np
 from pydantic import Field
 
 from preprocess.clip import Clip
-from preprocess.curves import CURVE_SUFFIXES, MIDI_SUFFIXES, read_curves
+from preprocess.curve_cells import words
+from preprocess.curve_times import TimeAs
+from preprocess.curves import (
+    CURVE_SUFFIXES,
+    MIDI_SUFFIXES,
+    CurveFormat,
+    read_columns,
+    read_curves,
+)
 from preprocess.errors import PreprocessError, UsageError
 from preprocess.features import FeatureValue, circular_period
 from preprocess.files import digest_file, find_files, require_folder
-from preprocess.params.base import Columns, DescribedEach, Missing
+from preprocess.midi import describe_column
+from preprocess.midi_file import MidiSettings
+from preprocess.params.base import Columns, DescribedEach, Missing, Number
+from preprocess.params.curve_midi import MidiReader, Parameter, parameters_of
+from preprocess.points import Points, Values
 from preprocess.report import listed, plural
 from preprocess.sidecar_format import ARRAY_SUFFIX, META_SUFFIX
-from preprocess.timeline import Interpolation, Outside, Points, to_frames
+from preprocess.timeline import (
+    Gap,
+    Interpolation,
+    Outside,
+    Reading,
+    around_circle,
+    to_frames,
+)
+
+_FAR_LONGER_S = 1.0
+Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,35 +49,59 @@ class Curve(DescribedEach):
     """Time-stamped values, from a CSV, JSON, MIDI or other file for each clip.
 
     The files lie under `root` as the tokens do under theirs, with the same names: `a/take.1.csv`
-    for `a/take.1.ecdc`. `columns` lists the columns to take, or is `{feature: column}`; those of a
-    MIDI file are note, velocity, gate, pitch_bend, aftertouch, and cc0 to cc127. Values have their
-    time in the column `time`, in seconds, or come at `rate_hz`. They are read at the frames'
-    centres: `linear`, as a `step`, or `circular`; `auto` takes the kind of a feature for that,
-    and steps for MIDI. `outside` says what a frame gets that the curve does not reach.
+    for `a/take.1.ecdc`. `columns` lists the columns to take, or is `{feature: column}`. Values have
+    their time in the column `time` (seconds, h:mm:ss, ISO 8601 or Unix time: `time_as`), times
+    `scale` plus `offset_s`, or come at `rate_hz`. They are read at the frames' centres: `linear`,
+    as a `step`, `circular`, or as the `mean` of those in the frame; `auto` takes the kind of a
+    feature for that, and steps for MIDI. `outside` says what a frame gets that the curve does not
+    reach, `gap` what it gets in a hole longer than `max_gap_s`. A column of words needs `labels`.
+
+    Columns of a MIDI file are note, velocity, pitch (with its bend), gate, onset, note_count,
+    pitch_bend, aftertouch, and cc0 to cc127. `voices` takes note, velocity and pitch of as many
+    notes, the highest first; `sustain: false` ignores the pedal; `bend_range` is in semitones;
+    `default: {cc1: 0}` is what a controller has before it moves.
     """
 
     flag = "curve"
     root: Path
     columns: Annotated[Columns, Field(min_length=1)]
     time: str = "time"
-    rate_hz: Annotated[float, Field(gt=0, allow_inf_nan=False)] | None = None
-    interpolation: Literal["auto", "linear", "step", "circular"] = "auto"
+    time_as: TimeAs = "auto"
+    scale: Positive = 1.0
+    offset_s: Number = 0.0
+    rate_hz: Positive | None = None
+    interpolation: Literal["auto", "linear", "step", "circular", "mean"] = "auto"
     outside: Outside = "error"
+    gap: Gap = "error"
+    max_gap_s: Positive | None = None
+    labels: dict[str, list[str]] = field(default_factory=dict)
     missing: Missing = "error"
     channel: Annotated[int, Field(ge=1, le=16)] | None = None
+    voices: Annotated[int, Field(ge=1, le=16)] | None = None
+    sustain: bool = True
+    bend_range: Annotated[float, Field(ge=0, allow_inf_nan=False)] | None = None
+    default: dict[str, Number] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Check names and find the files before any clip is read."""
         for name in self.columns:
             if not name.isidentifier():
                 raise UsageError(f"{name!r} cannot name a feature; give {{some_name: {name!r}}}")
-            if self.kind.get(name) == "categorical" and self.interpolation in (
-                "linear",
-                "circular",
-            ):
+            categorical = name in self.labels or self.kind.get(name) == "categorical"
+            if categorical and self.interpolation not in ("auto", "step"):
                 raise UsageError(f"{name!r} is categorical: take interpolation: step")
         self._check_described(list(self.columns))
+        for name in self.default:
+            if name not in (*self.columns, *self.columns.values()):
+                made = ", ".join(self.columns)
+                raise UsageError(f"default of {name!r}, which it does not make; it makes {made}")
+        self._parameters  # noqa: B018, names are checked
         self._files  # noqa: B018, found once, here
+
+    @cached_property
+    def _parameters(self) -> dict[str, Parameter]:
+        """What it makes, by name."""
+        return parameters_of(self.columns, self.voices)
 
     @cached_property
     def _files(self) -> dict[str, Path]:
@@ -93,21 +139,19 @@ class Curve(DescribedEach):
         return notes
 
     def features(self, clip: Clip) -> Mapping[str, FeatureValue]:
-        """Return the curves at the centres of the clip's frames."""
+        """Return the curves at the clip's frames."""
         path = self._files.get(clip.id)
         if path is None:
             if self.missing == "error":
                 raise PreprocessError(f"{clip.path}: {self.root} has no curve of {clip.id!r}")
-            nothing = np.full(clip.n_frames, np.nan)
-            return {n: self._feature(n, nothing) | {"nan": "no curve"} for n in self.columns}
-        curves = read_curves(path, self.columns, self.time, self.rate_hz, self.channel)
-        found = {}
-        for name, points in curves.items():
-            try:
-                found[name] = self._at_frames(name, points, path, clip)
-            except PreprocessError as error:
-                raise PreprocessError(f"{path}: {name}: {error}") from None
-        return found
+            return {name: self._nothing(name, "no curve", clip) for name in self._parameters}
+        found = self._of_midi(path, clip) if _is_midi(path) else self._of_file(path, clip)
+        for name, parameter in self._parameters.items():
+            if name not in found:
+                what = f"no {parameter.column} in the curve"
+                clip.note(f"{self.root}: {what}, {name!r} is NaN")
+                found[name] = self._nothing(name, what, clip)
+        return {name: found[name] for name in self._parameters}
 
     def origin(self, clip: Clip) -> str:
         """Return the hash of the clip's file."""
@@ -115,42 +159,107 @@ class Curve(DescribedEach):
         return digest_file(path) if path else ""
 
     def settings(self) -> dict[str, Any]:
-        """Return the settings without the place of the files."""
-        return {**super().settings(), "root": ""}
+        """Return the settings with the labels found, and without the place of the files."""
+        return {**super().settings(), "root": "", "found": self._labels}
 
-    def _at_frames(self, name: str, points: Points, path: Path, clip: Clip) -> dict[str, Any]:
-        midi = path.suffix.lower() in MIDI_SUFFIXES
-        feature = self._feature(name, points.values)
-        if midi:
-            feature = self._of_midi(name, feature)
-        how = self._how(feature["kind"], midi)
+    @cached_property
+    def _labels(self) -> dict[str, list[str]]:
+        """The labels of each column of words: those given, else those of all files in order."""
+        wanted = [n for n in self.columns if self.kind.get(n) == "categorical"]
+        wanted = [name for name in wanted if name not in self.labels]
+        seen: dict[str, list[Any]] = {name: [] for name in wanted}
+        for path in self._files.values() if wanted else ():
+            if not _is_midi(path) and path.suffix.lower() != ".npy":
+                table, _ = read_columns(path)
+                for name in wanted:
+                    seen[name] += dict.fromkeys(map(str, table.get(self.columns[name], ())))
+        found = {name: sorted(words(cells)) for name, cells in seen.items()}
+        return {**self.labels, **{name: labels for name, labels in found.items() if labels}}
+
+    def _of_midi(self, path: Path, clip: Clip) -> dict[str, dict[str, Any]]:
+        if self.interpolation in ("circular", "mean"):
+            raise PreprocessError(f"{path}: MIDI takes interpolation: step or linear")
+        reader = MidiReader(
+            self.root,
+            MidiSettings(self.channel, self.sustain, self.bend_range, self.scale, self.offset_s),
+            {self.columns.get(name, name): value for name, value in self.default.items()},
+            self.interpolation == "linear",
+            self.outside,
+            self.missing == "nan",
+        )
+        values, last_s = reader.read(path, self._parameters, clip)
+        self._note_length(0.0, last_s, clip)
+        found = {}
+        for name, at_frames in values.items():
+            base = self._parameters[name].base
+            known = describe_column(self._parameters[name].column)
+            feature = self._feature(base, at_frames)
+            # What is known of MIDI, where the settings say nothing else.
+            said = [key for key in known if base in getattr(self, key, ())]
+            found[name] = {**feature, **known, **{key: feature[key] for key in said}}
+        return found
+
+    def _of_file(self, path: Path, clip: Clip) -> dict[str, dict[str, Any]]:
+        if self.voices:
+            raise PreprocessError(f"{path}: voices are of MIDI files")
+        form = CurveFormat(
+            self.time, self.time_as, self.rate_hz, self.scale, self.offset_s, self._labels
+        )
+        curves = read_curves(path, self.columns, form, skip_missing=self.missing == "nan")
+        found = {}
+        for name, points in curves.items():
+            try:
+                found[name] = self._at_frames(name, points, clip)
+            except PreprocessError as error:
+                raise PreprocessError(f"{path}: {name}: {error}") from None
+        if curves:
+            points = next(iter(curves.values()))
+            self._note_length(*points.ends_s(), clip)
+            rows = len(points.values)
+            if points.rate_hz == clip.header.spec.fps and rows > clip.n_frames + 1:
+                clip.note(f"{self.root}: more rows than frames", f"{rows} for {clip.n_frames}")
+        return found
+
+    def _at_frames(self, name: str, points: Points, clip: Clip) -> dict[str, Any]:
+        feature = self._feature(name, points.values, self._labels.get(name, ()))
+        how = self._how(feature["kind"])
         if how == "circular":
             feature["kind"] = "circular"
         low, high = feature["min"], feature["max"]
-        feature["values"] = to_frames(
-            points,
-            clip.header.audio_length,
-            clip.header.spec,
-            how,
-            self.outside,
-            circular_period(feature["units"], low, high),
-            low or 0.0,
-        )
-        if np.isnan(feature["values"]).any():
-            feature["nan"] = feature.get("nan") or "no value in the curve"
+        period, lowest = circular_period(feature["units"], low, high), low or 0.0
+        reading = Reading(how, self.outside, period, lowest, self.gap, self.max_gap_s)
+        values = to_frames(points, clip.header.audio_length, clip.header.spec, reading)
+        circular = feature["kind"] == "circular"
+        feature["values"] = around_circle(values, period, lowest) if circular else values
+        if np.isnan(values).any():
+            feature["nan"] = "no value in the curve"
         return feature
 
-    def _how(self, kind: str, midi: bool) -> Interpolation:
+    def _how(self, kind: str) -> Interpolation:
+        if self.interpolation == "mean" and kind == "circular":
+            return "circular_mean"
         if self.interpolation != "auto":
             return self.interpolation
         if kind == "circular":
             return "circular"
-        return "step" if midi or kind == "categorical" else "linear"
+        return "step" if kind == "categorical" else "linear"
 
-    def _of_midi(self, name: str, feature: dict[str, Any]) -> dict[str, Any]:
-        """Return a feature with what is known of MIDI, where the settings say nothing else."""
-        from preprocess.midi import describe_column
+    def _nothing(self, name: str, why: str, clip: Clip) -> dict[str, Any]:
+        """Return a parameter that is NaN in all frames."""
+        base = self._parameters[name].base
+        nothing: Values = np.full(clip.n_frames, np.nan)
+        return {**self._feature(base, nothing, self._labels.get(base, ())), "nan": why}
 
-        known = describe_column(self.columns[name])
-        said = [key for key in known if name in getattr(self, key, ())]
-        return {**feature, **known, **{key: feature[key] for key in said}}
+    def _note_length(self, first_s: float, last_s: float, clip: Clip) -> None:
+        """Note a curve that goes on for longer than its clip, beside the clip."""
+        clip_s = clip.header.audio_length / clip.header.spec.sample_rate
+        beside_s = max(0.0, -first_s) + max(0.0, last_s - clip_s)
+        if beside_s > max(clip_s, _FAR_LONGER_S):
+            clip.note(
+                f"{self.root}: far longer than its clip; scale and offset_s place it in time",
+                f"{last_s - first_s:.4g} s for {clip_s:.4g} s",
+            )
+
+
+def _is_midi(path: Path) -> bool:
+    return path.suffix.lower() in MIDI_SUFFIXES

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,17 +18,24 @@ from preprocess.files import digest_bytes, digest_file, find_files, require_fold
 from preprocess.jobs import run_items
 from preprocess.params import Producer
 from preprocess.provenance import is_current, provenance, settings_digest
-from preprocess.report import Report, plural
+from preprocess.report import Report, listed, plural
 from preprocess.sidecar import existing_paths, read_sidecar, write_sidecar
 from preprocess.sidecar_format import Sidecar
 
 
 @dataclass(frozen=True)
 class Annotated:
-    """What became of one clip: its features' names, or that its sidecar was up to date."""
+    """What became of one clip.
+
+    Attributes:
+        names: Its features' names.
+        current: Whether its sidecar was up to date.
+        notes: What producers found worth attention, as `Clip.notes`.
+    """
 
     names: tuple[str, ...] = ()
     current: bool = False
+    notes: tuple[tuple[str, str], ...] = ()
 
 
 def annotate(
@@ -69,21 +76,34 @@ def annotate(
 
     # A decoding model fills the cores by itself, and is not shared between threads.
     threads = 1 if any(p.needs_decoder for p in producers) else jobs
-    names: dict[str, None] = {}
+    made: dict[Path, Annotated] = {}
     for outcome in run_items(step, tokens, threads, "annotate"):
         if outcome.value is None:
             report.fail(root / outcome.item, outcome.message())
-            continue
-        report.done += not outcome.value.current
-        report.current += outcome.value.current
-        names.update(dict.fromkeys(outcome.value.names))
+        else:
+            made[outcome.item] = outcome.value
+    _count(report, made, config)
+    return report.finish()
+
+
+def _count(report: Report, made: Mapping[Path, Annotated], config: AnnotateConfig) -> None:
+    """Say in a report what was made, and once what producers noted of several clips."""
+    report.current = sum(one.current for one in made.values())
+    report.done = len(made) - report.current
+    names = dict.fromkeys(name for one in made.values() for name in one.names)
     details = (
         [f"{len(names)} {plural('parameter', len(names))} ({', '.join(names)})"] if names else []
     )
     if config.dry_run:
         details.append("dry run: nothing written")
     report.detail = ", ".join(details)
-    return report.finish()
+    clips: dict[str, list[str]] = {}
+    for rel, one in made.items():
+        for what, detail in one.notes:
+            clip_id = rel.with_suffix("").as_posix()
+            clips.setdefault(what, []).append(f"{clip_id} ({detail})" if detail else clip_id)
+    for what, ids in clips.items():
+        report.note(f"{what}: {len(ids)} {plural('clip', len(ids))}: {listed(ids)}")
 
 
 def annotate_clip(
@@ -128,7 +148,7 @@ def annotate_clip(
             provenance=origin,
             drop=drop,
         )
-    return Annotated(tuple(features))
+    return Annotated(tuple(features), notes=tuple(clip.notes))
 
 
 def _stored(path: Path) -> Sidecar | None:
