@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from preprocess.cells import cell_text
 from preprocess.errors import PreprocessError, nearest
-from preprocess.tables import cell_text, read_table
+from preprocess.tables import read_table
 from preprocess.timeline import Points
 
 MIDI_SUFFIXES = (".mid", ".midi")

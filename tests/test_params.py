@@ -91,9 +91,9 @@ def test_labels_are_declared_as_categories():
     ("pattern", "name", "settings", "why"),
     [
         (r"(?P<x>\d+)", "take", {}, "does not match 'take'"),
-        (r"(?P<x>\w+)", "loud", {}, "x is 'loud', which is no number"),
-        (r"a(?P<x>\d+)?", "a", {}, "x is None, which is no number"),
-        (r"(?P<k>\w)", "c", {"labels": {"k": ["a", "b"]}}, "k is 'c', none of a, b"),
+        (r"(?P<x>\w+)", "loud", {}, "x: holds words such as 'loud'"),
+        (r"a(?P<x>\d+)?", "a", {}, "finds no x in 'a'"),
+        (r"(?P<k>\w)", "c", {"labels": {"k": ["a", "b"]}}, "'c' is none of a, b"),
     ],
 )
 def test_what_a_file_name_does_not_hold_names_the_clip(pattern, name, settings, why):
