@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path, PurePosixPath
@@ -9,7 +10,7 @@ from typing import Literal
 
 from preprocess.audio import EXTENSIONS
 from preprocess.cells import Unreadable, cell_text
-from preprocess.columns import Column, read_column
+from preprocess.columns import Column, WordsError, read_column
 from preprocess.errors import PreprocessError, UsageError, nearest
 from preprocess.numerals import Decimal
 from preprocess.sidecar_format import TOKEN_SUFFIX
@@ -17,6 +18,7 @@ from preprocess.spelling import difference, folded, nfc
 from preprocess.tables import Row
 
 Match = Literal["auto", "id", "path", "stem"]
+_PARTS = re.compile(r"[,;|\t]")  # of a line that has another delimiter than the header
 _FILE_SUFFIXES = (*(f".{extension}" for extension in EXTENSIONS), TOKEN_SUFFIX)
 
 
@@ -72,7 +74,8 @@ class ClipTable:
                     kinds.get(name, ""),
                 )
             except PreprocessError as error:
-                way = "" if columns else "; columns: [...] leaves out what is no parameter"
+                spare = isinstance(error, WordsError) and not columns
+                way = "; columns: [...] leaves out what is no parameter" if spare else ""
                 raise UsageError(f"table {path}: column {column!r}: {error}{way}") from None
         self._check_marks()
 
@@ -188,7 +191,7 @@ def _columns_of(
         if column not in known:
             hint = nearest(column, known) or f"; it has {', '.join(known)}"
             for number, row in enumerate(rows, 1):
-                if column in map(cell_text, row.values()):
+                if any(column in _PARTS.split(cell_text(cell)) for cell in row.values()):
                     hint = f"; row {number} has it: say by header in which line the names are"
                     break
             raise UsageError(f"table {path} has no column {column!r}{hint}")

@@ -32,6 +32,11 @@ _EXACT_INTEGERS = 1 << 53
 _DAY_S = 86_400
 _SHOWN = 3
 
+
+class WordsError(PreprocessError):
+    """A column holds words, and nothing asks for labels."""
+
+
 Place = Callable[[int], str]
 """Where the cell of a number is, for messages: `row 2 (a/take)`."""
 
@@ -115,8 +120,8 @@ def read_column(
         kind: What the user says it is; only `categorical` matters here.
 
     Raises:
-        PreprocessError: A cell is not what the others are, a number is ambiguous, or words come
-            without a wish for labels.
+        WordsError: It holds words, and nothing asks for labels.
+        PreprocessError: A cell is not what the others are, or a number is ambiguous.
     """
     for at, cell in enumerate(cells):
         if isinstance(cell, Unreadable):
@@ -180,7 +185,7 @@ def _common_form(full: Mapping[int, Cell], name: str, place: Place, kind: str) -
         words = list(dict.fromkeys(cell.text[:40] for cell in full.values()))
         shown = ", ".join(map(repr, words[:_SHOWN]))
         listing = ", ".join(sorted(words)[:_SHOWN]) + (", ..." if len(words) > _SHOWN else "")
-        raise PreprocessError(
+        raise WordsError(
             f"holds words such as {shown}; to make labels of them say kind: "
             f"{{{name}: categorical}}, or labels: {{{name}: [{listing}]}} for an order of your own"
         )

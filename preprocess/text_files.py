@@ -63,7 +63,7 @@ def _why(data: bytes, error: UnicodeDecodeError) -> str:
     """Return what is wrong at the first byte that does not fit, and what may be right."""
     at = error.start
     line = data.count(b"\n", 0, at) + 1
-    found = f"is not {error.encoding}: line {line} has the byte 0x{data[at]:02X}"
+    found = f"is not {error.encoding.upper()}: line {line} has the byte 0x{data[at]:02X}"
     if data.count(b"\0") > len(data) // 4:
         return f"{found}; {_of_zero_bytes(data)}"
     if error.encoding != "utf-8":
