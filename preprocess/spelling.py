@@ -19,15 +19,21 @@ def folded(text: str) -> str:
     """
     plain = unicodedata.normalize("NFKC", text).casefold()
     visible = "".join(c for c in plain if unicodedata.category(c) != "Cf")
-    return re.sub(r"(?<![0-9])0+(?=[0-9])", "", " ".join(visible.split()))
+    return _without_zeros(" ".join(visible.split()))
 
 
 def difference(text: str, other: str) -> str:
     """Return where two texts differ first, as `'T' (U+0054) where the other has 't' (U+0074)`."""
+    if text != other and _without_zeros(text) == _without_zeros(other):
+        return "they differ in leading zeros, which a column of text keeps and one of numbers loses"
     for ours, theirs in zip_longest(text, other):
         if ours != theirs:
             return f"{_character(ours)} where the other has {_character(theirs)}"
     return "nothing"
+
+
+def _without_zeros(text: str) -> str:
+    return re.sub(r"(?<![0-9])0+(?=[0-9])", "", text)
 
 
 def _character(character: str | None) -> str:

@@ -6,13 +6,16 @@ import json
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from preprocess.errors import UsageError
+from preprocess.columns import read_column
+from preprocess.errors import PreprocessError, UsageError
 from preprocess.numerals import read_numeral
 from preprocess.params import parse_producer
 from preprocess.sidecar import read_sidecar
 from tests.audio_helpers import run, write_tokens
-from tests.format_helpers import one_line
+from tests.format_helpers import examples, one_line
 from tests.test_params import clip_of
 
 
@@ -95,6 +98,24 @@ def test_a_numeral_has_groups_of_three_or_none(mark):
     assert read_numeral(f"12{group}345{group}678{mark}25", mark) == 12_345_678.25
     for text in (f"12{group}34", f"0{group}123", f"1{group}2345", f"1{mark}2{group}345", mark, ""):
         assert read_numeral(text, mark) is None
+
+
+@examples(100)
+@given(numbers=st.lists(st.integers(-(10**9), 10**9), min_size=1, max_size=4))
+@pytest.mark.parametrize("mark", [".", ","])
+@pytest.mark.parametrize("group", [",", ""])
+def test_numbers_of_both_conventions_are_read_back(numbers, mark, group):
+    """Whatever else is in the column, a mark that is said gives the number that was written."""
+    swap = str.maketrans(",.", ".,") if mark == "," else {}
+    texts = [f"{number / 1000:{group}.3f}".translate(swap) for number in numbers]
+    column = read_column(texts, "x", str, "." if mark == "." else ",")
+    assert column.values == [number / 1000 for number in numbers]
+    try:
+        found = read_column([*texts, f"0{mark}5"], "x", str).values[:-1]
+    except PreprocessError:  # one of 1.234 and 1,234 is ambiguous
+        assert group
+    else:
+        assert found == column.values
 
 
 @pytest.mark.parametrize(
