@@ -111,6 +111,8 @@ def test_file_names_are_read_as_a_column(tmp_path):
     assert [f["k"]["values"][0] for f in found] == [2, 0, 1]
     assert found[2]["x"]["nan"] == "not in the file name"
     assert found[0]["x"]["source"] == "file name: numbers with a decimal comma"
+    with pytest.raises(PreprocessError, match="k: one name does not tell all words"):
+        producer.features(clip_of(name="d_3_loud"))
     other = parse_producer({"filename": settings})
     other.check_clips([*ids, "d_3_loud"])
     assert other.settings() != producer.settings()  # as labels moved, all are made again

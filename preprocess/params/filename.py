@@ -139,9 +139,12 @@ class Filename(DescribedEach):
         return column, dict(zip(texts, column.values, strict=True))
 
     def _made(self, clip: Clip, name: str, text: str) -> dict[str, Any]:
-        column, values = self._columns.get(name) or self._read(name, {text: clip.id})
-        if text not in values:
-            column, values = self._read(name, {text: clip.id})
+        known = self._columns.get(name)
+        if known is None or text not in known[1]:  # not among the ids of check_clips
+            known = self._read(name, {text: clip.id})
+            if known[0].form == "label" and not self.labels.get(name):
+                raise PreprocessError(f"{name}: one name does not tell all words; list its labels")
+        column, values = known
         feature = self._read_feature(name, np.full(clip.n_frames, values[text]), column)
         return {
             **feature,
