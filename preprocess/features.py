@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from preprocess.errors import PreprocessError
 
 KINDS = ("continuous", "categorical", "circular")
-GIVEN_KEYS = ("values", "units", "doc_string", "kind", "nan", "min", "max", "mean", "std")
+GIVEN_KEYS = ("values", "units", "doc_string", "kind", "nan", "source", "min", "max", "mean", "std")
 _NUMBERS = ("min", "max", "mean", "std")
 _FLOAT16_EXACT_INTEGERS = 2048
 
@@ -41,6 +41,7 @@ class Feature:
         doc_string: What it means.
         kind: `continuous`, `categorical` (integer labels) or `circular` (an angle or phase).
         nan: What NaN stands for, such as `unvoiced`; empty where NaN would be a mistake.
+        source: What it was read from and how, such as a column of numbers with a decimal comma.
         min: Lower end of the range to normalise by; None where nothing is known.
         max: Upper end of it.
         declared: Whether the writer declared that range, or it was measured. Versions 1 and 2 do
@@ -55,6 +56,7 @@ class Feature:
     doc_string: str = ""
     kind: str = "continuous"
     nan: str = ""
+    source: str = ""
     min: float | None = None
     max: float | None = None
     declared: bool = False
@@ -124,6 +126,7 @@ def check_feature(name: str, value: FeatureValue) -> Feature:
         doc_string=str(given.get("doc_string") or ""),
         kind=kind,
         nan=str(given.get("nan") or ""),
+        source=str(given.get("source") or ""),
         declared="min" in stated or "max" in stated,
         measured=measured,
         **norm,

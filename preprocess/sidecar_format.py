@@ -95,6 +95,7 @@ def describe_array(
                 "doc_string": f.doc_string,
                 "kind": f.kind,
                 "nan": f.nan,
+                "source": f.source,
                 "declared": f.declared,
                 "measured": f.measured,
             }
@@ -209,6 +210,7 @@ def _entry(entry: dict[str, Any]) -> dict[str, Any]:
         "doc_string": str(entry.get("doc_string") or ""),
         "kind": str(entry.get("kind") or "continuous"),
         "nan": str(entry.get("nan") or ""),
+        "source": str(entry.get("source") or ""),
         "min": number("min"),
         "max": number("max"),
         "mean": number("mean"),

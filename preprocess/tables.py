@@ -5,31 +5,65 @@ from __future__ import annotations
 import csv
 import io
 import json
-import math
+import re
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from preprocess.cells import cell_text
 from preprocess.errors import UsageError
+from preprocess.excel import read_sheet
+from preprocess.spelling import nfc
+from preprocess.text_files import read_text
 
-MAX_TEXT_BYTES = 256 << 20
-_SEPARATORS = (",", ";", "\t")
+_SEPARATORS = (",", ";", "\t", "|")
+_SEPARATOR_LINE = re.compile(r'"?sep=(.)"?\s*')  # Excel's, above the header
+_TRIED = 20
 Row = dict[str, Any]
 
 
-def read_table(path: Path, sheet: str | None = None) -> list[Row]:
+@dataclass(frozen=True, kw_only=True)
+class Layout:
+    """Where in a file a table is, as far as the file does not say so itself.
+
+    Attributes:
+        sheet: Of an Excel file; None for the first.
+        header: Number of the line with the columns' names, from 1; None for the first that is not
+            empty. Lines above it are passed over.
+        delimiter: What separates the cells of a CSV file; None for comma, semicolon, tab or
+            vertical bar, by the header.
+        encoding: Of a text file; None for what its byte order mark says, or UTF-8.
+    """
+
+    sheet: str | None = None
+    header: int | None = None
+    delimiter: str | None = None
+    encoding: str | None = None
+
+
+_MEANT_FOR = {
+    "sheet": ("sheets; only .xlsx has", (".xlsx",)),
+    "header": ("header line; only .csv, .tsv and .xlsx have", (".csv", ".tsv", ".xlsx")),
+    "delimiter": ("delimiter; only .csv and .tsv have", (".csv", ".tsv")),
+    "encoding": (
+        "encoding; only .csv, .tsv, .jsonl and .ndjson have",
+        (".csv", ".tsv", ".jsonl", ".ndjson"),
+    ),
+}
+
+
+def read_table(path: Path, layout: Layout | None = None) -> list[Row]:
     """Return the rows of a table as column -> cell; text cells are stripped.
 
-    The format follows from the file's ending: `.csv` (separated by comma, semicolon or tab,
-    whichever the first line has most of), `.tsv`, `.xlsx`, `.jsonl` or `.ndjson`, `.parquet`.
-
-    Args:
-        path: The file.
-        sheet: Of an Excel file; without it, the first.
+    The format follows from the file's ending: `.csv`, `.tsv`, `.xlsx`, `.jsonl` or `.ndjson`,
+    `.parquet`. The names of columns have composed characters (NFC).
 
     Raises:
         UsageError: The file cannot be read, or is no such table; the message names the line.
     """
+    layout = layout or Layout()
     readers = {
         ".csv": _read_csv,
         ".tsv": _read_csv,
@@ -41,99 +75,107 @@ def read_table(path: Path, sheet: str | None = None) -> list[Row]:
     suffix = path.suffix.lower()
     if suffix not in readers:
         raise UsageError(f"table {path} must end in one of {', '.join(readers)}")
-    if sheet is not None and suffix != ".xlsx":
-        raise UsageError(f"table {path} has no sheets; only .xlsx has")
+    for name, (what, suffixes) in _MEANT_FOR.items():
+        if getattr(layout, name) is not None and suffix not in suffixes:
+            raise UsageError(f"table {path} has no {what}")
     if not path.is_file():
         raise UsageError(f"table {path} does not exist")
-    rows = _read_excel(path, sheet) if suffix == ".xlsx" else readers[suffix](path)
+    rows = readers[suffix](path, layout)
     if not rows:
         raise UsageError(f"table {path} has no rows")
     return rows
 
 
-def cell_text(cell: Any) -> str:
-    """Return a cell as the text of a key: Excel's 7.0 is 7; empty is an empty string."""
-    if cell is None or (isinstance(cell, float) and math.isnan(cell)):
-        return ""
-    if isinstance(cell, float) and cell.is_integer():
-        return str(int(cell))
-    return str(cell).strip()
-
-
-def read_text(path: Path, what: str) -> str:
-    """Return the text of a UTF-8 file, with or without a byte order mark.
-
-    Raises:
-        UsageError: It is too large or no UTF-8.
-    """
-    if path.stat().st_size > MAX_TEXT_BYTES:
-        raise UsageError(f"{what} {path} is larger than {MAX_TEXT_BYTES >> 20} MiB")
+def _read_csv(path: Path, layout: Layout) -> list[Row]:
+    text = read_text(path, "table", layout.encoding)
+    lines = io.StringIO(text, newline="").readlines()
+    delimiter, skipped = layout.delimiter, (layout.header or 1) - 1
+    stated = _SEPARATOR_LINE.fullmatch(lines[0]) if lines else None
+    if stated:
+        delimiter, skipped = delimiter or stated[1], max(skipped, 1)
+    lines = lines[skipped:]
+    if delimiter is None:
+        delimiter = "\t" if path.suffix.lower() == ".tsv" else _find_delimiter(lines)
     try:
-        return path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError:
-        raise UsageError(f"{what} {path} is not UTF-8; save it as such") from None
-
-
-def _read_csv(path: Path) -> list[Row]:
-    text = read_text(path, "table")
-    first = text.split("\n", 1)[0]
-    separator = "\t" if path.suffix.lower() == ".tsv" else max(_SEPARATORS, key=first.count)
-    try:
-        lines = csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True)
-        numbered = [(lines.line_num, line) for line in lines if any(cell.strip() for cell in line)]
+        reader = csv.reader(lines, delimiter=delimiter, strict=True)
+        numbered, start = [], skipped + 1
+        for line in reader:
+            numbered.append((start, line))
+            start = skipped + reader.line_num + 1
     except csv.Error as error:
         raise UsageError(f"table {path}: {error}") from None
-    if not numbered:
-        return []
-    return _rows(path, numbered[0][1], numbered[1:])
-
-
-def _read_excel(path: Path, sheet: str | None = None) -> list[Row]:
-    try:
-        import openpyxl
-    except ImportError:
+    except TypeError:
         raise UsageError(
-            f"table {path}: openpyxl is not installed; pip install 'enchf-dataset[features]'"
+            f"table {path}: delimiter {delimiter!r} must be a single character"
         ) from None
-    try:
-        book = openpyxl.load_workbook(path, read_only=True, data_only=True)
-    except Exception as error:  # zipfile's, xml's and openpyxl's own
-        raise UsageError(f"table {path} is no Excel file: {type(error).__name__}") from None
-    try:
-        if sheet is not None and sheet not in book.sheetnames:
-            raise UsageError(f"table {path} has no sheet {sheet!r}; {', '.join(book.sheetnames)}")
-        lines = list(book[sheet or book.sheetnames[0]].iter_rows(values_only=True))
-    finally:
-        book.close()
-    numbered = [(n, line) for n, line in enumerate(lines, 1) if any(c is not None for c in line)]
-    return _rows(path, numbered[0][1], numbered[1:]) if numbered else []
+    filled = [(n, line) for n, line in numbered if any(cell.strip() for cell in line)]
+    return _rows(path, filled, layout)
 
 
-def _rows(path: Path, head: Sequence[Any], lines: Iterable[tuple[int, Sequence[Any]]]) -> list[Row]:
-    """Return rows by the names in the head; a cell beyond them is an error, a missing one empty."""
-    names = [cell_text(cell) for cell in head]
+def _find_delimiter(lines: Sequence[str]) -> str:
+    """Return what separates the names in the first line, by most and as often as in the others."""
+    best, most = ",", (False, 0)
+    for delimiter in _SEPARATORS:
+        reader = csv.reader(lines, delimiter=delimiter)
+        try:
+            counts = [len(line) - 1 for line in islice(reader, _TRIED) if any(line)]
+        except csv.Error:
+            continue
+        if counts and counts[0] and (len(set(counts)) == 1, counts[0]) > most:
+            best, most = delimiter, (len(set(counts)) == 1, counts[0])
+    return best
+
+
+def _read_excel(path: Path, layout: Layout) -> list[Row]:
+    lines = read_sheet(path, layout.sheet)
+    first = layout.header or 1
+    return _rows(path, [(n, line) for n, line in lines if n >= first], layout)
+
+
+def _rows(path: Path, lines: Sequence[tuple[int, Sequence[Any]]], layout: Layout) -> list[Row]:
+    """Return rows by the names in the first line; a missing cell is empty.
+
+    Raises:
+        UsageError: That line is not where the header is said to be, names a column twice or not,
+            or is shorter than another.
+    """
+    if layout.header is not None and (not lines or lines[0][0] != layout.header):
+        raise UsageError(f"table {path}: header is line {layout.header}, which holds nothing")
+    if not lines:
+        return []
+    names = [cell_text(cell) for cell in lines[0][1]]
     while names and not names[-1]:
         names.pop()
+    where = f"table {path}"
     for name in names:
         if not name or names.count(name) > 1:
-            raise UsageError(
-                f"table {path} has a column without a name"
-                if not name
-                else f"table {path} has two columns {name!r}"
-            )
+            problem = f"two columns {name!r}" if name else "a column without a name"
+            raise UsageError(f"{where} has {problem} in line {lines[0][0]}; {_header_hint(layout)}")
     rows = []
-    for number, line in lines:
+    for number, line in lines[1:]:
         if any(cell not in (None, "") for cell in line[len(names) :]):
-            raise UsageError(f"table {path}: line {number} has more cells than there are columns")
-        cells = [cell.strip() if isinstance(cell, str) else cell for cell in line]
+            raise UsageError(
+                f"{where}: line {number} has more cells than there are columns; "
+                f"{_header_hint(layout)}"
+            )
+        cells = [cell.strip() if type(cell) is str else cell for cell in line]
         cells += [None] * (len(names) - len(cells))
         rows.append(dict(zip(names, cells, strict=False)))
     return rows
 
 
-def _read_json_lines(path: Path) -> list[Row]:
+def _header_hint(layout: Layout) -> str:
+    return (
+        "is that the header?"
+        if layout.header
+        else "say header: 2 if the names are in line 2, and delimiter: ';' if that separates cells"
+    )
+
+
+def _read_json_lines(path: Path, layout: Layout) -> list[Row]:
     rows = []
-    for number, line in enumerate(read_text(path, "table").splitlines(), 1):
+    text = read_text(path, "table", layout.encoding)
+    for number, line in enumerate(text.split("\n"), 1):
         if not line.strip():
             continue
         try:
@@ -142,15 +184,20 @@ def _read_json_lines(path: Path) -> list[Row]:
             row = None
         if not isinstance(row, dict):
             raise UsageError(f"table {path}: line {number} is no JSON object")
-        rows.append({str(name): cell for name, cell in row.items()})
+        rows.append(_composed(row))
     return rows
 
 
-def _read_parquet(path: Path) -> list[Row]:
+def _read_parquet(path: Path, layout: Layout) -> list[Row]:
     import pyarrow
     import pyarrow.parquet
 
     try:
-        return list(pyarrow.parquet.read_table(path).to_pylist())
+        table = pyarrow.parquet.read_table(path)
     except (pyarrow.ArrowException, OSError) as error:
         raise UsageError(f"table {path} is no Parquet file: {str(error).splitlines()[0]}") from None
+    return [_composed(row) for row in table.to_pylist()]
+
+
+def _composed(row: Iterable[Any] | Row) -> Row:
+    return {nfc(str(name)): cell for name, cell in dict(row).items()}

@@ -80,6 +80,63 @@ def test_filename_finds_numbers_labels_and_pairs(pattern, name, settings, expect
     assert filename(pattern, name, **settings) == expected
 
 
+@pytest.mark.parametrize(
+    ("pattern", "name", "settings", "expected"),
+    [
+        (r"(?P<x>[\d,]+)$", "a_1,5", {}, {"x": 1.5}),
+        (r"(?P<x>[\d,]+)$", "a_1,234", {"decimal": ","}, {"x": 1.234}),
+        (r"_(?P<x>.+)$", "a_12%", {}, {"x": 12}),
+        (r"(?P<day>\d{4}-\d\d-\d\d)", "2024-03-01_a", {}, {"day": 19_783}),
+        (r"_(?P<loud>\w+)$", "a_yes", {}, {"loud": 1}),
+        (r"_(?P<k>\w+)$", "a_NA", {"labels": {"k": ["odd", "NA"]}}, {"k": 1}),
+        (r"_(?P<k>\w+)$", "a_tu\u0308r", {"labels": {"k": ["haus", "t\u00fcr"]}}, {"k": 1}),
+        ("T\u00fcr(?P<k>.)$", "Tu\u0308r5", {}, {"k": 5}),
+    ],
+)
+def test_a_file_name_is_read_as_a_cell_is(pattern, name, settings, expected):
+    assert filename(pattern, name, **settings) == expected
+
+
+def test_file_names_are_read_as_a_column(tmp_path):
+    """What one name says of another: that a comma is a decimal one, and which words there are."""
+    settings = {"pattern": "_(?P<x>[^_]+)_(?P<k>.+)$", "kind": {"k": "categorical"}}
+    producer = parse_producer({"filename": settings})
+    ids = ["a_1,234_wild", "b_2,5_calm", "c_NA_odd", "other"]
+    assert producer.check_clips(ids) == [
+        "file names: x: numbers with a decimal comma (1 empty, NA among them); "
+        "k: labels 0 calm, 1 odd, 2 wild"
+    ]
+    found = [producer.features(clip_of(name=name)) for name in ids[:3]]
+    np.testing.assert_array_equal([f["x"]["values"][0] for f in found], [1.234, 2.5, np.nan])
+    assert [f["k"]["values"][0] for f in found] == [2, 0, 1]
+    assert found[2]["x"]["nan"] == "not in the file name"
+    assert found[0]["x"]["source"] == "file name: numbers with a decimal comma"
+    with pytest.raises(PreprocessError, match="k: one name does not tell all words"):
+        producer.features(clip_of(name="d_3_loud"))
+    other = parse_producer({"filename": settings})
+    other.check_clips([*ids, "d_3_loud"])
+    assert other.settings() != producer.settings()  # as labels moved, all are made again
+
+
+@pytest.mark.parametrize(
+    ("ids", "settings", "words"),
+    [
+        (["a_1,5", "b_1.5"], {}, ["'1.5' has a decimal point and '1,5' a decimal comma"]),
+        (["a_1,234", "b_5"], {}, ["'1,234' could be 1234 or 1.234"]),
+        (["a_wild", "b_calm"], {}, ["x: holds words such as 'wild', 'calm'", "labels: {x: ["]),
+        (["a_1", "b_low"], {}, ["b_low: 'low' is no number, but a_1 has '1'"]),
+        (["a_1%"], {"units": {"x": "dB"}}, ["units says 'dB'", "percentages"]),
+        (["a_0.5"], {"kind": {"x": "categorical"}}, ["'0.5' is categorical, and no integer"]),
+    ],
+)
+def test_file_names_that_do_not_go_together_stop_before_any_clip(ids, settings, words):
+    producer = parse_producer({"filename": {"pattern": "_(?P<x>.+)$", **settings}})
+    with pytest.raises(UsageError) as caught:
+        producer.check_clips(ids)
+    assert str(caught.value).startswith("filename: x: ")
+    assert all(word in str(caught.value) for word in words)
+
+
 def test_labels_are_declared_as_categories():
     entry = {"filename": {"pattern": "(?P<k>[abc])", "labels": {"k": ["a", "b", "c"]}}}
     feature = features_of(entry, clip_of(name="b"))["k"]
@@ -91,9 +148,9 @@ def test_labels_are_declared_as_categories():
     ("pattern", "name", "settings", "why"),
     [
         (r"(?P<x>\d+)", "take", {}, "does not match 'take'"),
-        (r"(?P<x>\w+)", "loud", {}, "x is 'loud', which is no number"),
-        (r"a(?P<x>\d+)?", "a", {}, "x is None, which is no number"),
-        (r"(?P<k>\w)", "c", {"labels": {"k": ["a", "b"]}}, "k is 'c', none of a, b"),
+        (r"(?P<x>\w+)", "loud", {}, "x: holds words such as 'loud'"),
+        (r"a(?P<x>\d+)?", "a", {}, "finds no x in 'a'"),
+        (r"(?P<k>\w)", "c", {"labels": {"k": ["a", "b"]}}, "'c' is none of a, b"),
     ],
 )
 def test_what_a_file_name_does_not_hold_names_the_clip(pattern, name, settings, why):

@@ -73,7 +73,8 @@ def row_of(producer, name: str) -> dict[str, float]:
 @pytest.mark.parametrize("name", WRITERS)
 def test_every_format_gives_the_same(tmp_path, name):
     WRITERS[name](tmp_path / name)
-    producer = table(tmp_path / name, key="file", units={"pitch": "MIDI"})
+    kind, units = {"mood": "categorical"}, {"pitch": "MIDI"}
+    producer = table(tmp_path / name, key="file", kind=kind, units=units)
     assert row_of(producer, "a/one") == {"pitch": 60.5, "mood": 0}
     assert row_of(producer, "a/two") == {"pitch": 72, "mood": 1}
     assert np.isnan(row_of(producer, "b/one")["pitch"])
@@ -129,7 +130,8 @@ def test_columns_are_renamed_and_labels_ordered_as_given(tmp_path):
         labels={"mood": ["wild", "calm"]},
     )
     assert row_of(producer, "a") == {"pitch_hz": 440, "mood": 0}
-    assert row_of(table(tmp_path / "t.csv", columns=["mood"]), "a") == {"mood": 0}
+    producer = table(tmp_path / "t.csv", columns=["mood"], kind={"mood": "categorical"})
+    assert row_of(producer, "a") == {"mood": 0}
 
 
 def test_a_quoted_cell_may_hold_separators_and_line_ends(tmp_path):
@@ -206,7 +208,8 @@ def test_rows_and_clips_without_a_counterpart_are_listed(root, tmp_path, capsys)
     )
     assert result.status == 1
     assert [line for line in result.err if "note" in line] == [
-        f"annotate: note: {path}: 2 rows of no clip: c/x, c/y"
+        f"annotate: note: {path}: v: numbers",
+        f"annotate: note: {path}: 2 rows of no clip: c/x, c/y",
     ]
     assert [line for line in result.err if "error" in line] == [
         f"annotate: error: {root}/a/two.ecdc: {path} has no row for 'a/two'",

@@ -11,7 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BeforeValidator, ConfigDict, Field
 
+from preprocess.cells import cell_text
 from preprocess.clip import Clip
+from preprocess.columns import Column
 from preprocess.errors import UsageError
 from preprocess.features import FeatureValue
 
@@ -31,6 +33,27 @@ def _columns(value: Any) -> Any:
 
 Columns = Annotated[dict[str, str], BeforeValidator(_columns)]
 """Name of a feature -> the column that it is in."""
+
+
+def _labels(value: Any) -> Any:
+    """Return `{name: labels}` with numbers as text; what YAML takes for no text must be quoted."""
+    if not isinstance(value, dict):
+        return value
+    for name, labels in value.items():
+        for label in labels if isinstance(labels, list) else ():
+            if label is None or isinstance(label, bool):
+                raise UsageError(
+                    f"labels of {name!r}: YAML reads one of them as {label}; put it in quotes, "
+                    f"such as 'null' or 'no'"
+                )
+    return {
+        name: [cell_text(label) for label in labels] if isinstance(labels, list) else labels
+        for name, labels in value.items()
+    }
+
+
+Labels = Annotated[dict[str, list[str]], BeforeValidator(_labels)]
+"""Name of a feature -> what 0, 1, ... stand for."""
 
 
 class Producer:
@@ -123,3 +146,17 @@ class DescribedEach(Producer):
             feature |= {"kind": "categorical", "min": 0, "max": len(labels) - 1}
             feature["doc_string"] = f"{feature['doc_string']} ({listed})".strip()
         return feature
+
+    def _read_feature(
+        self, name: str, values: NDArray[np.floating], column: Column
+    ) -> dict[str, Any]:
+        """Return a feature that was read from cells, with the units and labels that they have.
+
+        Booleans are labels unless a user says that they are continuous.
+
+        Raises:
+            PreprocessError: The fields say other units.
+        """
+        numbers = column.form == "Boolean" and self.kind.get(name, "categorical") != "categorical"
+        feature = self._feature(name, values, () if numbers else column.labels)
+        return {**feature, "units": column.agreed_units(feature["units"])}

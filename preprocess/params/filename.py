@@ -3,42 +3,49 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from preprocess.clip import Clip
+from preprocess.columns import Column, read_column
 from preprocess.errors import PreprocessError, UsageError
 from preprocess.features import FeatureValue
-from preprocess.params.base import DescribedEach
+from preprocess.numerals import Decimal
+from preprocess.params.base import DescribedEach, Labels
+from preprocess.spelling import nfc
 
 
 @dataclass(frozen=True)
 class Filename(DescribedEach):
     """What a regular expression finds in a clip's id, its path without suffix.
 
-    Each named group is a feature: a number, or with `labels` the index of a word. A pattern with
-    the groups `name` and `value` is applied again and again instead, and makes one feature of
-    each pair: `_(?P<name>[A-Za-z]+)_(?P<value>-?[0-9.]+)`.
+    Each named group is a feature. A pattern with the groups `name` and `value` is applied again
+    and again instead, and makes one feature of each pair:
+    `_(?P<name>[A-Za-z]+)_(?P<value>-?[0-9.]+)`. What is found in all clips' names is read as the
+    cells of a table's column are: numbers, percentages, ISO dates, and words as labels where
+    `labels` or the kind `categorical` asks for that.
     """
 
     flag = "filename"
     pattern: str
-    labels: dict[str, list[str]] = field(default_factory=dict)
+    labels: Labels = field(default_factory=dict)
+    decimal: Decimal = "auto"
 
     def __post_init__(self) -> None:
         """Check the pattern before any clip is read."""
         try:
-            groups = set(re.compile(self.pattern).groupindex)
+            groups = set(self._pattern.groupindex)
         except re.error as error:
             raise UsageError(
                 f"filename: {self.pattern!r} is no regular expression: {error}"
             ) from None
         if not groups:
             raise UsageError(f"filename: {self.pattern!r} has no named group (?P<name>...)")
-        if not self._pairs(groups):
+        if not self._pairs:
             unknown = [key for key in self.labels if key not in groups]
             if unknown:
                 raise UsageError(
@@ -46,34 +53,101 @@ class Filename(DescribedEach):
                 )
             self._check_described(list(groups))
 
-    @staticmethod
-    def _pairs(groups: set[str]) -> bool:
-        return groups == {"name", "value"}
+    @property
+    def _pattern(self) -> re.Pattern[str]:
+        return re.compile(nfc(self.pattern))  # the re module keeps what it compiled
+
+    @property
+    def _pairs(self) -> bool:
+        return set(self._pattern.groupindex) == {"name", "value"}
+
+    @cached_property
+    def _columns(self) -> dict[str, tuple[Column, dict[str, float]]]:
+        """How each feature is read, and the value of each text; filled by `check_clips`."""
+        return {}
+
+    def check_clips(self, ids: Sequence[str]) -> Sequence[str]:
+        """Read what all clips' names say, and return how.
+
+        Raises:
+            UsageError: What they say of a feature does not go together.
+        """
+        texts: dict[str, dict[str, str]] = {}  # feature -> text -> the first clip with it
+        labels = {name: set(map(nfc, labels)) for name, labels in self.labels.items()}
+        for clip_id in ids:
+            try:
+                found = self._find(clip_id)
+            except PreprocessError:  # said when it is that clip's turn
+                continue
+            for name, text in found.items():
+                if text in labels.get(name, {text}):  # another one fails its own clip alone
+                    texts.setdefault(name, {}).setdefault(text, clip_id)
+        try:
+            self._columns.update({name: self._read(name, clips) for name, clips in texts.items()})
+        except PreprocessError as error:
+            raise UsageError(f"filename: {error}") from None
+        read = [f"{name}: {column.summary()}" for name, (column, _) in self._columns.items()]
+        return [f"file names: {'; '.join(read)}"] if read else []
 
     def features(self, clip: Clip) -> Mapping[str, FeatureValue]:
         """Return a feature for each named group, or for each pair of name and value."""
-        matches = list(re.finditer(self.pattern, clip.id))
+        try:
+            return {
+                name: self._made(clip, name, text) for name, text in self._find(clip.id).items()
+            }
+        except PreprocessError as error:
+            raise PreprocessError(f"{clip.path}: {error}") from None
+
+    def settings(self) -> dict[str, Any]:
+        """Return the settings with how the names were read."""
+        found = {name: column.reading for name, (column, _) in self._columns.items()}
+        return {**super().settings(), "found": found}
+
+    def _find(self, clip_id: str) -> dict[str, str]:
+        """Return the text that a clip's id has for each feature."""
+        clip_id = nfc(clip_id)
+        matches = list(self._pattern.finditer(clip_id))
         if not matches:
-            raise PreprocessError(f"{clip.path}: {self.pattern!r} does not match {clip.id!r}")
-        found = matches[0].groupdict()
-        if self._pairs(set(found)):
+            raise PreprocessError(f"{self.pattern!r} does not match {clip_id!r}")
+        found: dict[str, str | None] = matches[0].groupdict()
+        if self._pairs:
             found = {}
             for match in matches:
                 if match["name"] in found:
-                    raise PreprocessError(
-                        f"{clip.path}: {match['name']!r} stands twice in its name"
-                    )
+                    raise PreprocessError(f"{match['name']!r} stands twice in its name")
                 found[match["name"]] = match["value"]
-        return {name: self._found(clip, name, text) for name, text in found.items()}
+        for name, text in found.items():
+            if text is None:
+                raise PreprocessError(f"{self.pattern!r} finds no {name} in {clip_id!r}")
+        return {name: str(text) for name, text in found.items()}
 
-    def _found(self, clip: Clip, name: str, text: str | None) -> dict[str, Any]:
-        labels = self.labels.get(name, [])
-        if labels and text not in labels:
-            raise PreprocessError(f"{clip.path}: {name} is {text!r}, none of {', '.join(labels)}")
+    def _read(self, name: str, clips: Mapping[str, str]) -> tuple[Column, dict[str, float]]:
+        """Return how a feature's texts are read, and their values; `clips` is text -> clip."""
+        texts = list(clips)
         try:
-            value = float(labels.index(str(text)) if labels else str(text))
-        except ValueError:
-            raise PreprocessError(
-                f"{clip.path}: {name} is {text!r}, which is no number; name its labels"
-            ) from None
-        return self._feature(name, np.full(clip.n_frames, value), labels)
+            column = read_column(
+                texts,
+                name,
+                lambda at: clips[texts[at]],
+                self.decimal,
+                self.labels.get(name, ()),
+                self.kind.get(name, ""),
+            )
+            column.agreed_units(self.units.get(name, ""))
+        except PreprocessError as error:
+            raise PreprocessError(f"{name}: {error}") from None
+        return column, dict(zip(texts, column.values, strict=True))
+
+    def _made(self, clip: Clip, name: str, text: str) -> dict[str, Any]:
+        known = self._columns.get(name)
+        if known is None or text not in known[1]:  # not among the ids of check_clips
+            known = self._read(name, {text: clip.id})
+            if known[0].form == "label" and not self.labels.get(name):
+                raise PreprocessError(f"{name}: one name does not tell all words; list its labels")
+        column, values = known
+        feature = self._read_feature(name, np.full(clip.n_frames, values[text]), column)
+        return {
+            **feature,
+            "nan": "not in the file name" if np.isnan(values[text]) else "",
+            "source": f"file name: {column.reading}",
+        }

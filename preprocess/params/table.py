@@ -6,18 +6,21 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
+from pydantic import Field
 
 from preprocess.clip import Clip
 from preprocess.clip_table import ClipTable, Match
 from preprocess.errors import PreprocessError, UsageError
 from preprocess.features import FeatureValue
-from preprocess.params.base import Columns, DescribedEach, Missing
+from preprocess.numerals import Decimal
+from preprocess.params.base import Columns, DescribedEach, Labels, Missing
 from preprocess.provenance import settings_digest
 from preprocess.report import listed, plural
-from preprocess.tables import read_table
+from preprocess.spelling import difference, nfc
+from preprocess.tables import Layout, read_table
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,8 +30,10 @@ class Table(DescribedEach):
     `key` is the column that says which clip a row is for: its `id` (path without suffix), its
     `path`, or its `stem` (file name without suffix); `auto` takes the first of these that fits.
     `columns` lists the columns to take, or is `{feature: column}` where a column is not named as a
-    feature can be; without it, all but the key. A column of words becomes labels, in alphabetical
-    order where `labels` gives none. An empty cell is NaN.
+    feature can be; without it, all but the key. Numbers, percentages, durations, ISO dates and
+    Booleans are recognised; `decimal` is the decimal mark where a column does not tell. A column
+    of words becomes labels in the order of `labels`, or, with the kind `categorical`, of the
+    alphabet. An empty cell is NaN.
     """
 
     flag = "table"
@@ -36,25 +41,43 @@ class Table(DescribedEach):
     key: str = "id"
     match: Match = "auto"
     columns: Columns = field(default_factory=dict)
-    labels: dict[str, list[str]] = field(default_factory=dict)
+    labels: Labels = field(default_factory=dict)
     missing: Missing = "error"
+    decimal: Decimal = "auto"
     sheet: str | None = None
+    header: Annotated[int, Field(ge=1)] | None = None
+    delimiter: str | None = None
+    encoding: str | None = None
 
     def __post_init__(self) -> None:
         """Read and check the table before any clip is read."""
-        self._check_described(list(self._table.labels))
+        self._check_described(list(self._table.columns))
+        for name, column in self._table.columns.items():
+            try:
+                column.agreed_units(self.units.get(name, ""))
+            except PreprocessError as error:
+                raise UsageError(f"table {self.path}: {name}: {error}") from None
 
     @cached_property
     def _table(self) -> ClipTable:
-        rows = read_table(self.path, self.sheet)
-        return ClipTable(self.path, rows, self.key, self.columns, self.labels)
+        layout = Layout(
+            sheet=self.sheet,
+            header=self.header,
+            delimiter=self.delimiter,
+            encoding=self.encoding,
+        )
+        rows = read_table(self.path, layout)
+        return ClipTable(
+            self.path, rows, self.key, self.columns, self.labels, self.kind, self.decimal
+        )
 
     def check_clips(self, ids: Sequence[str]) -> Sequence[str]:
-        """Say which rows and, where that is no error, which clips have no counterpart.
+        """Say how columns were read, and which rows and clips have no counterpart.
 
         Raises:
-            UsageError: A row is for two clips, or no row is for any.
+            UsageError: A row is for two clips, two are for one, or no row is for any.
         """
+        key_of: dict[str, str] = {}
         clip_of: dict[str, str] = {}
         without = []
         for clip_id in ids:
@@ -62,35 +85,38 @@ class Table(DescribedEach):
             if key is None:
                 without.append(clip_id)
             elif key in clip_of:
-                raise UsageError(
-                    f"table {self.path}: row {key!r} is for both {clip_of[key]} and {clip_id}; "
-                    f"take the path for a key"
-                )
+                raise UsageError(self._one_row_for(key, clip_of[key], clip_id))
             else:
+                key_of[clip_id] = key
                 clip_of[key] = clip_id
-        rows = [key for key in self._table.values if key not in clip_of]
+        rows = [key for key in self._table.rows if key not in clip_of]
         if not clip_of:
             raise UsageError(
                 f"table {self.path}: no {self.key} is that of a clip: {rows[0]!r} in the first "
-                f"row, {ids[0]!r} the first clip"
+                f"row, {ids[0]!r} the first clip{self._first_hint(ids)}"
             )
-        notes = []
+        self._table.check_spare(rows, key_of, self.match)
+        notes = [self._readings()]
         if rows:
             notes.append(f"{self.path}: {len(rows)} {plural('row', len(rows))} of no clip: ")
             notes[-1] += listed(rows)
         if without and self.missing == "nan":
             notes.append(f"{self.path}: no row for {len(without)} {plural('clip', len(without))}: ")
-            notes[-1] += listed(without)
+            notes[-1] += listed(without) + self._first_hint(without)
         return notes
 
     def features(self, clip: Clip) -> Mapping[str, FeatureValue]:
         """Return the row's values, each in every frame."""
         table, row = self._table, self._row(clip)
         found = {}
-        for name, labels in table.labels.items():
+        for name, column in table.columns.items():
             value = row.get(name, np.nan)
-            feature = self._feature(name, np.full(clip.n_frames, value), labels)
-            found[name] = {**feature, "nan": "not in the table" if np.isnan(value) else ""}
+            feature = self._read_feature(name, np.full(clip.n_frames, value), column)
+            found[name] = {
+                **feature,
+                "nan": "not in the table" if np.isnan(value) else "",
+                "source": f"column {table.column_names[name]!r}: {column.reading}",
+            }
         return found
 
     def origin(self, clip: Clip) -> str:
@@ -99,13 +125,28 @@ class Table(DescribedEach):
         return settings_digest(row=row)
 
     def settings(self) -> dict[str, Any]:
-        """Return the settings with the labels found, and without the place of the file."""
-        return {**super().settings(), "path": "", "found": self._table.labels}
+        """Return the settings with how columns were read, and without the place of the file."""
+        found = {name: column.reading for name, column in self._table.columns.items()}
+        return {**super().settings(), "path": "", "found": found}
 
     def _row(self, clip: Clip) -> Mapping[str, float]:
         key = self._table.find(clip.id, self.match)
         if key is None:
             if self.missing == "nan":
                 return {}
-            raise PreprocessError(f"{clip.path}: {self.path} has no row for {clip.id!r}")
-        return self._table.values[key]
+            hint = self._table.alike(clip.id)
+            raise PreprocessError(f"{clip.path}: {self.path} has no row for {clip.id!r}{hint}")
+        return self._table.row(key)
+
+    def _readings(self) -> str:
+        read = [f"{name}: {column.summary()}" for name, column in self._table.columns.items()]
+        return f"{self.path}: {'; '.join(read)}"
+
+    def _first_hint(self, ids: Sequence[str]) -> str:
+        return next(filter(None, map(self._table.alike, ids)), "")
+
+    def _one_row_for(self, key: str, clip_id: str, other: str) -> str:
+        way = "take the path for a key"
+        if nfc(clip_id) == nfc(other):
+            way = f"their names differ in {difference(clip_id, other)}"
+        return f"table {self.path}: row {key!r} is for both {clip_id} and {other}; {way}"

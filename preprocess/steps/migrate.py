@@ -174,6 +174,7 @@ def _given(feature: Feature) -> FeatureValue:
         "doc_string": feature.doc_string,
         "kind": feature.kind,
         "nan": feature.nan,
+        "source": feature.source,
     }
     numbers = {key: getattr(feature, key) for key in ("min", "max", "mean", "std")}
     if feature.declared or not all(_close(numbers[k], measured[k]) for k in ("min", "max")):
