@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from preprocess.cells import cell_text
 from preprocess.errors import PreprocessError
-from preprocess.tables import cell_text
 
 Numbers = NDArray[np.float64]
 _NO_VALUES = ("", "nan", "na", "n/a", "none", "null")

@@ -10,8 +10,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from preprocess.cells import cell_text
 from preprocess.errors import PreprocessError
-from preprocess.tables import cell_text
 
 TimeAs = Literal["auto", "seconds", "unix_s", "unix_ms", "iso"]
 Seconds = NDArray[np.float64]
