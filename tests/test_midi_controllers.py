@@ -143,7 +143,9 @@ def test_a_controller_without_a_default_is_named(tmp_path):
     with pytest.raises(PreprocessError) as error:
         features(tmp_path, columns=["cc20"])
     one_line(error, "c.mid", "the first cc20 is at 0.5 s", "outside", "default: {cc20: 0}")
-    early = features(tmp_path, columns=["cc20"], outside="nan")["cc20"]["values"]
+    feature = features(tmp_path, columns=["cc20"], outside="nan")["cc20"]
+    early = feature["values"]
+    assert feature["nan"] == "no value in the curve"
     assert np.isnan(early[:37]).all()
     assert set(early[38:]) == {1}
 

@@ -197,6 +197,8 @@ class Curve(DescribedEach):
             # What is known of MIDI, where the settings say nothing else.
             said = [key for key in known if base in getattr(self, key, ())]
             found[name] = {**feature, **known, **{key: feature[key] for key in said}}
+            if np.isnan(at_frames).any():
+                found[name].setdefault("nan", "no value in the curve")
         return found
 
     def _of_file(self, path: Path, clip: Clip) -> dict[str, dict[str, Any]]:
