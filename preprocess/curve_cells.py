@@ -1,4 +1,4 @@
-"""The cells of a curve's column: numbers, or words that are labels."""
+"""The cells of a curve's column, which are read as those of any table."""
 
 from __future__ import annotations
 
@@ -7,82 +7,59 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from preprocess.cells import cell_text
+from preprocess.cells import classify, is_empty
+from preprocess.columns import Column, read_column
 from preprocess.errors import PreprocessError
-
-Numbers = NDArray[np.float64]
-_NO_VALUES = ("", "nan", "na", "n/a", "none", "null")
+from preprocess.numerals import Decimal
 
 
-def numbers(cells: Sequence[Any], path: Path, name: str, column: str) -> Numbers:
-    """Return a column of numbers `[N]`, NaN where a cell is empty.
+def read_cells(
+    cells: Sequence[Any],
+    path: Path,
+    name: str,
+    column: str,
+    decimal: Decimal = "auto",
+    labels: Sequence[str] = (),
+) -> Column:
+    """Return what a column of a curve is worth.
+
+    Args:
+        cells: As `preprocess.tables.read_table` returns them.
+        path: The file, for messages.
+        name: The parameter, for messages.
+        column: The column, for messages.
+        decimal: The decimal mark of its numbers.
+        labels: What 0, 1, ... stand for, of a column of words.
 
     Raises:
-        PreprocessError: A cell is no number, or all are words: then the message shows three of
-            them, and how to have them as labels of the parameter `name`.
+        PreprocessError: A cell is not what the others are, or they are words or Booleans, and
+            there are no labels.
     """
+    if not labels and decimal != ",":
+        try:
+            values = np.array(cells, np.float64)
+            if values.ndim == 1 and not any(isinstance(cell, bool) for cell in cells):
+                return Column(values.tolist(), "number")
+        except (TypeError, ValueError):
+            pass  # some cell is text, empty or a list: find out which
+    for at, cell in enumerate(cells):
+        if isinstance(cell, list | dict):
+            raise PreprocessError(f"{path}: {column} is 'a list' in row {at + 1}, no number")
     try:
-        values = np.array(cells, np.float64)
-        if values.ndim == 1:
-            return values
-    except (TypeError, ValueError):
-        pass
-    # Some cell is text, empty or a list: find out which.
-    values = np.empty(len(cells))
-    for at, cell in enumerate(cells):
-        text = _text(cell)
-        number = _number(text) if text else np.nan
-        if number is None:
-            found = words(cells)
-            if found and not isinstance(cell, list | dict):
-                shown = ", ".join(map(repr, found[:3]))
-                raise PreprocessError(
-                    f"{path}: {column} holds words ({shown}), no numbers; give labels: "
-                    f"{{{name}: [{', '.join(found[:3])}]}}, or kind: {{{name}: categorical}} for "
-                    "those of all files in alphabetical order"
-                )
-            raise PreprocessError(
-                f"{path}: {column} is {text[:40]!r} in row {at + 1}, which is no number"
-            )
-        values[at] = number
-    return values
-
-
-def label_indices(cells: Sequence[Any], labels: Sequence[str], path: Path, column: str) -> Numbers:
-    """Return for each cell its place among the labels `[N]`, NaN where it is empty.
-
-    Raises:
-        PreprocessError: A cell is none of the labels.
-    """
-    places: dict[str, float] = {label: at for at, label in enumerate(labels)}
-    places = {**dict.fromkeys(_NO_VALUES, np.nan), **places}
-    values = np.empty(len(cells))
-    for at, cell in enumerate(cells):
-        text = _text(cell)
-        found = places.get(text, places.get(text.lower()) if text.lower() in _NO_VALUES else None)
-        if found is None:
-            raise PreprocessError(
-                f"{path}: {column} is {text[:40]!r} in row {at + 1}, none of {', '.join(labels)}"
-            )
-        values[at] = found
-    return values
+        read = read_column(cells, name, lambda at: f"row {at + 1}", decimal, labels)
+    except PreprocessError as error:
+        raise PreprocessError(f"{path}: {column}: {error}") from None
+    if read.form == "Boolean":  # a line between two of them would pass through one half
+        raise PreprocessError(
+            f"{path}: {column}: holds Booleans; to make labels of them say kind: "
+            f"{{{name}: categorical}}, or labels: {{{name}: [{', '.join(words(cells))}]}}"
+        )
+    return read
 
 
 def words(cells: Iterable[Any]) -> list[str]:
     """Return the words of a column in order of their first cells; none if any cell is a number."""
-    texts = dict.fromkeys(map(_text, cells))
-    found = [text for text in texts if text.lower() not in _NO_VALUES]
-    return [] if any(_number(text) is not None for text in found) else found
-
-
-def _text(cell: Any) -> str:
-    return "a list" if isinstance(cell, list | dict) else cell_text(cell)
-
-
-def _number(text: str) -> float | None:
-    try:
-        return float(text)
-    except ValueError:
-        return None
+    full = [classify(cell) for cell in cells if not is_empty(cell)]
+    texts = dict.fromkeys(cell.text for cell in full)
+    return [] if any(cell.form == "number" for cell in full) else list(texts)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from preprocess.cells import cell_text
 from preprocess.errors import PreprocessError
+from preprocess.numerals import Decimal, find_mark, is_numeral, read_numeral
 
 TimeAs = Literal["auto", "seconds", "unix_s", "unix_ms", "iso"]
 Seconds = NDArray[np.float64]
@@ -26,7 +27,13 @@ _CLOCK = re.compile(r"(?:(\d+):)?(\d+):(\d\d(?:\.\d+)?)")
 _UNIX_UNITS = ((1e17, 1e-9), (1e14, 1e-6), (1e11, 1e-3), (1e8, 1.0))
 
 
-def read_times(cells: Sequence[Any], path: Path, column: str, time_as: TimeAs = "auto") -> Seconds:
+def read_times(
+    cells: Sequence[Any],
+    path: Path,
+    column: str,
+    time_as: TimeAs = "auto",
+    decimal: Decimal = "auto",
+) -> Seconds:
     """Return a column of times as seconds `[N]`.
 
     Dates and Unix times count from the first row.
@@ -37,16 +44,16 @@ def read_times(cells: Sequence[Any], path: Path, column: str, time_as: TimeAs = 
         column: The column, for messages.
         time_as: What they are. `auto` takes text for what it looks like, and numbers from 1e8 on
             for Unix time: in milliseconds from 1e11 on, then micro- and nanoseconds.
+        decimal: The decimal mark of numbers.
 
     Raises:
         PreprocessError: A cell is none of these; the message names its row.
     """
     kinds = _KINDS[time_as]
     if _number in kinds:
-        try:
-            return _from_numbers(np.array(cells, np.float64), time_as)
-        except (TypeError, ValueError):
-            pass
+        numbers = _numbers(cells, path, column, decimal)
+        if numbers is not None:
+            return _from_numbers(numbers, time_as)
     wrong = 0
     for kind in kinds:
         parsed = [kind(cell) for cell in cells]
@@ -105,11 +112,23 @@ def _clock(cell: Any) -> float | None:
     return int(match[1] or 0) * 3600 + int(match[2]) * 60 + float(match[3])
 
 
-def _number(cell: Any) -> float | None:
+def _numbers(cells: Sequence[Any], path: Path, column: str, decimal: Decimal) -> Seconds | None:
+    """Return a column of numbers, None where any cell is none."""
     try:
-        return float(cell_text(cell))
-    except ValueError:
+        return np.array(cells, np.float64)
+    except (TypeError, ValueError):
+        texts = [cell_text(cell) for cell in cells]
+    if not all(map(is_numeral, texts)):
         return None
+    try:
+        mark = find_mark(texts).mark if decimal == "auto" else decimal
+    except PreprocessError as error:
+        raise PreprocessError(f"{path}: {column}: {error}") from None
+    return np.array([read_numeral(text, mark) for text in texts], np.float64)
+
+
+def _number(cell: Any) -> float | None:
+    return read_numeral(cell_text(cell))
 
 
 _SHAPES: dict[Callable[[Any], Any], str] = {

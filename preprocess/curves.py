@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from preprocess.curve_cells import label_indices, numbers
+from preprocess.curve_cells import read_cells
 from preprocess.curve_times import TimeAs, read_times
 from preprocess.errors import PreprocessError, nearest
+from preprocess.numerals import Decimal
 from preprocess.points import Points, Values
-from preprocess.tables import read_table
+from preprocess.tables import Layout, read_table
 
 MIDI_SUFFIXES = (".mid", ".midi")
 CURVE_SUFFIXES = (".csv", ".tsv", ".json", ".jsonl", ".xlsx", ".parquet", ".npy", *MIDI_SUFFIXES)
@@ -34,6 +35,8 @@ class CurveFormat:
         scale: What its times are multiplied by: 0.001 for milliseconds.
         offset_s: When in the clip its time 0 is, in seconds.
         labels: Curve -> labels, where its column holds words.
+        decimal: The decimal mark of its numbers.
+        layout: Where in a file its table is.
     """
 
     time: str = "time"
@@ -42,6 +45,8 @@ class CurveFormat:
     scale: float = 1.0
     offset_s: float = 0.0
     labels: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    decimal: Decimal = "auto"
+    layout: Layout | None = None
 
 
 def read_curves(
@@ -61,7 +66,7 @@ def read_curves(
     """
     if path.suffix.lower() == ".npy":
         return _from_array(path, list(columns), form)
-    table, stated_hz = read_columns(path)
+    table, stated_hz = read_columns(path, form.layout)
     rate_hz = form.rate_hz if stated_hz is None else stated_hz
     times = None
     if rate_hz is None:
@@ -70,7 +75,7 @@ def read_curves(
                 f"{path} has no column {form.time!r}; name the column of times (time) or give "
                 f"rate_hz; it has {', '.join(table)}"
             )
-        times = read_times(table[form.time], path, form.time, form.time_as)
+        times = read_times(table[form.time], path, form.time, form.time_as, form.decimal)
     found = {}
     for name, column in columns.items():
         if column not in table:
@@ -78,16 +83,14 @@ def read_curves(
                 continue
             hint = nearest(column, table) or f"; it has {', '.join(table)}"
             raise PreprocessError(f"{path} has no column {column!r}{hint}")
-        cells = table[column]
-        if labels := form.labels.get(name):
-            values = label_indices(cells, labels, path, column)
-        else:
-            values = numbers(cells, path, name, column)
-        found[name] = _points(values, times, rate_hz, form)
+        labels = form.labels.get(name, ())
+        read = read_cells(table[column], path, name, column, form.decimal, labels)
+        points = _points(np.array(read.values), times, rate_hz, form)
+        found[name] = replace(points, column=read)
     return found
 
 
-def read_columns(path: Path) -> tuple[Columns, float | None]:
+def read_columns(path: Path, layout: Layout | None = None) -> tuple[Columns, float | None]:
     """Return the cells of a table or JSON file by column, with the rate that JSON may state.
 
     Raises:
@@ -95,7 +98,7 @@ def read_columns(path: Path) -> tuple[Columns, float | None]:
     """
     if path.suffix.lower() == ".json":
         return _read_json(path)
-    return _by_column(read_table(path)), None
+    return _by_column(read_table(path, layout)), None
 
 
 def _points(

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from preprocess.columns import Column
 from preprocess.errors import PreprocessError
 
 Values = NDArray[np.float64]
@@ -24,12 +25,14 @@ class Points:
         times_s: `[N]`, ascending; equal ones make a jump. None where there is a rate.
         rate_hz: Values per second; None where there are times.
         first_s: Time of the first value, where there is a rate.
+        column: How the cells that hold the values were read, where they are cells.
     """
 
     values: Values
     times_s: Values | None = None
     rate_hz: float | None = None
     first_s: float = 0.0
+    column: Column | None = None
 
     def check(self) -> None:
         """Raise `PreprocessError` for values or times that make no curve."""

@@ -241,3 +241,32 @@ def test_a_column_that_one_file_lacks_is_nan_where_that_is_wanted(root, tmp_path
     assert np.isnan(feature.values).all()
     assert feature.nan == "no x in the curve"
     assert not np.isnan(read_sidecar(root / "a.ecdc").features["x"].values).any()
+
+
+def test_a_log_of_a_german_excel_is_read_as_it_was_meant(tmp_path):
+    """Semicolons, decimal commas in times and values, cp1252, a line above the header."""
+    rows = "".join(f"{t:.2f};{t:.2f};{100 * t:.0f} %\n".replace(".", ",") for t in SECONDS)
+    text = f"Messung Nr. 3\nZeit;Größe;Öffnung\n{rows}"
+    (tmp_path / "c.csv").write_bytes(text.encode("cp1252"))
+    settings = {"columns": {"size": "Größe", "open": "Öffnung"}, "time": "Zeit", "header": 2}
+    with pytest.raises(PreprocessError) as error:
+        features(tmp_path, **settings)
+    one_line(error, "c.csv", "encoding: cp1252")
+    found = features(tmp_path, encoding="cp1252", **settings)
+    np.testing.assert_allclose(found["size"]["values"], CENTRES, atol=1e-9)
+    np.testing.assert_allclose(found["open"]["values"], 100 * CENTRES, atol=1e-9)
+    assert (found["open"]["units"], found["size"]["units"]) == ("%", "")
+    assert found["size"]["source"] == "column 'Größe': numbers with a decimal comma"
+    with pytest.raises(PreprocessError) as error:
+        features(tmp_path, encoding="cp1252", units={"open": "Hz"}, **settings)
+    one_line(error, "c.csv: open", "units says 'Hz'")
+
+
+def test_booleans_of_a_log_are_labels_where_that_is_asked_for(tmp_path):
+    write_log(tmp_path / "c.csv", str, ["FALSE", "TRUE"], [0, 0.5])
+    with pytest.raises(PreprocessError) as error:
+        features(tmp_path, columns=["x"])
+    one_line(error, "c.csv: x", "Booleans", "kind: {x: categorical}", "labels: {x: [FALSE, TRUE]}")
+    found = features(tmp_path, columns=["x"], kind={"x": "categorical"})["x"]
+    assert set(found["values"]) == {0, 1}
+    assert found["doc_string"] == "(0 FALSE, 1 TRUE)"

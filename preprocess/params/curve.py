@@ -26,11 +26,13 @@ from preprocess.features import FeatureValue, circular_period
 from preprocess.files import digest_file, find_files, require_folder
 from preprocess.midi import describe_column
 from preprocess.midi_file import MidiSettings
-from preprocess.params.base import Columns, DescribedEach, Missing, Number
+from preprocess.numerals import Decimal
+from preprocess.params.base import Columns, DescribedEach, Labels, Missing, Number
 from preprocess.params.curve_midi import MidiReader, Parameter, parameters_of
 from preprocess.points import Points, Values
 from preprocess.report import listed, plural
 from preprocess.sidecar_format import ARRAY_SUFFIX, META_SUFFIX
+from preprocess.tables import Layout
 from preprocess.timeline import (
     Gap,
     Interpolation,
@@ -74,7 +76,12 @@ class Curve(DescribedEach):
     outside: Outside = "error"
     gap: Gap = "error"
     max_gap_s: Positive | None = None
-    labels: dict[str, list[str]] = field(default_factory=dict)
+    labels: Labels = field(default_factory=dict)
+    decimal: Decimal = "auto"
+    sheet: str | None = None
+    header: Annotated[int, Field(ge=1)] | None = None
+    delimiter: str | None = None
+    encoding: str | None = None
     missing: Missing = "error"
     channel: Annotated[int, Field(ge=1, le=16)] | None = None
     voices: Annotated[int, Field(ge=1, le=16)] | None = None
@@ -170,9 +177,9 @@ class Curve(DescribedEach):
         seen: dict[str, list[Any]] = {name: [] for name in wanted}
         for path in self._files.values() if wanted else ():
             if not _is_midi(path) and path.suffix.lower() != ".npy":
-                table, _ = read_columns(path)
+                table, _ = read_columns(path, self._layout_of(path))
                 for name in wanted:
-                    seen[name] += dict.fromkeys(map(str, table.get(self.columns[name], ())))
+                    seen[name] += table.get(self.columns[name], ())
         found = {name: sorted(words(cells)) for name, cells in seen.items()}
         return {**self.labels, **{name: labels for name, labels in found.items() if labels}}
 
@@ -205,7 +212,14 @@ class Curve(DescribedEach):
         if self.voices:
             raise PreprocessError(f"{path}: voices are of MIDI files")
         form = CurveFormat(
-            self.time, self.time_as, self.rate_hz, self.scale, self.offset_s, self._labels
+            self.time,
+            self.time_as,
+            self.rate_hz,
+            self.scale,
+            self.offset_s,
+            self._labels,
+            self.decimal,
+            self._layout_of(path),
         )
         curves = read_curves(path, self.columns, form, skip_missing=self.missing == "nan")
         found = {}
@@ -222,8 +236,22 @@ class Curve(DescribedEach):
                 clip.note(f"{self.root}: more rows than frames", f"{rows} for {clip.n_frames}")
         return found
 
+    def _layout_of(self, path: Path) -> Layout | None:
+        """Return where the table of a file is; JSON and arrays have none."""
+        if path.suffix.lower() in (".json", ".npy"):
+            return None
+        return Layout(
+            sheet=self.sheet,
+            header=self.header,
+            delimiter=self.delimiter,
+            encoding=self.encoding,
+        )
+
     def _at_frames(self, name: str, points: Points, clip: Clip) -> dict[str, Any]:
         feature = self._feature(name, points.values, self._labels.get(name, ()))
+        if points.column:
+            feature["units"] = points.column.agreed_units(feature["units"])
+            feature["source"] = f"column {self.columns[name]!r}: {points.column.reading}"
         how = self._how(feature["kind"])
         if how == "circular":
             feature["kind"] = "circular"
