@@ -60,6 +60,7 @@ def annotate(
         step="annotate",
         producers=[p.settings() for p in producers],
         dtype=config.dtype,
+        max_error=config.max_error,
         mode=config.mode,
     )
 
@@ -125,6 +126,7 @@ def annotate_clip(
             features,
             mode=config.mode,
             dtype=config.dtype,
+            max_error=config.max_error,
             provenance=origin,
             drop=drop,
         )
