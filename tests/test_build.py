@@ -103,6 +103,16 @@ def test_a_changed_option_makes_it_again(token_folder):
     assert row["features"] == {"index": [2.0] * 78}
 
 
+def test_a_dataset_with_statistics_from_before_is_made_again(token_folder, monkeypatch):
+    """A push refuses its stats.json, and told to build again what was up to date."""
+    monkeypatch.setattr("preprocess.steps.build.STATS_VERSION", 1)
+    _, out = build(token_folder)
+    (out / "stats.json").write_text('{"version": 1, "splits": {}}')
+    monkeypatch.undo()
+    build(token_folder)
+    assert read_stats(out / "stats.json")["train"].clips == 3
+
+
 def test_statistics_are_those_of_the_training_split(token_folder):
     (token_folder / "a").rename(token_folder / "train")
     (token_folder / "b").rename(token_folder / "test")
