@@ -19,6 +19,7 @@ from preprocess.files import in_shard
 from preprocess.findings import check_name
 from preprocess.jobs import cpu_count
 from preprocess.params import Producer, parse_producer
+from preprocess.precision import MAX_ERROR, Dtype
 from preprocess.sidecar_format import ARRAY_SUFFIX
 
 
@@ -123,7 +124,29 @@ class EncodeConfig(Settings):
 
 
 @dataclass(frozen=True, kw_only=True)
-class AnnotateConfig(Settings):
+class ArrayConfig(Settings):
+    """How exactly sidecars hold values."""
+
+    dtype: Annotated[
+        Dtype,
+        Field(
+            description="of the sidecars' arrays; auto is float16 where every value survives, "
+            "else float32, which refuses what it would damage"
+        ),
+    ] = "auto"
+    max_error: Annotated[
+        float,
+        Field(
+            ge=0,
+            lt=1,
+            description="how far a stored value may be from the one that was given, in parts of "
+            "its declared or measured range; whole numbers are stored exactly",
+        ),
+    ] = MAX_ERROR
+
+
+@dataclass(frozen=True, kw_only=True)
+class AnnotateConfig(ArrayConfig):
     """How sidecars are written."""
 
     audio_root: Annotated[
@@ -134,10 +157,6 @@ class AnnotateConfig(Settings):
         Literal["overwrite", "append"],
         Field(description="a feature that is already there is replaced, or kept"),
     ] = "overwrite"
-    dtype: Annotated[
-        Literal["auto", "float16", "float32"],
-        Field(description="auto is float16 where that damages no value"),
-    ] = "auto"
     dry_run: Annotated[bool, Field(description="say what would be done, and do nothing")] = False
 
 
@@ -172,7 +191,7 @@ class AuditConfig(ShardConfig):
         float | None, Field(gt=0, description="frame rate; without it, the codec's own")
     ] = None
     expect_dtype: Annotated[
-        Literal["float16", "float32"] | None, Field(description="dtype of the arrays")
+        Literal["float16", "float32", "float64"] | None, Field(description="dtype of the arrays")
     ] = None
     require: Annotated[
         tuple[str, ...],
@@ -336,7 +355,7 @@ class PushConfig(Settings):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Recipe(CodecConfig):
+class Recipe(CodecConfig, ArrayConfig):
     """The whole path in one file: from a folder of audio to a saved dataset."""
 
     input: Annotated[Path, Field(description="folder with audio")]

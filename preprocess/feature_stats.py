@@ -12,20 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from preprocess.errors import PreprocessError
-from preprocess.features import KINDS
-from preprocess.quantiles import QuantileSketch
+from preprocess.features import KINDS, LARGEST, first_fraction
+from preprocess.quantiles import QUANTILES, QuantileSketch
 
 MAX_LABELS = 1024
 """A categorical feature of more labels is not counted label by label."""
-QUANTILES = {
-    "p01": 0.01,
-    "p05": 0.05,
-    "p25": 0.25,
-    "p50": 0.5,
-    "p75": 0.75,
-    "p95": 0.95,
-    "p99": 0.99,
-}
 
 
 class StatsError(PreprocessError, ValueError):
@@ -78,7 +69,8 @@ class FeatureStats:
             period: Of a circular feature: 360 for degrees; without it, 2 pi.
 
         Raises:
-            StatsError: A value is infinite, or kind or period differ from those before.
+            StatsError: A value is infinite or too large to square, a label is not whole, or kind
+                or period differ from those before.
         """
         if kind not in KINDS:
             raise StatsError(f"kind {kind!r} must be one of {', '.join(KINDS)}")
@@ -86,7 +78,12 @@ class FeatureStats:
         self._agree(kind, period)
         if np.isinf(values).any():
             raise StatsError(f"frame {int(np.argmax(np.isinf(values)))} is infinite")
-        finite = np.asarray(values, np.float64)[~np.isnan(values)]
+        doubles = np.asarray(values, np.float64)
+        if (np.abs(doubles) > LARGEST).any():
+            raise StatsError(f"frame {int(np.nanargmax(np.abs(doubles)))} is beyond {LARGEST:g}")
+        finite = doubles[~np.isnan(doubles)]
+        if kind == "categorical" and (at := first_fraction(values)) is not None:
+            raise StatsError(f"frame {at} is {values[at]:.9g}, and a label is a whole number")
         piece = FeatureStats(len(finite), len(values) - len(finite), kind=kind, period=period)
         if len(finite):
             piece._measure(finite)
@@ -120,10 +117,11 @@ class FeatureStats:
     def mean(self) -> float | None:
         """Mean of the values, of a circular feature the circular one; None where it has none.
 
-        A circular mean lies in `[start, start + period)`, where the start is the lower end of the
-        declared range, or 0. It is None for values that cancel out around the circle.
+        Labels of a categorical feature have none. A circular mean lies in `[start, start +
+        period)`, where the start is the lower end of the declared range, or 0. It is None for
+        values that cancel out around the circle.
         """
-        if not self.count:
+        if not self.count or self.kind == "categorical":
             return None
         if self.kind != "circular":
             return self._mean
@@ -140,9 +138,10 @@ class FeatureStats:
         """Standard deviation (of the population), of a circular feature `sqrt(-2 ln R)`.
 
         R is the length of the mean of the values as unit vectors; see Mardia and Jupp,
-        "Directional Statistics", 2.3.4. None for values that cancel out around the circle.
+        "Directional Statistics", 2.3.4. None for values that cancel out around the circle, and
+        for labels of a categorical feature.
         """
-        if not self.count:
+        if not self.count or self.kind == "categorical":
             return None
         if self.kind != "circular":
             return math.sqrt(max(self._squares, 0.0) / self.count)
@@ -153,12 +152,13 @@ class FeatureStats:
 
     @property
     def quantiles(self) -> dict[str, float]:
-        """`p01` to `p99`; empty for a circular feature, and where there is no value.
+        """`p01` to `p99` by numpy's default definition; empty where there is no value.
 
-        Exact up to `preprocess.quantiles.EXACT_VALUES` values, else within
-        `preprocess.quantiles.RELATIVE_ERROR` of their size.
+        Exact up to `preprocess.quantiles.MOST_BINS` different values, else within
+        `preprocess.quantiles.RELATIVE_ERROR` of the spread from `min` to `max`. Angles and labels
+        have no order from small to large, so circular and categorical features have none.
         """
-        if not self.count or self.kind == "circular":
+        if not self.count or self.kind != "continuous":
             return {}
         low, high = float(self.min or 0.0), float(self.max or 0.0)
         found = self._sketch.quantiles(list(QUANTILES.values()))
@@ -166,11 +166,12 @@ class FeatureStats:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the statistics as JSON can hold them, with what a later merge needs in `state`."""
-        state: dict[str, Any] = {"mean": self._mean, "squares": self._squares}
+        state: dict[str, Any] = {}
         if self.kind == "circular":
             state = {"cos": self._cos, "sin": self._sin}
-        else:
-            state["sketch"] = self._sketch.to_dict()
+        elif self.kind == "continuous":
+            sketch = self._sketch.to_dict()
+            state = {"mean": self._mean, "squares": self._squares, "sketch": sketch}
         stored: dict[str, Any] = {
             "kind": self.kind,
             "units": self.units,
@@ -201,21 +202,23 @@ class FeatureStats:
             kind, state = stored["kind"], stored["state"]
             if kind is not None and kind not in KINDS:
                 raise ValueError(f"kind {kind!r}")
-            labels = stored.get("labels")
             numbers = ("min", "max", "declared_min", "declared_max", "period")
+            sketch = QuantileSketch()
+            if kind == "continuous":
+                sketch = QuantileSketch.from_dict(state["sketch"])
+                if sketch.count != stored["count"]:
+                    raise ValueError(f"quantiles of {sketch.count} values")
             return cls(
                 count=int(stored["count"]),
                 nan_count=int(stored["nan_count"]),
                 kind=kind,
                 units=str(stored["units"]),
-                labels=Counter({int(label): int(n) for label, n in labels.items()})
-                if labels is not None
-                else (None if kind == "categorical" else Counter()),
+                labels=_stored_labels(stored),
                 _mean=float(state.get("mean", 0.0)),
                 _squares=float(state.get("squares", 0.0)),
                 _cos=float(state.get("cos", 0.0)),
                 _sin=float(state.get("sin", 0.0)),
-                _sketch=QuantileSketch.from_dict(state.get("sketch", {"values": []})),
+                _sketch=sketch,
                 **{key: _number(stored.get(key)) for key in numbers},
             )
         except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
@@ -246,11 +249,12 @@ class FeatureStats:
             angles = np.mod(finite, period) / period * math.tau
             self._cos, self._sin = float(np.cos(angles).sum()), float(np.sin(angles).sum())
             return
+        if self.kind == "categorical":
+            self.labels = _label_counts(finite)
+            return
         self._mean = float(finite.mean())
         self._squares = float(np.square(finite - self._mean).sum())
         self._sketch.update(finite)
-        if self.kind == "categorical":
-            self.labels = _label_counts(finite)
 
     def _add(self, piece: FeatureStats) -> None:
         """Add sums; the mean moves as in Chan, Golub and LeVeque, "Updating Formulae", 1979."""
@@ -260,8 +264,8 @@ class FeatureStats:
             apart = piece._mean - self._mean
             self._mean += apart * (piece.count / together)
             self._squares += piece._squares + apart**2 * (self.count * piece.count / together)
-            self.min = _least(self.min, piece.min)
-            self.max = _most(self.max, piece.max)
+            self.min = min(v for v in (self.min, piece.min) if v is not None)
+            self.max = max(v for v in (self.max, piece.max) if v is not None)
         self.count = together
         self.nan_count += piece.nan_count
         self._cos += piece._cos
@@ -277,9 +281,16 @@ class FeatureStats:
 
 def _label_counts(values: NDArray[np.float64]) -> Counter[int] | None:
     labels, counts = np.unique(values, return_counts=True)
-    if len(labels) > MAX_LABELS or (labels != np.round(labels)).any():
+    if len(labels) > MAX_LABELS:
         return None
     return Counter({int(label): int(n) for label, n in zip(labels, counts, strict=True)})
+
+
+def _stored_labels(stored: Mapping[str, Any]) -> Counter[int] | None:
+    labels = stored.get("labels")
+    if labels is None:
+        return None if stored["kind"] == "categorical" else Counter()
+    return Counter({int(label): int(n) for label, n in labels.items()})
 
 
 def _number(value: Any) -> float | None:
@@ -288,11 +299,3 @@ def _number(value: Any) -> float | None:
     if not math.isfinite(value):
         raise ValueError(f"{value} is not finite")
     return float(value)
-
-
-def _least(a: float | None, b: float | None) -> float | None:
-    return min((v for v in (a, b) if v is not None), default=None)
-
-
-def _most(a: float | None, b: float | None) -> float | None:
-    return max((v for v in (a, b) if v is not None), default=None)

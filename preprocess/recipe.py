@@ -79,7 +79,9 @@ def run_recipe(recipe: Recipe) -> Iterator[Report]:
     if not report.done + report.current:
         return
     if recipe.annotate:
-        config = AnnotateConfig(audio_root=normalized)
+        config = AnnotateConfig(
+            audio_root=normalized, dtype=recipe.dtype, max_error=recipe.max_error
+        )
         yield annotate(ecdc, recipe.annotate, model, config, recipe.jobs)
         yield audit(ecdc, recipe.audit, recipe.jobs)[0]
     yield build(ecdc, recipe.output / "dataset", recipe.build)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import os
 from collections import Counter
 from collections.abc import Mapping
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 from preprocess.dataset import Clips, DatasetError, RowOptions, clip_id
 from preprocess.ecdc import EcdcHeader, read_ecdc, read_header
 from preprocess.errors import nearest
+from preprocess.precision import MAX_ERROR, find_damage
 from preprocess.schema import Parameter, Schema
 from preprocess.sidecar import read_described, read_sidecar
 from preprocess.sidecar_format import ARRAY_SUFFIX, sidecar_paths
@@ -149,15 +151,15 @@ def _values(path: Path, n_frames: int, schema: Schema) -> dict[str, NDArray[np.f
     for name in schema.parameters:
         if name not in sidecar.features:  # it was there a moment ago, in the survey
             raise DatasetError(_difference(path, set(sidecar.features), set(schema.parameters)))
-        values = sidecar.features[name].values
-        with np.errstate(over="ignore"):
-            row[name] = values.astype(schema.dtype)
-        if schema.dtype == "float16" and np.isinf(row[name]).any():
-            at = int(np.argmax(np.isinf(row[name])))
+        feature = sidecar.features[name]
+        # float16 is asked for to save space: that it rounds is then as wished.
+        max_error = math.inf if schema.dtype == "float16" else MAX_ERROR
+        damage = find_damage(feature.values, schema.dtype, feature.span, max_error)
+        if damage is not None:
             raise DatasetError(
-                f"{path}: feature {name!r} is {values[at]:g} at frame {at}, which float16 cannot "
-                f"hold; choose dtype='float32'"
+                f"{path}: feature {name!r}: {damage}; build with dtype {damage.better}"
             )
+        row[name] = feature.values.astype(schema.dtype)
     return row
 
 

@@ -28,9 +28,10 @@ def normalise(
         values: Of any shape.
         stats: The feature's statistics over the corpus.
         method: `minmax` maps the declared range, or the measured one where none is declared, to 0
-            to 1; values outside of it come out outside. `zscore` subtracts the mean and divides by
-            the standard deviation; only continuous features have these. A range or deviation of 0
-            divides by 1.
+            to 1; values outside of it come out outside. Of a circular feature it maps the circle,
+            from the lower end of the declared range, or 0, up to a period beyond. `zscore`
+            subtracts the mean and divides by the standard deviation; only continuous features
+            have these. A range or deviation of 0 divides by 1.
 
     Raises:
         StatsError: The feature has no values, or `zscore` makes no sense for its kind.
@@ -52,6 +53,8 @@ def _offset_and_scale(stats: FeatureStats, method: Method) -> tuple[float, float
         if stats.kind != "continuous":
             raise StatsError(f"zscore is for continuous features, not {stats.kind}; take minmax")
         low, width = stats.mean, stats.std
+    elif method == "minmax" and stats.kind == "circular":
+        low, width = stats.declared_min or 0.0, stats.period if stats.count else None
     elif method == "minmax":
         low = stats.min if stats.declared_min is None else stats.declared_min
         high = stats.max if stats.declared_max is None else stats.declared_max

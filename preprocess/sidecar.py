@@ -1,7 +1,7 @@
 """Sidecars: the parameters of one clip, aligned frame by frame with its tokens.
 
     take.1.ecdc         T frames of tokens
-    take.1.cond.npy     float16 or float32 [T, D], one column per feature
+    take.1.cond.npy     float16, float32 or float64 [T, D], one column per feature
     take.1.cond.json    names (the order of the columns), units, ranges, statistics, time
 
 Version 3 is written; versions 1 (`names` + `norm` arrays) and 2 (`features`) are read, and a
@@ -13,6 +13,7 @@ writes of a pair notices. The format is documented in `docs/sidecar-format.md`.
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import json
 import math
@@ -26,7 +27,6 @@ import numpy as np
 
 from preprocess.ecdc import EcdcHeader, read_header
 from preprocess.features import (
-    Dtype,
     Feature,
     FeatureValue,
     SidecarError,
@@ -34,8 +34,10 @@ from preprocess.features import (
     check_feature,
 )
 from preprocess.files import atomic_path, digest_bytes
+from preprocess.precision import MAX_ERROR, Dtype
 from preprocess.sidecar_format import (
     ARRAY_SUFFIX,
+    SCHEMA_VERSION,
     TOKEN_SUFFIX,
     Sidecar,
     describe_array,
@@ -105,11 +107,16 @@ def existing_paths(ecdc_path: Path, suffix: str = ARRAY_SUFFIX) -> tuple[Path, P
 def read_described(ecdc_path: str | Path) -> dict[str, Feature]:
     """Return what a sidecar's JSON says of its features, in order; their values are left empty.
 
+    Before version 3 the JSON does not say which ranges were declared: then the array is read too.
+
     Raises:
         SidecarError: The JSON is missing, damaged, or of no known form.
     """
     array_path, meta_path = existing_paths(Path(ecdc_path))
     meta = _read_meta(meta_path)
+    if meta.get("schema_version") != SCHEMA_VERSION:
+        features = read_pair(array_path, meta_path).features
+        return {n: dataclasses.replace(f, values=f.values[:0]) for n, f in features.items()}
     columns = meta.get("features", meta.get("names", ()))
     width = len(columns) if isinstance(columns, (dict, list)) else 0
     empty = np.empty((0, width), np.float32)
@@ -121,11 +128,12 @@ def write_sidecar(
     features: Mapping[str, FeatureValue],
     fps: float | None = None,
     mode: Mode = "overwrite",
-    dtype: Dtype = "float16",
+    dtype: Dtype = "auto",
     provenance: Mapping[str, Any] | None = None,
     drop: tuple[str, ...] = (),
     beside: str | Path | None = None,
     suffix: str = ARRAY_SUFFIX,
+    max_error: float = MAX_ERROR,
 ) -> None:
     """Write features of one clip, keeping those that its sidecar has already.
 
@@ -135,12 +143,15 @@ def write_sidecar(
             `doc_string`, `kind`, `min`, `max`, `mean`, `std`. `min` and `max` declare the range.
         fps: Frames per second; needed only where the token file does not exist.
         mode: A feature that is already there is replaced (`overwrite`) or kept (`append`).
-        dtype: Of the array. float16 refuses values that it would damage; `auto` takes float32
-            then. An array that is float32 already stays so.
+        dtype: Of the array: float16, float32 or float64, which refuse values that they would
+            damage; `auto` is float16 where all survive, else float32. Features that are kept
+            keep theirs, where that is wider.
         provenance: Stored as it is; see `preprocess.provenance`.
         drop: Features to leave out of what is already there.
         beside: For sidecars in a folder of their own: the token file's path there.
         suffix: What the array's name ends in, `.npy` last.
+        max_error: How far a stored value may be from the one given, in parts of the declared or
+            measured range; see `preprocess.precision`. Whole numbers are stored exactly.
 
     Raises:
         SidecarError: Names, lengths, values or rate are wrong; nothing is written.
@@ -160,15 +171,15 @@ def write_sidecar(
     kept = {n: f for n, f in old.features.items() if n not in drop} if old else {}
     if mode == "append":
         given = {name: feature for name, feature in given.items() if name not in kept}
-    if old and any(f.values.dtype == np.float32 for f in old.features.values()):
-        dtype = "float32"
     merged = {**kept, **given}
     frames = _common_length(given, kept, header, ecdc_path, array_path)
+    staying = (f.values.dtype.name for name, f in kept.items() if name not in given)
+    stored_as = array_dtype(merged, dtype, max_error, next(staying, "float16"))
     if provenance is None and old:
         # What an annotate step made is still its own, but for what was just made by hand.
         names = [name for name in old.provenance.get("names", ()) if name not in given]
         provenance = {"names": names}
-    _write_pair(array_path, meta_path, merged, frames, dtype, rate, header, provenance or {})
+    _write_pair(array_path, meta_path, merged, frames, stored_as, rate, header, provenance or {})
 
 
 def write_sidecar_features_for_rel(
@@ -178,7 +189,7 @@ def write_sidecar_features_for_rel(
     fps: float | None = None,
     mode: Mode = "overwrite",
     require_ecdc_exists: bool = False,
-    dtype: Dtype = "float16",
+    dtype: Dtype = "auto",
 ) -> None:
     """Write features of the clip whose token file is `root / ecdc_rel`; see `write_sidecar`.
 
@@ -243,12 +254,12 @@ def _write_pair(
     meta_path: Path,
     features: dict[str, Feature],
     frames: int,
-    dtype: Dtype,
+    dtype: np.dtype[Any],
     fps: float,
     header: EcdcHeader | None,
     provenance: Mapping[str, Any],
 ) -> None:
-    array = np.empty((frames, len(features)), array_dtype(features, dtype))
+    array = np.empty((frames, len(features)), dtype)
     for column, feature in enumerate(features.values()):
         array[:, column] = feature.values
     buffer = io.BytesIO()

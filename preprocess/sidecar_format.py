@@ -6,7 +6,7 @@ import io
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from preprocess.ecdc import EcdcHeader
-from preprocess.features import Feature, SidecarError
+from preprocess.features import Feature, SidecarError, measure
 from preprocess.files import digest_bytes
 from preprocess.frames import time_model
 
@@ -122,13 +122,14 @@ def parse_array(data: bytes, path: Path) -> NDArray[np.floating]:
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise SidecarError(f"{path} is not an .npy file: {reason}") from None
     if dtype not in (np.float16, np.float32, np.float64) or len(shape) != 2:
-        raise SidecarError(f"{path} must be float16 or float32 [T, D], got {dtype} {list(shape)}")
+        raise SidecarError(
+            f"{path} must be float16, float32 or float64 [T, D], got {dtype} {list(shape)}"
+        )
     body = data[start:]
     possible = all(type(n) is int and 0 <= n <= _MOST_FRAMES for n in shape)
     if not possible or len(body) != shape[0] * shape[1] * dtype.itemsize:
         raise SidecarError(f"{path} holds {len(body)} bytes, which is no {list(shape)} of {dtype}")
-    array = np.frombuffer(body, dtype).reshape(shape, order="F" if fortran else "C")
-    return array.astype(np.float32) if dtype == np.float64 else array
+    return np.frombuffer(body, dtype).reshape(shape, order="F" if fortran else "C")
 
 
 def _header_size(data: bytes) -> int:
@@ -156,6 +157,9 @@ def parse_sidecar(
 ) -> Sidecar:
     """Return what an array and its metadata, of version 1, 2 or 3, say together.
 
+    The versions 1 and 2 state a range and do not tell whether it was declared. It was, if it is
+    not the one that the values have; where these fill the declared range, the two are the same.
+
     Raises:
         SidecarError: The metadata is of no known form, or names other columns than there are.
     """
@@ -176,7 +180,28 @@ def parse_sidecar(
         name: Feature(array[:, column], **entry)
         for column, (name, entry) in enumerate(described.items())
     }
+    if version < SCHEMA_VERSION:
+        features = {name: _told_apart(feature) for name, feature in features.items()}
     return Sidecar(features, array.shape[0], fps, version, **stated)
+
+
+def _told_apart(feature: Feature) -> Feature:
+    """Return a feature of before version 3 with its range measured, and declared if it differs.
+
+    Ranges were measured before the values were rounded to the array's type, so they are compared
+    as values of that type: rounding keeps the order, and with it which are the ends.
+    """
+    measured = measure(feature.values)
+    low, high = feature.min, feature.max
+    if low == high == 0 and (feature.values != 0).any():  # put there where nothing was known
+        unknown: dict[str, Any] = {"measured": measured, **measured}
+        return replace(feature, **unknown)
+    with np.errstate(over="ignore"):
+        declared = any(
+            stated is not None and (found is None or feature.values.dtype.type(stated) != found)
+            for stated, found in ((low, measured["min"]), (high, measured["max"]))
+        )
+    return replace(feature, measured=measured, declared=declared)
 
 
 def _described(meta: dict[str, Any]) -> dict[str, dict[str, Any]]:

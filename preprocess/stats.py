@@ -24,7 +24,7 @@ from preprocess.files import write_bytes
 __all__ = ["STATS_NAME", "CorpusStats", "FeatureStats", "StatsError", "read_stats", "write_stats"]
 
 STATS_NAME = "stats.json"
-_STATS_VERSION = 1
+STATS_VERSION = 2
 _MAX_STATS_BYTES = 64 << 20
 
 
@@ -109,7 +109,7 @@ class CorpusStats(Mapping[str, FeatureStats]):
 def write_stats(path: Path, splits: Mapping[str, CorpusStats]) -> None:
     """Write the statistics of each split to a JSON file, whole or not at all."""
     stored = {
-        "version": _STATS_VERSION,
+        "version": STATS_VERSION,
         "splits": {name: stats.to_dict() for name, stats in splits.items()},
     }
     write_bytes(path, json.dumps(stored, allow_nan=False).encode())
@@ -125,8 +125,11 @@ def read_stats(path: Path) -> dict[str, CorpusStats]:
         if path.stat().st_size > _MAX_STATS_BYTES:
             raise StatsError(f"{path} is larger than {_MAX_STATS_BYTES >> 20} MiB")
         stored = json.loads(path.read_bytes())
-        if stored["version"] != _STATS_VERSION:
-            raise StatsError(f"{path} is of version {stored['version']}, not {_STATS_VERSION}")
+        if stored["version"] != STATS_VERSION:
+            raise StatsError(
+                f"{path} is of version {stored['version']}, not {STATS_VERSION}: write it again, "
+                f"by preprocess stats or, beside a dataset, by preprocess build"
+            )
         splits = stored["splits"].items()
         return {str(name): CorpusStats.from_dict(entry) for name, entry in splits}
     except StatsError as error:

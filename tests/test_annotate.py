@@ -113,6 +113,43 @@ def test_changed_code_of_the_user_makes_them_again(root, tmp_path):
         assert values_of(root)["x"] == [value] * 10
 
 
+def test_a_value_that_the_type_would_damage_is_named_with_the_ways_out(root, capsys):
+    line = "--ramp name=r start=-60 end=0.1"
+    assert run(capsys, f"annotate @ {line}", root).status == 0
+    assert read_sidecar(root / "take.1.ecdc").features["r"].values.dtype == np.float32
+    result = run(capsys, f"annotate @ {line} --dtype float16", root)
+    assert result.status == 1
+    assert_says(result.err[1], ["take.1.ecdc", "'r'", "float16 would make", "max_error"])
+    assert run(capsys, f"annotate @ {line} --dtype float16 --max-error 1e-3", root).status == 0
+    assert read_sidecar(root / "take.1.ecdc").features["r"].values.dtype == np.float16
+    time = "--ramp name=r start=1700000000 end=1700000010"
+    result = run(capsys, f"annotate @ {time}", root)
+    assert result.status == 1
+    assert_says(result.err[1], ["'r'", "float32 would make", "choose dtype float64"])
+    assert run(capsys, f"annotate @ {time} --dtype float64", root).status == 0
+    assert values_of(root)["r"][-1] == 1_700_000_010
+
+
+def test_a_changed_error_makes_them_again(root, capsys):
+    run(capsys, f"annotate @ {X}", root)
+    assert "up to date" not in run(capsys, f"annotate @ {X} --max-error 0.1", root).out[-1]
+
+
+def test_angles_of_tables_and_steps_are_wrapped(root, tmp_path, capsys):
+    """400 and -20 degrees stayed what they were."""
+    (tmp_path / "table.csv").write_text("id,row\ntake.1,400\ntake.2,-20\ns/b,0\n")
+    for name in ("take.1", "take.2", "s/b"):
+        curve = tmp_path / f"curves/{name}.csv"
+        curve.parent.mkdir(parents=True, exist_ok=True)
+        curve.write_text("time,step\n0,400\n5,-20\n")
+    table = f"--table path={tmp_path}/table.csv 'kind={{row: circular}}' 'units={{row: deg}}'"
+    curve = f"--curve root={tmp_path}/curves columns=step time=time interpolation=step"
+    described = "'kind={step: circular}' 'units={step: deg}'"
+    assert run(capsys, f"annotate @ {table} {curve} {described}", root).status == 0
+    assert [values_of(root, name)["row"][0] for name in ("take.1", "take.2")] == [40, 340]
+    assert set(values_of(root)["step"]) == {40}
+
+
 @pytest.mark.parametrize("when", ["before", "between"])
 def test_a_dropped_feature_vanishes_and_one_by_hand_stays(root, capsys, when):
     if when == "before":

@@ -128,11 +128,11 @@ SPOILT = {
     ),
     "another rate": ("fps", lambda root: change_meta(root, fps=50), "", ["50", "75"]),
     "no rate": ("fps", lambda root: change_meta(root, fps=None), "", ["no frames", "75"]),
-    "float32": (
+    "float64": (
         "dtype",
-        lambda root: change_array(root, lambda a: a.astype(np.float32)),
-        "--expect-dtype float16",
-        ["float32", "float16"],
+        lambda root: change_array(root, lambda a: a.astype(np.float64)),
+        "--expect-dtype float32",
+        ["float64", "float32"],
     ),
     "below its range": (
         "out_of_range",
@@ -194,7 +194,7 @@ def test_a_clean_tree_is_clean(root, capsys, options):
     [
         ("--require level pitch", "missing_feature", "'pitch'"),
         ("--expect-fps 50", "fps", "expected 50"),
-        ("--expect-dtype float32", "dtype", "expected float32"),
+        ("--expect-dtype float64", "dtype", "expected float64"),
     ],
 )
 def test_what_is_asked_for_is_held_against_every_clip(root, capsys, options, check, part):

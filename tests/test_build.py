@@ -12,6 +12,7 @@ from datasets import load_from_disk
 
 from preprocess.cli import main
 from preprocess.ecdc import read_ecdc
+from preprocess.playback import decode_row
 from preprocess.sidecar import read_sidecar, sidecar_paths, write_sidecar
 from preprocess.stats import read_stats
 from preprocess.steps.build import MARKER
@@ -101,6 +102,35 @@ def test_a_changed_option_makes_it_again(token_folder):
     build(token_folder, "--features", "index")
     row = load_from_disk(str(out))["train"][2]
     assert row["features"] == {"index": [2.0] * 78}
+
+
+def test_float64_reaches_rows_statistics_and_sound(token_folder, capsys):
+    """Unix times a frame apart, in every reader of a sidecar."""
+    for path in token_folder.rglob("*.ecdc"):
+        frames = read_sidecar(path).n_frames
+        write_sidecar(path, {"time": 1.7e9 + np.arange(frames) / 64}, dtype="float64")
+    assert main(["audit", str(token_folder), "--expect-dtype", "float64"]) == 0
+    assert main(["stats", str(token_folder)]) == 0
+    status, out = build(token_folder, "--dtype", "float64", "--verify")
+    assert status == 0
+    rows = load_from_disk(str(out))["train"]
+    assert rows[0]["features"]["time"] == (1.7e9 + np.arange(75) / 64).tolist()
+    whole, built = (read_stats(at / "stats.json")["train"]["time"] for at in (token_folder, out))
+    assert built.quantiles == whole.quantiles
+    assert whole.quantiles["p50"] == 1.7e9 + 38 / 64
+    assert decode_row(rows[0]).shape == (1, rows[0]["audio_length"])
+    assert build(token_folder)[0] == 1
+    assert "float32 would make 1700000000 of 1700000000.015625" in capsys.readouterr().err
+
+
+def test_a_dataset_with_statistics_from_before_is_made_again(token_folder, monkeypatch):
+    """A push refuses its stats.json, and told to build again what was up to date."""
+    monkeypatch.setattr("preprocess.steps.build.STATS_VERSION", 1)
+    _, out = build(token_folder)
+    (out / "stats.json").write_text('{"version": 1, "splits": {}}')
+    monkeypatch.undo()
+    build(token_folder)
+    assert read_stats(out / "stats.json")["train"].clips == 3
 
 
 def test_statistics_are_those_of_the_training_split(token_folder):

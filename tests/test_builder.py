@@ -322,13 +322,37 @@ def test_the_dtype_of_parameters(token_folder, dtype):
     loaded = load_class(token_folder, dtype=dtype)["train"]
     assert loaded.features["features"]["level"].feature.dtype == dtype
     stored = read_sidecar(token_folder / "a/take.1.ecdc").features["level"].values
-    np.testing.assert_array_equal(loaded[0]["features"]["level"], stored)
+    np.testing.assert_array_equal(loaded[0]["features"]["level"], stored.astype(dtype))
 
 
 def test_a_dtype_that_cannot_hold_a_value_is_refused(token_folder):
     write_sidecar(token_folder / "b/one.ecdc", {"index": np.full(78, 1e6)}, dtype="float32")
-    with pytest.raises(DatasetError, match=r"'index' is 1e[+]06 at frame 0, which float16 cannot"):
+    with pytest.raises(
+        DatasetError, match=r"'index': float16 would make inf of 1000000 at frame 0"
+    ):
         load_class(token_folder, dtype="float16")
+
+
+@pytest.mark.parametrize(
+    ("values", "narrow", "made"),
+    [
+        (1.7e9 + np.arange(78) / 4, "float32", "1700000000 of 1700000000.25 at frame 1"),
+        (16_777_216.0 + np.arange(78), "float32", "16777216 of 16777217 at frame 1"),
+        (np.full(78, 1e39), "float32", r"inf of 1e\+39 at frame 0"),
+        (2048.0 + np.arange(78), "float16", "2048 of 2049 at frame 1"),
+    ],
+)
+def test_a_value_that_a_column_would_damage_is_never_changed_in_silence(
+    token_folder, values, narrow, made
+):
+    path = token_folder / "b/one.ecdc"
+    write_sidecar(path, {"index": values}, dtype="float64")
+    with pytest.raises(
+        DatasetError, match=rf"b/one.ecdc: feature 'index': {narrow} would make {made}"
+    ):
+        load_class(token_folder, dtype=narrow)
+    loaded = load_class(token_folder, dtype="float64")["train"]
+    assert loaded[2]["features"]["index"] == values.tolist()
 
 
 def many_clips(folder: Path, recordings: int, takes: int) -> Path:

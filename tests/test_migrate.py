@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 from preprocess.ecdc import read_ecdc
+from preprocess.scaling import normalise
 from preprocess.sidecar import read_sidecar, write_sidecar
+from preprocess.stats import CorpusStats
 from tests.audio_helpers import assert_says, files_under, write_tokens
 from tests.predecessor_helpers import old_tokens, preprocess, version_1, version_2
 
@@ -117,6 +119,35 @@ def test_a_range_is_declared_where_it_says_more_than_the_values(root, capsys):
     assert gain.measured["min"] == -60
     assert not read_sidecar(root / "v1.ecdc").features["gain"].declared
     assert not read_sidecar(root / "s/v2.ecdc").features["scene"].declared
+
+
+def test_a_range_that_its_values_fill_is_declared_where_another_clip_shows_it(tmp_path, capsys):
+    """A clip from 0 to 1 looks as if that was measured, and took the range from all others."""
+    level = {"min": 0.0, "max": 1.0, "mean": 0.4, "std": 0.2}
+    for name, values in (("a", np.full(FRAMES, 0.8)), ("b", np.linspace(0, 1, FRAMES))):
+        old_tokens(tmp_path / f"{name}.ecdc")
+        other = {"values": values}
+        version_2(tmp_path / f"{name}.ecdc", {"level": {"values": values, **level}, "other": other})
+    assert preprocess(capsys, "migrate", tmp_path, "--write").status == 0
+    stats = CorpusStats()
+    for name in ("a", "b"):
+        features = read_sidecar(tmp_path / f"{name}.ecdc").features
+        assert (features["level"].declared, features["other"].declared) == (True, False)
+        assert [getattr(features["level"], key) for key in level] == [*level.values()]
+        stats.update(features)
+    assert (stats["level"].declared_min, stats["level"].declared_max) == (0, 1)
+    assert normalise([0.8], stats["level"]) == 0.8
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_the_type_of_the_array_stays(dtype, tmp_path, capsys):
+    old_tokens(tmp_path / "a.ecdc")
+    values = (GAIN + 0.1).astype(dtype)
+    np.save(tmp_path / "a.cond.npy", values[:, None])
+    (tmp_path / "a.cond.json").write_text(json.dumps({"features": {"gain": {}}}))
+    assert preprocess(capsys, "migrate", tmp_path, "--write").status == 0
+    after = read_sidecar(tmp_path / "a.ecdc").features["gain"].values
+    assert (after.dtype, after.tobytes()) == (dtype, values.tobytes())
 
 
 def test_an_original_that_is_there_already_is_not_overwritten(root, capsys):

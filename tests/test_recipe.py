@@ -56,6 +56,12 @@ def test_the_top_level_has_the_paths_the_codec_and_the_jobs(tmp_path):
     assert read_recipe(recipe_of(tmp_path, text)) == expected
 
 
+def test_how_exactly_sidecars_hold_values_is_a_key(tmp_path):
+    """An error that says to choose dtype float64 can be followed in a recipe too."""
+    recipe = read_recipe(recipe_of(tmp_path, PATHS + "dtype: float64\nmax_error: 1.0e-6\n"))
+    assert (recipe.dtype, recipe.max_error) == ("float64", 1e-6)
+
+
 def test_annotate_is_a_list_of_producers(tmp_path):
     text = """
         annotate:

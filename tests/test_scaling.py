@@ -68,6 +68,18 @@ def test_a_constant_comes_back(method):
     assert denormalise(scaled, stats, method) == 7
 
 
+@pytest.mark.parametrize(
+    ("circle", "scaled"),
+    [({"units": "deg"}, [0.25, 0.75]), ({"units": "deg", "min": -180, "max": 180}, [0.75, 0.25])],
+)
+def test_a_circle_is_scaled_by_its_period_whatever_was_measured(circle, scaled):
+    """By the measured range 90 to 270 degrees became 0 and 1, which are the same angle."""
+    stats = stats_of([90, 270], kind="circular", **circle)
+    values = [90, 270] if "min" not in circle else [90, -90]
+    np.testing.assert_allclose(normalise(values, stats), scaled)
+    np.testing.assert_allclose(denormalise(scaled, stats), values)
+
+
 def test_a_circle_is_scaled_by_its_range_and_has_no_zscore():
     stats = stats_of([0, 90, 350], kind="circular", units="deg", min=0, max=360)
     np.testing.assert_allclose(normalise([0, 90], stats), [0, 0.25])

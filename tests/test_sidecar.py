@@ -12,16 +12,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from preprocess.ecdc import write_ecdc
+from preprocess.features import measure
 from preprocess.frames import time_model
+from preprocess.scaling import normalise
 from preprocess.sidecar import (
     MAX_META_BYTES,
     SidecarError,
+    read_described,
     read_sidecar,
     sidecar_paths,
     write_sidecar,
     write_sidecar_features_for_rel,
 )
 from preprocess.specs import codec_spec
+from preprocess.stats import CorpusStats
 from tests.format_helpers import examples, one_line, random_ecdc
 
 T = 75
@@ -101,7 +105,7 @@ def test_values_and_their_meaning_survive(clip):
     assert list(sidecar.features) == ["level", "label", "phase", "bare"]
     assert (sidecar.n_frames, sidecar.fps, sidecar.version) == (T, 75.0, 3)
     level, label, phase, bare = sidecar.features.values()
-    assert level.values.tobytes() == RAMP.astype(np.float16).tobytes()
+    assert level.values.tobytes() == RAMP.astype(np.float32).tobytes()
     assert (level.units, level.doc_string) == ("dB", "Level of the clip")
     assert [f.kind for f in (level, label, phase, bare)] == [
         "continuous",
@@ -159,7 +163,7 @@ def test_version_2_reader_reads_what_we_write(clip):
     stem = str(clip)[: -len(".ecdc")]
     meta = json.loads(Path(stem + ".cond.json").read_text())
     array = np.load(stem + ".cond.npy", allow_pickle=False)
-    assert array.dtype == np.float16
+    assert array.dtype == np.float32
     assert array.shape == (T, len(meta["features"]))
     assert (meta["fps"], meta["source_rate"]) == (75.0, 75.0)
     for column, (name, wrote) in enumerate(
@@ -192,7 +196,8 @@ def test_names_with_dots_are_clips_of_their_own(clip):
 
 
 def write_odd(clip: Path) -> None:
-    write_sidecar(clip, {"first": RAMP, "odd": ODD.view(np.float16), "last": LEVEL})
+    features = {"first": RAMP, "odd": ODD.view(np.float16), "last": LEVEL}
+    write_sidecar(clip, features, dtype="float16", max_error=1e-3)
 
 
 @pytest.mark.parametrize(
@@ -201,7 +206,8 @@ def write_odd(clip: Path) -> None:
 def test_other_columns_are_kept_byte_for_byte(mode, replaced, clip):
     write_odd(clip)
     before, kept = columns(clip), read_sidecar(clip).features
-    write_sidecar(clip, {"new": RAMP + 1, "first": RAMP * 2}, mode=mode)
+    changes = {"new": RAMP + 1, "first": RAMP * 2}
+    write_sidecar(clip, changes, mode=mode, dtype="float16", max_error=1e-3)
     after = columns(clip)
     assert list(after) == ["first", "odd", "last", "new"]
     assert (after["odd"], after["last"]) == (before["odd"], before["last"])
@@ -239,9 +245,9 @@ def test_kept_columns_keep_their_values_when_the_array_grows_to_float32(clip):
 
 @pytest.mark.parametrize("name", ["other", "pitch"])
 def test_float32_array_stays_float32(name, clip):
-    """440.1 Hz is 440.0 in float16: writing with the defaults later must not cost that."""
-    write_sidecar(clip, {"pitch": np.full(T, 440.1)}, dtype="float32")
-    write_sidecar(clip, {name: np.full(T, 440.1)})
+    """440.1 Hz is 440.0 in float16: writing another feature later must not cost that."""
+    write_sidecar(clip, {"pitch": np.full(T, 440.1)})
+    write_sidecar(clip, {name: np.full(T, 440.1)}, dtype="float16" if name == "other" else "auto")
     values = read_sidecar(clip).features["pitch"].values
     assert values.dtype == np.float32
     assert values.tobytes() == np.full(T, 440.1, np.float32).tobytes()
@@ -278,15 +284,19 @@ def test_any_half_precision_values_survive_in_their_order(values, dtype, tmp_pat
         ({"x": RAMP, "y": RAMP[1:]}, {}, ["unequal length", "x 75", "y 74", "take.1.ecdc"]),
         ({"x y": RAMP}, {}, ["'x y'"]),
         ({"x": np.full(T, np.inf)}, {}, ["'x'", "infinite"]),
-        ({"x": np.full(T, 70_000)}, {}, ["'x'", 'dtype="float32"']),
-        ({"x": np.full(T, 2049)}, {}, ["'x'", 'dtype="float32"']),
+        ({"x": np.full(T, 70_000)}, {"dtype": "float16"}, ["'x'", "dtype float32"]),
+        ({"x": np.full(T, 2049)}, {"dtype": "float16"}, ["'x'", "dtype float32"]),
+        ({"x": RAMP + 0.01}, {"dtype": "float16"}, ["'x'", "0.0001 of its range"]),
+        ({"x": np.full(T, 1e39)}, {}, ["'x'", "inf of 1e+39", "dtype float64"]),
+        ({"x": 16_777_217 + np.arange(T)}, {}, ["'x'", "16777217", "dtype float64"]),
+        ({"x": {"values": RAMP, "kind": "categorical"}}, {}, ["'x'", "frame 1", "whole number"]),
         ({"x": RAMP}, {"fps": 150.0}, ["take.1.ecdc", "75 frames per second", "150"]),
         ({"x": RAMP}, {"mode": "apend"}, ["apend"]),
-        ({"x": RAMP}, {"dtype": "float64"}, ["float64"]),
+        ({"x": RAMP}, {"dtype": "float8"}, ["float8"]),
     ],
 )
 def test_wrong_features_are_one_line_and_change_nothing(features, options, mentions, clip):
-    write_sidecar(clip, {"old": RAMP})
+    write_sidecar(clip, {"old": np.zeros(T)})
     before = contents(clip.parent)
     with pytest.raises(SidecarError) as error:
         write_sidecar(clip, features, **options)
@@ -389,13 +399,85 @@ def test_version_2_is_read_and_extended(clip):
     put(clip, RAMP.astype(np.float16)[:, None], version_2(level=entry))
     old = read_sidecar(clip)
     level = old.features["level"]
-    assert (old.version, level.units, level.doc_string, level.declared) == (2, "dB", "Level", False)
+    assert (old.version, level.units, level.doc_string, level.declared) == (2, "dB", "Level", True)
     assert [getattr(level, key) for key in STATISTICS] == [-80, 6, -30, 17]
     write_sidecar(clip, {"x": PHASE}, mode="append")
     new = read_sidecar(clip)
     assert (new.version, list(new.features)) == (3, ["level", "x"])
-    assert new.features["level"].values.tobytes() == level.values.tobytes()
+    widened = new.features["level"].values
+    assert (widened.dtype, widened.tolist()) == (np.float32, level.values.tolist())
     assert [getattr(new.features["level"], key) for key in STATISTICS] == [-80, 6, -30, 17]
+
+
+@pytest.mark.parametrize(
+    ("values", "low", "high", "declared"),
+    [
+        (np.full(T, 0.8), 0, 1, True),
+        (np.full(T, 0.8), 0.8, 0.8, False),  # which float16 rounded, after it was measured
+        (np.full(T, 0.8), float(np.float32(0.8)), float(np.float32(0.8)), False),
+        (RAMP, -60, 0, False),
+        (RAMP, -60, 1e-3, True),
+        (RAMP, -60.01, 0, False),  # no other value of float16 than -60
+        (np.full(T, 7), 7, 7, False),
+        (np.full(T, np.nan), 0, 1, True),
+        (RAMP, float("nan"), float("nan"), False),
+    ],
+)
+@pytest.mark.parametrize("version", [1, 2])
+def test_a_range_of_an_old_version_is_declared_if_it_is_not_the_measured_one(
+    values, low, high, declared, version, clip
+):
+    """It was taken for measured, and normalising made 0.0 of the constant 0.8."""
+    numbers = {"min": low, "max": high, "mean": 0.5, "std": 0.1}
+    meta = version_2(x=numbers)
+    if version == 1:
+        meta = {"names": ["x"], "norm": {key: [value] for key, value in numbers.items()}}
+    put(clip, values.astype(np.float16)[:, None], meta)
+    for feature in (read_sidecar(clip).features["x"], read_described(clip)["x"]):
+        assert feature.declared == declared
+        assert feature.measured == measure(values.astype(np.float16))
+        assert (feature.min, feature.max) == ((low, high) if low == low else (None, None))
+    assert len(read_described(clip)["x"].values) == 0
+
+
+def test_a_range_of_zeros_that_the_values_do_not_have_is_none(clip):
+    """The predecessor wrote four zeros where it knew no statistics."""
+    put(clip, RAMP.astype(np.float16)[:, None], version_2(x=dict.fromkeys(STATISTICS, 0.0)))
+    feature = read_sidecar(clip).features["x"]
+    assert (feature.min, feature.max, feature.declared) == (-60, 0, False)
+    assert feature.mean == pytest.approx(-30, abs=1e-3)
+
+
+def test_what_stood_in_an_old_range_is_normalised_by_it(clip):
+    put(clip, np.full((T, 1), 0.8, np.float16), version_2(x={"min": 0, "max": 1}))
+    stats = CorpusStats()
+    stats.update(read_sidecar(clip).features)
+    assert normalise([0.8, 0.0, 1.0], stats["x"]) == pytest.approx([0.8, 0.0, 1.0])
+
+
+TIMES = 1_700_000_000 + np.arange(T) / 75
+
+
+@pytest.mark.parametrize("values", [TIMES, np.full(T, 1e39), 2.0**40 + np.arange(T)])
+def test_float64_is_written_read_and_kept(values, clip):
+    """There was no way to write it, and a file of it was read as float32."""
+    write_sidecar(clip, {"x": values}, dtype="float64")
+    assert np.load(sidecar_paths(clip)[0]).dtype == np.float64
+    write_sidecar(clip, {"other": RAMP})
+    features = read_sidecar(clip).features
+    assert features["x"].values.tobytes() == values.tobytes()
+    assert features["other"].values.tobytes() == RAMP.tobytes()
+
+
+def test_a_float64_array_of_the_predecessor_keeps_every_bit(clip):
+    put(clip, TIMES[:, None], version_2(time={}))
+    assert read_sidecar(clip).features["time"].values.tobytes() == TIMES.tobytes()
+
+
+def test_the_type_may_become_narrower_when_all_features_are_written_anew(clip):
+    write_sidecar(clip, {"x": RAMP}, dtype="float64")
+    write_sidecar(clip, {"x": RAMP})
+    assert read_sidecar(clip).features["x"].values.dtype == np.float32
 
 
 def test_statistics_that_are_nan_are_read_as_unknown(clip):
@@ -554,8 +636,7 @@ def test_predecessors_call_writes_its_sidecar(tmp_path):
     assert (sidecar.n_frames, sidecar.fps, gain.units) == (100, 75.0, "dB")
     assert (scene.min, scene.max, scene.declared) == (7, 7, True)
     assert energy.mean == pytest.approx(features["energy"].mean())
-    assert np.allclose(energy.values, features["energy"], atol=1e-3)
-    assert energy.values.dtype == np.float16
+    assert np.array_equal(energy.values, features["energy"])
 
 
 @pytest.mark.parametrize(

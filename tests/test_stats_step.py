@@ -68,6 +68,23 @@ def test_clips_that_do_not_fit_are_named_and_left_out(root, capsys):
     assert read_stats(root / "stats.json")["train"].clips == 4
 
 
+def test_a_table_of_labels_has_no_median(root, capsys):
+    for path in root.rglob("*.ecdc"):
+        mood = {"values": np.arange(FRAMES) % 4, "kind": "categorical"}
+        write_sidecar(path, {"mood": mood})
+    lines = run(capsys, "stats @ --split all", root).out
+    assert next(line.split() for line in lines if "mood" in line) == ["mood", "90", "0", "0", "3"]
+    assert next(line.split() for line in lines if " x " in line)[5] == "44.5"
+
+
+def test_shards_with_quantiles_from_before_are_named(root, tmp_path, capsys):
+    old = tmp_path / "old.json"
+    old.write_text('{"version": 1, "splits": {}}')
+    result = run(capsys, f"stats --merge {old} --output {tmp_path}/m.json")
+    assert result.status == 1
+    assert_says(result.error, ["old.json", "version 1", "preprocess stats"])
+
+
 @pytest.mark.parametrize(
     ("words", "parts"),
     [
@@ -90,4 +107,4 @@ def test_what_is_merged_must_fit(root, tmp_path, capsys):
     assert result.status == 1
     assert_says(result.error, ["other.json", "'x'", "units 'h'"])
     assert not (tmp_path / "m.json").exists()
-    assert json.loads(other.read_text())["version"] == 1
+    assert json.loads(other.read_text())["version"] == 2

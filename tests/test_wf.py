@@ -214,7 +214,7 @@ def test_a_plug_in_of_the_name_of_a_built_in_takes_its_place(root, tmp_path, cap
         (["--lin", "x=1"], 2, ["start:end"]),
         (["--const", "x=1", "--lin", "x=0:1"], 1, ["two producers make the feature 'x'"]),
         (["--const", "my x=1"], 1, ["'my x'", "letters, digits"]),
-        (["--const", "x=70000"], 1, ["'x'", 'dtype="float32"']),
+        (["--const", "x=16777217"], 1, ["'x'", "16777217", "float64"]),
         (["--filename-regex", "("], 2, ["no regular expression"]),
         (["--filename-regex", "a"], 2, ["(?P<name>)"]),
         (["--audio-feats", "loudness"], 2, ["--audio-feats", "loudness"]),
@@ -261,7 +261,7 @@ def test_audit_fails_on_what_it_failed_on(root, tmp_path, capsys):
     ("words", "issue"),
     [
         (["--expect-fps", 50, "--fail-on", "fps_mismatch"], "fps"),
-        (["--expect-dtype", "float32", "--fail-on", "dtype_mismatch"], "dtype"),
+        (["--expect-dtype", "float64", "--fail-on", "dtype_mismatch"], "dtype"),
         (["--verify-ranges", "--range-tol", "1e-6", "--fail-on", "range_above_max"], "range"),
     ],
 )

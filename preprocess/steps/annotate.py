@@ -67,6 +67,7 @@ def annotate(
         step="annotate",
         producers=[p.settings() for p in producers],
         dtype=config.dtype,
+        max_error=config.max_error,
         mode=config.mode,
     )
 
@@ -145,6 +146,7 @@ def annotate_clip(
             features,
             mode=config.mode,
             dtype=config.dtype,
+            max_error=config.max_error,
             provenance=origin,
             drop=drop,
         )

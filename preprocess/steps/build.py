@@ -29,7 +29,7 @@ from preprocess.errors import UsageError
 from preprocess.provenance import is_current, provenance, settings_digest
 from preprocess.report import Report, plural
 from preprocess.sidecar_format import sidecar_paths
-from preprocess.stats import STATS_NAME, write_stats
+from preprocess.stats import STATS_NAME, STATS_VERSION, write_stats
 
 if TYPE_CHECKING:
     from datasets import DatasetDict
@@ -81,6 +81,7 @@ def build(root: Path, output: Path, config: BuildConfig) -> Report:
             options=asdict(options),
             tokens_subdir=config.tokens_subdir,
             materialize=config.materialize,
+            stats=STATS_VERSION,
         ),
     )
     if is_current(_stored(output), origin):

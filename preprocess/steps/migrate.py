@@ -2,31 +2,33 @@
 
 Says what it would do, and does it when asked to write. Each original is kept under its name with
 `.orig` behind it, unless told otherwise. Codes and values stay what they are, bit for bit.
+
+Old sidecars state a range and not whether it was declared. A clip whose values fill its declared
+range looks as if it was measured, so all clips are asked first: what one of them declares, every
+clip that states the same does.
 """
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from preprocess.config import MigrateConfig
 from preprocess.dataset import find_tokens
 from preprocess.ecdc import MAGIC, read_ecdc, read_header, write_ecdc
 from preprocess.errors import PreprocessError
-from preprocess.features import Feature, FeatureValue, SidecarError, measure
+from preprocess.features import Feature, FeatureValue, SidecarError
 from preprocess.files import find_files
 from preprocess.report import Report
 from preprocess.sidecar import existing_paths, read_sidecar, write_sidecar
 from preprocess.sidecar_format import ARRAY_SUFFIX, SCHEMA_VERSION, sidecar_paths
 
 KEPT_SUFFIX = ".orig"
-_ROUNDING = 1e-3
-"""What float16 may have moved a measured minimum by, of its size."""
+
+Range = tuple[str, float | None, float | None]
+"""Name, min and max of a feature."""
 
 
 @dataclass(frozen=True)
@@ -38,12 +40,14 @@ class Plan:
         tokens: Whether it is a `torch.save` file.
         sidecar: What stands for its path at the sidecar to rewrite; None where there is none to.
         version: Version of that sidecar.
+        declared: Name and ends of each range that it declares beyond doubt.
     """
 
     rel: Path
     tokens: bool
     sidecar: Path | None
     version: int = 0
+    declared: frozenset[Range] = frozenset()
 
     def lines(self) -> list[str]:
         """Return what there is to do, a line a file."""
@@ -67,13 +71,19 @@ def migrate(root: Path, config: MigrateConfig) -> tuple[Report, list[str]]:
     lines: list[str] = []
     tokens = find_tokens(root)
     adopted = _adopted(config.cond_root or root, tokens)
+    plans = []
     for rel in tokens:
         try:
-            plan = _plan(root, rel, adopted.get(rel), config)
-            if config.write:
-                _migrate_clip(root, plan, config)
+            plans.append(_plan(root, rel, adopted.get(rel), config))
         except (PreprocessError, OSError) as error:
             report.fail(root / rel, error)
+    declared = frozenset().union(*(plan.declared for plan in plans))
+    for plan in plans:
+        try:
+            if config.write:
+                _migrate_clip(root, plan, config, declared)
+        except (PreprocessError, OSError) as error:
+            report.fail(root / plan.rel, error)
             continue
         lines += plan.lines()
         report.done += bool(plan.lines())
@@ -126,8 +136,9 @@ def _plan(root: Path, rel: Path, adopted: Path | None, config: MigrateConfig) ->
             f"{sidecar_paths(source)[0]} has {sidecar.n_frames} frames, but {root / rel} has "
             f"{header.n_frames}"
         )
+    declared = frozenset((name, f.min, f.max) for name, f in sidecar.features.items() if f.declared)
     if sidecar.version == SCHEMA_VERSION and source == root / rel:
-        return Plan(rel, is_old, None)
+        return Plan(rel, is_old, None, declared=declared)
     beside = sidecar_paths(root / rel)[0]
     if source != root / rel and beside.exists():
         raise SidecarError(f"{sidecar_paths(source)[0]} and {beside} are both its sidecar")
@@ -137,10 +148,12 @@ def _plan(root: Path, rel: Path, adopted: Path | None, config: MigrateConfig) ->
                 f"{source}: feature {name!r} needs a name of letters, digits and underscores; "
                 f"--rename {name!r}=..."
             )
-    return Plan(rel, is_old, source, sidecar.version)
+    return Plan(rel, is_old, source, sidecar.version, declared)
 
 
-def _migrate_clip(root: Path, plan: Plan, config: MigrateConfig) -> None:
+def _migrate_clip(
+    root: Path, plan: Plan, config: MigrateConfig, declared: frozenset[Range]
+) -> None:
     path = root / plan.rel
     if plan.tokens:
         ecdc = read_ecdc(path)
@@ -152,47 +165,34 @@ def _migrate_clip(root: Path, plan: Plan, config: MigrateConfig) -> None:
     old = read_sidecar(plan.sidecar)
     originals = existing_paths(plan.sidecar)
     targets = sidecar_paths(path)
-    features = {config.renamed(name): _given(f) for name, f in old.features.items()}
+    features = {
+        config.renamed(name): _given(f, f.declared or (name, f.min, f.max) in declared)
+        for name, f in old.features.items()
+    }
     if len(features) < len(old.features):
         raise SidecarError(f"{plan.sidecar}: two features would have the same name")
     if config.keep_originals:
         for part in originals:
             _keep(part)
-    dtype: Any = "float32" if _is_float32(old.features) else "float16"
+    dtype: Any = next((f.values.dtype.name for f in old.features.values()), "auto")
     write_sidecar(path, features, dtype=dtype, provenance=old.provenance, drop=tuple(old.features))
     for part in originals:
         if part not in targets:
             part.unlink(missing_ok=True)
 
 
-def _given(feature: Feature) -> FeatureValue:
-    """Return a feature as a writer gives it; a range is declared if it is not the measured one."""
-    measured = measure(feature.values)
-    given: dict[str, Any] = {
+def _given(feature: Feature, declared: bool) -> FeatureValue:
+    """Return a feature as a writer gives it; mean and std stay what they were stated to be."""
+    keys = ("min", "max", "mean", "std") if declared else ("mean", "std")
+    return {
         "values": feature.values,
         "units": feature.units,
         "doc_string": feature.doc_string,
         "kind": feature.kind,
         "nan": feature.nan,
         "source": feature.source,
+        **{key: getattr(feature, key) for key in keys},
     }
-    numbers = {key: getattr(feature, key) for key in ("min", "max", "mean", "std")}
-    if feature.declared or not all(_close(numbers[k], measured[k]) for k in ("min", "max")):
-        given |= {"min": numbers["min"], "max": numbers["max"]}
-    if not _close(numbers["mean"], measured["mean"]) or not _close(numbers["std"], measured["std"]):
-        given |= {"mean": numbers["mean"], "std": numbers["std"]}
-    return given
-
-
-def _close(stated: float | None, measured: float | None) -> bool:
-    """Whether a stated number says no more than the values do."""
-    if stated is None or measured is None:
-        return True
-    return abs(stated - measured) <= _ROUNDING * max(1e-3, abs(measured))
-
-
-def _is_float32(features: Mapping[str, Feature]) -> bool:
-    return any(feature.values.dtype == np.float32 for feature in features.values())
 
 
 def _keep(path: Path) -> Path:

@@ -15,6 +15,7 @@ from preprocess.ecdc import read_header
 from preprocess.errors import PreprocessError, UsageError
 from preprocess.features import FeatureValue
 from preprocess.flags import OneLineParser
+from preprocess.precision import FLOATS
 from preprocess.report import Report, exit_status, print_report
 from preprocess.sidecar import existing_paths, write_sidecar
 from preprocess.wf.common import Place, add_place_flags, for_each, places
@@ -125,7 +126,7 @@ def _add_flags(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--show-producer", action="append", default=[], metavar="NAME", help="show its flags"
     )
-    parser.add_argument("--dtype", choices=("auto", "float16", "float32"), default="float16")
+    parser.add_argument("--dtype", choices=("auto", *FLOATS), default="auto")
     parser.add_argument(
         "--mode",
         choices=("append", "overwrite"),

@@ -14,6 +14,7 @@ from preprocess.files import write_bytes
 from preprocess.findings import Finding
 from preprocess.flags import OneLineParser, validate
 from preprocess.jobs import cpu_count
+from preprocess.precision import FLOATS
 from preprocess.report import exit_status, print_report
 from preprocess.sidecar_format import META_SUFFIX, TOKEN_SUFFIX, sidecar_paths
 from preprocess.steps.audit import audit
@@ -47,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = OneLineParser(prog="wf-sidecar-audit", description="Check sidecars against tokens.")
     add_place_flags(parser)
     parser.add_argument("--expect-fps", help="frame rate (default: the codec's own)")
-    parser.add_argument("--expect-dtype", choices=("float16", "float32"))
+    parser.add_argument("--expect-dtype", choices=FLOATS)
     parser.add_argument("--require", default="", help="features, separated by commas")
     parser.add_argument("--verify-ranges", action="store_true", help="check values against ranges")
     parser.add_argument("--range-tol", default="1e-3", help="tolerance, of the range")

@@ -9,9 +9,10 @@ from pathlib import Path
 
 from preprocess.ecdc import read_header
 from preprocess.errors import PreprocessError
-from preprocess.features import Dtype, SidecarError
+from preprocess.features import SidecarError
 from preprocess.files import write_bytes
 from preprocess.flags import OneLineParser
+from preprocess.precision import FLOATS, Dtype
 from preprocess.report import Report, exit_status, print_report
 from preprocess.sidecar import existing_paths, read_sidecar, write_sidecar
 from preprocess.sidecar_format import Sidecar, sidecar_paths
@@ -24,7 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit status."""
     parser = OneLineParser(prog="wf-sidecar-init", description="Write empty sidecars.")
     add_place_flags(parser)
-    parser.add_argument("--dtype", choices=("float16", "float32"), default="float16")
+    parser.add_argument("--dtype", choices=FLOATS, default="float16")
     parser.add_argument("--overwrite", action="store_true", help="empty the sidecars that exist")
     parser.add_argument("--manifest-csv", type=Path, help="write a list of the clips there")
     parser.add_argument("--skip-errors", action="store_true", help="go on after an error")
