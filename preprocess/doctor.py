@@ -120,7 +120,7 @@ def _torchaudio_text(error: Exception) -> str:
     else:
         command = install_command(["torch", "torchaudio"])
     return (
-        f"{named('torchaudio')} does not work beside {named('torch')}: {one_line(error)}; "
+        f"{named('torchaudio')} does not work beside {named('torch')}: {one_line(error).rstrip('.')}; "
         f"encodec alone needs it, to convert files; type: {command}"
     )
 

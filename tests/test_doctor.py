@@ -72,7 +72,7 @@ def test_another_version_than_the_tested_one_is_said():
 def test_a_torchaudio_that_refuses_is_a_note(monkeypatch, tmp_path, cuda, index):
     """The advice is the build for the CPU beside such a torch, else the pair that was tested."""
     (tmp_path / "torchaudio").mkdir()
-    (tmp_path / "torchaudio/__init__.py").write_text("raise RuntimeError('CUDA 13.2\\nnot 13.0')")
+    (tmp_path / "torchaudio/__init__.py").write_text("raise RuntimeError('CUDA 13.2\\nnot 13.0.')")
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.delitem(sys.modules, "torchaudio", raising=False)
     monkeypatch.setitem(sys.modules, "torch", SimpleNamespace(version=SimpleNamespace(cuda=cuda)))
