@@ -4,17 +4,26 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
+# The versions that were tested together, also for what builds a package from its sources: older
+# releases of pip take the first variable for that, newer ones the second.
+LOCKED := PIP_CONSTRAINT=constraints.txt PIP_BUILD_CONSTRAINT=constraints.txt
+INSTALL := $(LOCKED) $(BIN)/python -m pip install --quiet --disable-pip-version-check
+COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.10 --no-annotate
+
 .DEFAULT_GOAL := help
-.PHONY: help demo test style format clean
+.PHONY: help demo test test-newest style format lock clean
 
 help: ## list the targets
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 13
 
 demo: $(VENV)/.demo ## run the whole path on nine recordings, into demo_output/
 	$(BIN)/preprocess demo demo_output
 
-test: $(VENV)/.dev ## run the tests, those of the dataset also under the newest datasets
+test: $(VENV)/.dev ## run the tests, those of the dataset also under datasets 5
 	$(BIN)/python -m pytest
+	$(BIN)/python -m nox -s datasets_5
+
+test-newest: $(VENV)/.dev ## run the tests under the newest torch, datasets and all else
 	$(BIN)/python -m nox -s newest
 
 style: $(VENV)/.dev ## check format, lint and types
@@ -26,15 +35,19 @@ format: $(VENV)/.dev ## format the code and mend what can be mended by itself
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
+lock: $(VENV)/.dev ## write constraints.txt anew: the newest versions that fit together
+	UV_CUSTOM_COMPILE_COMMAND='make lock' $(COMPILE) --upgrade --output-file constraints.txt \
+	  --extra script --extra features --extra dev pyproject.toml constraints.in
+
 clean: ## remove the demo's output and the virtual environment
 	rm -rf demo_output .nox $(VENV)
 
-$(VENV)/.demo: pyproject.toml
+$(VENV)/.demo: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[script]'
+	$(INSTALL) --editable '.[script]'
 	touch $@
 
-$(VENV)/.dev: pyproject.toml
+$(VENV)/.dev: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[script,dev,features]'
+	$(INSTALL) --editable '.[script,dev,features]'
 	touch $@ $(VENV)/.demo

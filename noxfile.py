@@ -1,22 +1,30 @@
-"""Sessions for versions of `datasets` that cannot be installed beside the development one.
+"""Sessions for versions that cannot be installed beside those of the development environment.
 
-    nox -s newest
+    nox -s datasets_5    # the dataset under a recorded release of datasets 5; part of `make test`
+    nox -s newest        # everything under the newest releases; `make test-newest`
+    nox -s oldest        # everything under the lower bounds of pyproject.toml
+    nox -s torchaudio    # a torchaudio that fits, one that refuses at import, and none
 
-The development environment has `datasets` 3, which still runs loading scripts. The session's own
-environment has the newest release alone, and sees everything else of the development environment
-by a path file: a second copy of torch would take 5 GB and minutes.
+The first borrows what it can from the development environment. The others make environments of
+their own, of up to 6 GB each, in `.nox`.
 """
 
 from __future__ import annotations
 
 import os
+import re
 import sys
 import sysconfig
 from pathlib import Path
 
 import nox
 
-TESTS = [
+nox.options.sessions = ["datasets_5"]
+
+# Recorded, as a new release must not decide whether an old commit passes. What these need besides
+# is in constraints.txt.
+DATASETS_5 = ["datasets==5.2.0", "dill==0.4.1", "fsspec==2026.9.0", "multiprocess==0.70.19"]
+DATASET_TESTS = [
     "tests/test_builder.py",
     "tests/test_build.py",
     "tests/test_push.py",
@@ -24,12 +32,26 @@ TESTS = [
     "tests/test_demo.py",
     "tests/test_readme.py",
 ]
+CODEC_TESTS = [
+    "tests/test_encodec_package.py",
+    "tests/test_codec.py",
+    "tests/test_encode.py",
+    "tests/test_ecdc.py",
+    "tests/test_demo.py",
+    "tests/test_doctor.py",
+]
+# Without pins: the versions of constraints.txt, and torchaudio removed.
+TORCHAUDIO = {
+    "fits": ["torch==2.14.1", "torchaudio==2.11.0"],
+    "refuses": ["torch==2.15.0", "torchaudio==2.11.0"],
+    "absent": [],
+}
 
 
 @nox.session(python=False)
-def newest(session: nox.Session) -> None:
-    """Run the tests of builder, build, push and playback under the newest `datasets`."""
-    folder = Path(".nox", "newest").absolute()
+def datasets_5(session: nox.Session) -> None:
+    """Run the tests of builder, build, push and playback under datasets 5."""
+    folder = Path(".nox", "datasets_5").absolute()
     python = folder / "bin" / "python"
     if not python.exists():
         session.run(sys.executable, "-m", "venv", "--without-pip", str(folder))
@@ -39,7 +61,51 @@ def newest(session: nox.Session) -> None:
     parent = sysconfig.get_path("purelib")
     (site / "development.pth").write_text(f"import site; site.addsitedir({parent!r})\n")
     pip = [sys.executable, "-m", "pip", "--python", str(python), "install", "--quiet"]
-    session.run(*pip, "--disable-pip-version-check", "--upgrade", "datasets>=4")
+    session.run(*pip, "--disable-pip-version-check", *DATASETS_5)
     session.run(str(python), "-c", "import datasets; print('datasets', datasets.__version__)")
     env = {**os.environ, "ENCHF_OLD_PYTHON": sys.executable}
-    session.run(str(python), "-m", "pytest", *TESTS, *session.posargs, env=env)
+    session.run(str(python), "-m", "pytest", *DATASET_TESTS, *session.posargs, env=env)
+
+
+@nox.session(venv_backend="uv")
+def newest(session: nox.Session) -> None:
+    """Run the tests under the newest releases, where they allow each other."""
+    session.install("--upgrade", "--editable", ".[features,dev]")
+    _test(session)
+
+
+@nox.session(venv_backend="uv")
+def oldest(session: nox.Session) -> None:
+    """Run the tests under the lower bounds of pyproject.toml."""
+    session.install("--resolution", "lowest-direct", "--editable", ".[script,features]")
+    frozen = Path(session.create_tmp(), "oldest.txt")
+    frozen.write_text(session.run("uv", "pip", "freeze", "--exclude-editable", silent=True))
+    session.install("--constraint", str(frozen), "--editable", ".[dev]")
+    _test(session)
+
+
+@nox.session(venv_backend="uv")
+@nox.parametrize("kind", list(TORCHAUDIO))
+def torchaudio(session: nox.Session, kind: str) -> None:
+    """Run the tests of the codec where torchaudio fits, refuses at import, or is absent."""
+    pins = TORCHAUDIO[kind]
+    tested = Path("constraints.txt").read_text()
+    others = Path(session.create_tmp(), "others.txt")
+    others.write_text(_without_torch(tested) if pins else tested)
+    session.install("--constraint", str(others), *pins, "--editable", ".[script,features,dev]")
+    if kind == "absent":
+        session.run("uv", "pip", "uninstall", "torchaudio")
+    code = "import torch, torchaudio; print(torch.__version__, torchaudio.__version__)"
+    session.run("python", "-c", code, success_codes=[0 if kind == "fits" else 1])
+    _test(session, *CODEC_TESTS)
+
+
+def _without_torch(constraints: str) -> str:
+    """Return the lines of constraints that do not hang on the build of torch."""
+    lines = constraints.splitlines(keepends=True)
+    return "".join(x for x in lines if not re.match("torch|triton|nvidia-|cuda-", x))
+
+
+def _test(session: nox.Session, *tests: str) -> None:
+    session.run("preprocess", "doctor")
+    session.run("python", "-m", "pytest", *tests, *session.posargs)

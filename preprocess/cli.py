@@ -55,6 +55,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_push(steps)
     _add_run(steps)
     _add_demo(steps)
+    _add_doctor(steps)
     return parser
 
 
@@ -203,3 +204,8 @@ def _add_demo(steps: Any) -> None:
     parser.add_argument(
         "output", type=Path, nargs="?", default=Path("demo_output"), help="folder for the results"
     )
+
+
+def _add_doctor(steps: Any) -> None:
+    text = "check that the installed packages fit, and say what to type where they do not"
+    _subparser(steps, "doctor", text, commands.doctor_command)

@@ -134,6 +134,13 @@ def demo_command(args: Namespace) -> int:
     return demo(args.output)
 
 
+def doctor_command(_: Namespace) -> int:
+    """Run `preprocess doctor`."""
+    from preprocess.doctor import doctor
+
+    return doctor()
+
+
 def run_and_print(reports: Iterable[Report]) -> int:
     """Print the reports of a run as they come, and return its exit status."""
     ok, idle = True, True

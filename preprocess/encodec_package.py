@@ -1,61 +1,59 @@
 """The `encodec` package, imported whether or not torchaudio works.
 
-`import encodec` imports torchaudio, which encodec uses to read and resample files: work that we
-leave to soundfile and soxr. torchaudio has compiled parts that fit a single build of torch, and
-where the two do not match it refuses at import (https://github.com/pytorch/audio/issues/4226). The
-network itself needs none of it. So where torchaudio is missing or broken, encodec's modules get a
-stand-in that raises at first use, and only they see it: `import torchaudio` elsewhere fails as it
-did before.
+`import encodec` imports `encodec.utils`, which imports torchaudio to resample and write files: work
+that we leave to soxr and soundfile. The network itself needs none of it. torchaudio has compiled
+parts that fit a single build of torch, and where the two do not match it refuses at import
+(https://github.com/pytorch/audio/issues/4226), which would make `import encodec` fail.
+
+So `encodec.utils` gets a stand-in that imports torchaudio at its first use, and raises only there
+if that cannot be done. Nobody else sees it: `import torchaudio` elsewhere imports the real one, or
+fails, as it would without us.
 """
 
 from __future__ import annotations
 
 import importlib
 import sys
+import threading
 from types import ModuleType
 from typing import Any
 
+from preprocess.errors import one_line
 
-class _NoTorchaudio(ModuleType):
-    """What encodec's modules see in place of torchaudio."""
+_lock = threading.Lock()
 
-    def __init__(self, reason: str) -> None:
-        super().__init__("torchaudio", "A stand-in for a torchaudio that cannot be imported.")
-        self._reason = reason
+
+class _LateTorchaudio(ModuleType):
+    """What encodec's modules have in place of torchaudio: the real one, from its first use on."""
 
     def __getattr__(self, name: str) -> Any:
-        if name.startswith("__"):  # what the import system asks every module for
+        if name.startswith("__"):  # what the import system asks of any module
             raise AttributeError(name)
-        raise ImportError(f"encodec needs torchaudio.{name} here, and {self._reason}")
+        try:
+            torchaudio = importlib.import_module("torchaudio")
+        except Exception as error:  # its compiled parts raise OSError and RuntimeError as well
+            raise ImportError(
+                f"encodec needs torchaudio.{name} for this, and torchaudio cannot be imported: "
+                f"{one_line(error)}; `preprocess doctor` says what fits"
+            ) from error
+        return getattr(torchaudio, name)
 
 
 def import_encodec() -> ModuleType:
     """Import the `encodec` package and return it; `from encodec import ...` works from then on.
 
+    Where encodec or torchaudio has been imported before, this is a plain import.
+
     Raises:
-        ImportError: encodec is not installed.
+        ImportError: encodec or what it needs besides torchaudio is not installed.
     """
-    if "encodec" in sys.modules:
-        return sys.modules["encodec"]
-    reason = torchaudio_problem()
-    if reason is None:
-        return importlib.import_module("encodec")
-    sys.modules["torchaudio"] = _NoTorchaudio(reason)
-    try:
-        return importlib.import_module("encodec")
-    finally:
-        del sys.modules["torchaudio"]
-
-
-def torchaudio_problem() -> str | None:
-    """Return why torchaudio cannot be imported, in one line, or None where it can."""
-    before = set(sys.modules)
-    try:
-        importlib.import_module("torchaudio")
-    except Exception as error:  # ImportError, or whatever its compiled parts raise
-        for name in set(sys.modules) - before:
-            if name.partition(".")[0] == "torchaudio":
-                del sys.modules[name]
-        text = " ".join(str(error).split()) or type(error).__name__
-        return f"torchaudio cannot be imported: {text}"
-    return None
+    importlib.import_module("torch")  # so that encodec's own modules alone see the stand-in
+    with _lock:
+        if "encodec" in sys.modules or "torchaudio" in sys.modules:
+            return importlib.import_module("encodec")
+        stand_in = _LateTorchaudio("torchaudio", "Imports the real torchaudio at its first use.")
+        sys.modules["torchaudio"] = stand_in
+        try:
+            return importlib.import_module("encodec")
+        finally:
+            del sys.modules["torchaudio"]

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import TextIO
 
 from preprocess.errors import PreprocessError, UsageError
+from preprocess.installation import explaining_imports
 
 
 @dataclass
@@ -94,7 +95,7 @@ def exit_status(prog: str, command: Callable[[], int]) -> int:
     2 for wrong usage, 1 for what else was foreseen, 130 for an interrupt; each is one line.
     """
     try:
-        return command()
+        return explaining_imports(command)
     except UsageError as error:
         print(f"{prog}: error: {error}", file=sys.stderr)
         return 2

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-import preprocess
+import preprocess.start
 from preprocess.cli import build_parser, main
 from preprocess.resources import resource, shipped_recipe
 
@@ -21,7 +21,7 @@ def python(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, *arguments], capture_output=True, text=True, cwd=ROOT)
 
 
-@pytest.mark.parametrize("module", ["preprocess", "preprocess.cli"])
+@pytest.mark.parametrize("module", ["preprocess", "preprocess.start", "preprocess.cli"])
 def test_importing_is_light(module):
     heavy = "{'torch', 'datasets', 'librosa', 'bokeh', 'ray', 'transformers'}"
     code = f"import sys, {module}; print(*({heavy} & sys.modules.keys()))"
@@ -42,14 +42,14 @@ def test_the_module_is_the_command():
 def test_the_installed_version_is_the_packages():
     assert metadata.version("enchf-dataset") == preprocess.__version__
     (command,) = metadata.entry_points(group="console_scripts", name="preprocess")
-    assert command.load() is main
+    assert command.load() is preprocess.start.preprocess
 
 
 def test_every_step_has_help(capsys):
     with pytest.raises(SystemExit):
         main(["--help"])
     listed = capsys.readouterr().out
-    for step in ("normalize", "encode", "annotate", "audit", "build", "run", "demo"):
+    for step in ("normalize", "encode", "annotate", "audit", "build", "run", "demo", "doctor"):
         assert re.search(rf"^ +{step}  ", listed, re.MULTILINE)
         with pytest.raises(SystemExit) as stop:
             main([step, "--help"])
@@ -84,7 +84,8 @@ def test_the_extras_and_the_changelog_are_of_this_version():
 def test_a_wheel_holds_recipes_weights_and_audio(tmp_path):
     import zipfile
 
-    built = python("-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", str(tmp_path), ".")
+    flags = ["--quiet", "--no-deps", "--no-build-isolation", "--wheel-dir", str(tmp_path)]
+    built = python("-m", "pip", "wheel", *flags, ".")
     assert built.returncode == 0, built.stderr
     (wheel,) = tmp_path.glob("*.whl")
     names = set(zipfile.ZipFile(wheel).namelist())
@@ -92,6 +93,7 @@ def test_a_wheel_holds_recipes_weights_and_audio(tmp_path):
         "enchf_dataset.py",
         "preprocess/cli.py",
         "preprocess/configs/quickstart.yaml",
+        "preprocess/constraints.txt",
         "preprocess/data/demo_codec/encodec_24khz_demo.safetensors",
         "preprocess/data/audio/guitar/guit_em9.flac",
     } <= names
