@@ -52,7 +52,10 @@ class EncHFConfig(RowOptions, datasets.BuilderConfig):
         if self.data_dir is not None:
             folder = resolved(self.data_dir)
             config_kwargs["data_dir"] = str(folder)
-            config_kwargs["manifest"] = manifest_digest(folder, self.suffix)
+            cond_root = self.sidecar_root(folder)
+            if self.cond_root is not None:
+                config_kwargs["cond_root"] = str(cond_root)
+            config_kwargs["manifest"] = manifest_digest(folder, self.suffix, cond_root)
         return super().create_config_id(config_kwargs, custom_features)
 
 
@@ -110,8 +113,9 @@ class EncHFDataset(datasets.GeneratorBasedBuilder):
 
     def _generate_examples(self, clips):
         described, prefix = set(self._clips.described), self.config.audio_prefix
+        cond_root = self._clips.cond_root
         for rel in clips:
-            row = clip_row(self._root, rel, self._schema, rel in described, prefix)
+            row = clip_row(self._root, rel, self._schema, rel in described, prefix, cond_root)
             # Streamed rows are lists, as those of a prepared dataset are.
             yield row["id"], row if isinstance(self.info.features, ArrowFeatures) else lists(row)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -159,7 +159,10 @@ def _migrate_clip(root: Path, plan: Plan, config: MigrateConfig) -> None:
         for part in originals:
             _keep(part)
     dtype: Any = "float32" if _is_float32(old.features) else "float16"
-    write_sidecar(path, features, dtype=dtype, provenance=old.provenance, drop=tuple(old.features))
+    records = [
+        replace(record, names=tuple(map(config.renamed, record.names))) for record in old.records
+    ]
+    write_sidecar(path, features, mode="replace-all", dtype=dtype, records=records)
     for part in originals:
         if part not in targets:
             part.unlink(missing_ok=True)
