@@ -53,7 +53,10 @@ class EncHFConfig(RowOptions, datasets.BuilderConfig):
         if self.data_dir is not None:
             folder = resolved(self.data_dir)
             config_kwargs["data_dir"] = str(folder)
-            config_kwargs["manifest"] = manifest_digest(folder, self.suffix)
+            cond_root = self.sidecar_root(folder)
+            if self.cond_root is not None:
+                config_kwargs["cond_root"] = str(cond_root)
+            config_kwargs["manifest"] = manifest_digest(folder, self.suffix, cond_root)
         return super().create_config_id(config_kwargs, custom_features)
 
 
@@ -131,9 +134,10 @@ class EncHFDataset(datasets.ArrowBasedBuilder, datasets.GeneratorBasedBuilder):
 
     def _rows(self, clips):
         described, prefix = set(self._clips.described), self.config.audio_prefix
+        cond_root = self._clips.cond_root
         try:
             for rel in clips:
-                yield clip_row(self._root, rel, self._schema, rel in described, prefix)
+                yield clip_row(self._root, rel, self._schema, rel in described, prefix, cond_root)
         except PreprocessError as error:
             raise EncHFError(str(error)) from None
 

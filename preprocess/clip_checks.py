@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +15,7 @@ from preprocess.features import Feature, SidecarError
 from preprocess.files import digest_bytes
 from preprocess.findings import Finding
 from preprocess.frames import time_model
+from preprocess.records import Record, makers
 from preprocess.sidecar import existing_paths, read_pair
 from preprocess.sidecar_format import Sidecar
 
@@ -27,11 +28,15 @@ class FeatureSummary:
         units: Its unit.
         kind: Its kind.
         constant: Its value, if that is the same in all of several frames; else None.
+        is_meant: Whether that was declared: by the producer `constant`, or a range of one value.
+        rec: Hash of the settings that made it; empty where it was written by hand.
     """
 
     units: str
     kind: str
     constant: float | None
+    is_meant: bool = False
+    rec: str = ""
 
 
 @dataclass(frozen=True)
@@ -41,17 +46,17 @@ class ClipSummary:
     Attributes:
         rel: The token file, relative to its root.
         content: Hash of its tokens, without their header.
-        duration_s: Its length.
+        header: Of its tokens, without what they were made by.
         tokens_rec: Hash of the settings that made the tokens, with that of the weights.
-        sidecar_rec: Hash of the settings that made the parameters.
+        is_tied: Whether the sidecar says which tokens it was written for.
         features: By name; None where there is no readable sidecar.
     """
 
     rel: Path
     content: str
-    duration_s: float
+    header: EcdcHeader
     tokens_rec: str = ""
-    sidecar_rec: str = ""
+    is_tied: bool = True
     features: dict[str, FeatureSummary] | None = None
 
 
@@ -76,10 +81,12 @@ def check_clip(root: Path, rel: Path, config: AuditConfig) -> Checked:
     except EcdcError as error:  # only codes that a header does not tell of are left to be wrong
         return Checked([_finding("token_values", path, error)])
     rec = f"{header.extra.get('rec', '')} {header.extra.get('ckpt', '')}".strip()
-    summary = ClipSummary(rel, content, header.duration_s, rec)
+    summary = ClipSummary(rel, content, replace(header, extra={}), rec)
     target = (config.cond_root or root) / rel
     parts = existing_paths(target, config.suffix)
     if not any(part.exists() for part in parts):
+        if config.missing_sidecar != "error":
+            return Checked([], summary)
         where = f" in {config.cond_root}" if config.cond_root else ""
         return Checked([Finding("missing_sidecar", str(path), f"has no sidecar{where}")], summary)
     try:
@@ -91,12 +98,13 @@ def check_clip(root: Path, rel: Path, config: AuditConfig) -> Checked:
         Finding(check, str(parts[0]), text)
         for check, text in _check_sidecar(sidecar, header, path, digest_bytes(data), config)
     ]
-    features = {name: _summary(feature) for name, feature in sidecar.features.items()}
-    sidecar_rec = str(sidecar.provenance.get("rec", ""))
-    return Checked(
-        findings,
-        ClipSummary(rel, content, header.duration_s, rec, sidecar_rec, features),
-    )
+    made_by = makers(sidecar.records)
+    features = {
+        name: _summary(feature, made_by.get(name, Record()))
+        for name, feature in sidecar.features.items()
+    }
+    is_tied = all(name in made_by and made_by[name].tokens for name in features)
+    return Checked(findings, replace(summary, is_tied=is_tied, features=features))
 
 
 def _content(data: bytes, header: EcdcHeader, path: Path) -> str:
@@ -128,6 +136,8 @@ def _check_sidecar(
         if name not in sidecar.features:
             yield "missing_feature", f"has no {name!r}"
     for name, feature in sidecar.features.items():
+        if not name.isidentifier():
+            yield "feature_name", f"{name!r} is no column's name: letters, digits and underscores"
         yield from _values(name, feature)
         if config.verify_ranges:
             yield from _range(name, feature, config.range_tol)
@@ -143,11 +153,16 @@ def _misaligned(sidecar: Sidecar, header: EcdcHeader, path: Path) -> Iterator[st
 
 
 def _provenance(sidecar: Sidecar, header: EcdcHeader, tokens: str) -> Iterator[str]:
-    made_from = sidecar.provenance
-    if made_from.get("tokens") not in (None, tokens):
-        yield "was annotated for other tokens than there are now; annotate again"
-    elif "src" in header.extra and made_from.get("audio") not in (None, header.extra["src"]):
-        yield "was measured in other audio than its tokens were made from; encode and annotate again"
+    source = header.extra.get("src", "")
+    for record in sidecar.records:
+        names = ", ".join(record.names)
+        if record.names and record.tokens not in ("", tokens):
+            yield f"{names}: written for other tokens than there are now; annotate again"
+        elif record.names and source and record.audio not in ("", source):
+            yield (
+                f"{names}: measured in other audio than its tokens were made from; encode and "
+                f"annotate again"
+            )
 
 
 def _fps(sidecar: Sidecar, header: EcdcHeader, config: AuditConfig) -> Iterator[str]:
@@ -190,7 +205,9 @@ def _range(name: str, feature: Feature, range_tol: float) -> Iterator[tuple[str,
         )
 
 
-def _summary(feature: Feature) -> FeatureSummary:
+def _summary(feature: Feature, record: Record) -> FeatureSummary:
     values = feature.values
     same = len(values) > 1 and bool((values == values[0]).all())
-    return FeatureSummary(feature.units, feature.kind, float(values[0]) if same else None)
+    is_meant = record.producer == "constant" or (feature.declared and feature.min == feature.max)
+    value = float(values[0]) if same else None
+    return FeatureSummary(feature.units, feature.kind, value, is_meant, record.rec)

@@ -124,7 +124,7 @@ def run_command(args: Namespace) -> int:
     from preprocess.recipe import read_recipe, run_recipe, with_overrides
 
     recipe = with_overrides(read_recipe(args.recipe), input=args.input, output=args.output)
-    return run_and_print(run_recipe(recipe))
+    return run_and_print(run_recipe(recipe, args.recipe))
 
 
 def demo_command(args: Namespace) -> int:

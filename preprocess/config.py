@@ -154,9 +154,19 @@ class AnnotateConfig(ArrayConfig):
         Field(description="the normalized audio, mirroring the tokens; for audio features"),
     ] = None
     mode: Annotated[
-        Literal["overwrite", "append"],
-        Field(description="a feature that is already there is replaced, or kept"),
+        Literal["append", "overwrite", "replace-all"],
+        Field(
+            description="append: every parameter that is there stays as it is, and new ones are "
+            "added; overwrite: those that this run makes are replaced, all others stay; "
+            "replace-all: those of this run are the only ones afterwards, what was written by hand "
+            "goes as well. A recipe that runs again also drops what it made before and no longer "
+            "names"
+        ),
     ] = "overwrite"
+    cond_root: Annotated[
+        Path | None,
+        Field(description="folder with the sidecars, mirroring the tokens, if not beside them"),
+    ] = None
     dry_run: Annotated[bool, Field(description="say what would be done, and do nothing")] = False
 
 
@@ -214,9 +224,45 @@ class AuditConfig(ShardConfig):
         BeforeValidator(_split_commas),
         Field(
             description="checks whose findings fail the audit, others are notes; without it, all "
-            "but duplicate, constant, all_nan and length_outlier"
+            "but duplicate, constant, all_nan, length_outlier and untied"
         ),
     ] = None
+    constant: Annotated[
+        tuple[str, ...],
+        BeforeValidator(_split_commas),
+        Field(description="features that may be the same in all frames of a clip, or of all clips"),
+    ] = ()
+    min_length_s: Annotated[
+        float | None,
+        Field(ge=0, description="the shortest clip that is meant, instead of --length-factor"),
+    ] = None
+    max_length_s: Annotated[
+        float | None,
+        Field(gt=0, description="the longest clip that is meant, instead of --length-factor"),
+    ] = None
+    features: Annotated[
+        tuple[str, ...],
+        BeforeValidator(_split_commas),
+        Field(
+            description="features that the dataset will take; without it, all, which all clips have"
+        ),
+    ] = ()
+    bandwidth: Annotated[
+        float | None,
+        Field(
+            gt=0,
+            description="bandwidth in kbps that the dataset will be sliced to; without it, "
+            "all clips are of one",
+        ),
+    ] = None
+    split: Annotated[
+        str | None,
+        Field(pattern=r"^\w+$", description="one split for all clips, instead of the subfolders'"),
+    ] = None
+    missing_sidecar: Annotated[
+        Literal["error", "skip", "empty"],
+        Field(description="a clip without a sidecar is an error, or is passed over"),
+    ] = "error"
     cond_root: Annotated[
         Path | None,
         Field(description="folder with the sidecars, mirroring the tokens, if not beside them"),
@@ -233,6 +279,10 @@ class StatsConfig(ShardConfig):
     split: Annotated[
         str | None,
         Field(pattern=r"^\w+$", description="one split for all clips, instead of the subfolders'"),
+    ] = None
+    cond_root: Annotated[
+        Path | None,
+        Field(description="folder with the sidecars, mirroring the tokens, if not beside them"),
     ] = None
 
 
@@ -312,6 +362,10 @@ class BuildConfig(Settings):
     suffix: Annotated[
         str, Field(pattern=r"^\.[^/\\]+$", description="ending of the token files")
     ] = ".ecdc"
+    cond_root: Annotated[
+        Path | None,
+        Field(description="folder with the sidecars, mirroring the tokens, if not beside them"),
+    ] = None
     recursive: Annotated[bool, Field(description="look into subfolders")] = True
     max_files: Annotated[
         int | None, Field(ge=1, description="take the first so many token files only")

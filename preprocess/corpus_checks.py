@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
-from preprocess.clip_checks import ClipSummary
+from preprocess.clip_checks import ClipSummary, FeatureSummary
 from preprocess.config import AuditConfig
 from preprocess.dataset import SPLIT_FOLDERS
 from preprocess.findings import Finding
@@ -21,28 +23,75 @@ def check_corpus(
     root: Path, clips: Sequence[ClipSummary], config: AuditConfig
 ) -> Iterator[Finding]:
     """Yield what is wrong with clips among the others."""
-    yield from _duplicates(root, clips)
-    yield from _lengths(root, clips, config.length_factor)
-    yield from _provenance(root, clips)
+    yield from _duplicates(root, clips, config)
+    yield from _codecs(root, clips, config.bandwidth)
+    yield from _lengths(root, clips, config)
+    yield from _tokens_provenance(root, clips)
     annotated = [clip for clip in clips if clip.features is not None]
-    names = Counter(name for clip in annotated for name in clip.features or {})
-    for name, count in names.items():
-        yield from _constant(root, name, annotated)
+    yield from _feature_provenance(root, annotated)
+    yield from _untied(root, annotated)
+    for name in dict.fromkeys(name for clip in annotated for name in clip.features or {}):
+        if config.features and name not in config.features:
+            continue
+        if name not in config.constant:
+            yield from _constant(root, name, annotated)
         yield from _description(root, name, annotated)
-        if name not in config.require and 2 * count > len(annotated):
-            for clip in annotated:
-                if name not in (clip.features or {}):
-                    text = f"has no {name!r}, which {count} of {len(annotated)} clips have"
-                    yield Finding("missing_feature", str(root / clip.rel), text)
+        if name not in config.require:
+            yield from _uneven(root, name, annotated)
 
 
-def _duplicates(root: Path, clips: Sequence[ClipSummary]) -> Iterator[Finding]:
+def _codecs(root: Path, clips: Sequence[ClipSummary], bandwidth: float | None) -> Iterator[Finding]:
+    """Yield the clips whose tokens cannot be in one dataset with those of most."""
+    odd = {clip.rel: clip for clip in _minority(clips, lambda clip: clip.header.model)}
+    for rel, clip in odd.items():
+        yield Finding("codec", str(root / rel), f"is of {clip.header.model}, unlike most clips")
+    same = [clip for clip in clips if clip.rel not in odd]
+    if bandwidth is None:
+        for clip in _minority(same, lambda clip: f"{clip.header.bandwidth_kbps:g}"):
+            text = (
+                f"is at {clip.header.bandwidth_kbps:g} kbps, unlike most clips; name the lowest "
+                f"bandwidth to slice all to it"
+            )
+            yield Finding("codec", str(root / clip.rel), text)
+        return
+    for clip in same:
+        if clip.header.n_codebooks < clip.header.spec.n_codebooks(bandwidth):
+            text = f"is at {clip.header.bandwidth_kbps:g} kbps, below {bandwidth:g} kbps"
+            yield Finding("codec", str(root / clip.rel), text)
+
+
+def _uneven(root: Path, name: str, clips: Sequence[ClipSummary]) -> Iterator[Finding]:
+    """Yield the clips that lack a feature which most have, or have one that most lack."""
+    count = sum(name in (clip.features or {}) for clip in clips)
+    expected = 2 * count > len(clips)
+    for clip in clips:
+        if (name in (clip.features or {})) == expected:
+            continue
+        if expected:
+            text = f"has no {name!r}, which {count} of {len(clips)} clips have"
+            yield Finding("missing_feature", str(root / clip.rel), text)
+        else:
+            text = f"has {name!r}, which {len(clips) - count} of {len(clips)} clips have not"
+            yield Finding("extra_feature", str(root / clip.rel), text)
+
+
+def _untied(root: Path, clips: Sequence[ClipSummary]) -> Iterator[Finding]:
+    count = sum(not clip.is_tied for clip in clips)
+    if count:
+        text = (
+            f"{count} of {len(clips)} sidecars do not say which tokens they were written for, so "
+            f"that swapped files among them are not found; migrate --write says it in old ones"
+        )
+        yield Finding("untied", str(root), text)
+
+
+def _duplicates(root: Path, clips: Sequence[ClipSummary], config: AuditConfig) -> Iterator[Finding]:
     same: dict[str, list[Path]] = {}
     for clip in clips:
         same.setdefault(clip.content, []).append(clip.rel)
     for first, *others in same.values():
         for rel in others:
-            leak = _split(first) != _split(rel)
+            leak = config.split is None and _split(first) != _split(rel)
             check = "duplicate_across_splits" if leak else "duplicate"
             yield Finding(check, str(root / rel), f"has the same tokens as {root / first}")
 
@@ -51,32 +100,51 @@ def _split(rel: Path) -> str | None:
     return SPLIT_FOLDERS.get(rel.parts[0]) if len(rel.parts) > 1 else None
 
 
-def _lengths(root: Path, clips: Sequence[ClipSummary], factor: float) -> Iterator[Finding]:
-    if len(clips) < _FEWEST_FOR_OUTLIERS:
+def _lengths(root: Path, clips: Sequence[ClipSummary], config: AuditConfig) -> Iterator[Finding]:
+    """Yield the clips that are shorter or longer than was declared, or else than most by far."""
+    if not clips:
         return
-    median = statistics.median(clip.duration_s for clip in clips)
+    median = statistics.median(clip.header.duration_s for clip in clips)
+    low, high = median / config.length_factor, median * config.length_factor
+    if len(clips) < _FEWEST_FOR_OUTLIERS:
+        low, high = 0.0, math.inf
+    low = low if config.min_length_s is None else config.min_length_s
+    high = high if config.max_length_s is None else config.max_length_s
     for clip in clips:
-        if not median / factor <= clip.duration_s <= median * factor:
-            text = f"lasts {clip.duration_s:.3g} s, the median clip {median:.3g} s"
+        seconds = clip.header.duration_s
+        if not low <= seconds <= high:
+            text = f"lasts {seconds:.3g} s, the median clip {median:.3g} s"
             yield Finding("length_outlier", str(root / clip.rel), text)
 
 
-def _provenance(root: Path, clips: Sequence[ClipSummary]) -> Iterator[Finding]:
-    """Yield the clips that were made by other settings than most, of those that tell."""
-    for what, rec in (
-        ("its tokens were made by another codec, bandwidth or weights", _tokens_rec),
-        ("its parameters were made by other producers or settings", _sidecar_rec),
-    ):
-        for clip in _minority(clips, rec):
-            yield Finding("provenance", str(root / clip.rel), f"{what} than most")
+def _tokens_provenance(root: Path, clips: Sequence[ClipSummary]) -> Iterator[Finding]:
+    """Yield the clips whose tokens were made by other settings than most, of those that tell.
+
+    Of one codec and bandwidth: that these differ is found by itself.
+    """
+    groups: dict[tuple[str, int], list[ClipSummary]] = {}
+    for clip in clips:
+        groups.setdefault((clip.header.model, clip.header.n_codebooks), []).append(clip)
+    for group in groups.values():
+        for clip in _minority(group, lambda clip: clip.tokens_rec):
+            text = "its tokens were made by other weights or settings than most"
+            yield Finding("provenance", str(root / clip.rel), text)
 
 
-def _tokens_rec(clip: ClipSummary) -> str:
-    return clip.tokens_rec
+def _feature_provenance(root: Path, clips: Sequence[ClipSummary]) -> Iterator[Finding]:
+    """Yield the clips with features that were made by other settings than in most clips."""
+    odd: dict[Path, list[str]] = {}
+    for name in dict.fromkeys(name for clip in clips for name in clip.features or {}):
+        having = [clip for clip in clips if name in (clip.features or {})]
+        for clip in _minority(having, partial(_rec, name)):
+            odd.setdefault(clip.rel, []).append(name)
+    for rel, names in odd.items():
+        text = f"{', '.join(names)}: made by other settings or code than in most clips"
+        yield Finding("provenance", str(root / rel), text)
 
 
-def _sidecar_rec(clip: ClipSummary) -> str:
-    return clip.sidecar_rec
+def _rec(name: str, clip: ClipSummary) -> str:
+    return (clip.features or {})[name].rec
 
 
 def _minority(
@@ -90,7 +158,7 @@ def _minority(
 
 def _constant(root: Path, name: str, clips: Sequence[ClipSummary]) -> Iterator[Finding]:
     having = [clip for clip in clips if clip.features and name in clip.features]
-    still = [clip for clip in having if (clip.features or {})[name].constant is not None]
+    still = [clip for clip in having if _is_still((clip.features or {})[name])]
     values = {(clip.features or {})[name].constant for clip in still}
     if len(having) > 1 and len(still) == len(having) and len(values) == 1:
         text = f"{name!r} is {next(iter(values)):g} in every frame of all {len(having)} clips"
@@ -100,6 +168,11 @@ def _constant(root: Path, name: str, clips: Sequence[ClipSummary]) -> Iterator[F
             value = (clip.features or {})[name].constant
             text = f"{name!r} is {value:g} in all of its frames, and varies in other clips"
             yield Finding("constant", str(root / clip.rel), text)
+
+
+def _is_still(feature: FeatureSummary) -> bool:
+    """Whether a feature is the same in all of a clip's frames, without having been meant so."""
+    return feature.constant is not None and not feature.is_meant
 
 
 def _description(root: Path, name: str, clips: Sequence[ClipSummary]) -> Iterator[Finding]:

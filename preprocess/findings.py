@@ -24,6 +24,10 @@ ERRORS = {
     "fps": "another frame rate than expected",
     "dtype": "another dtype than expected",
     "missing_feature": "a feature that is required, or that the other clips have",
+    "extra_feature": "a feature that the other clips do not have",
+    "feature_name": "a feature whose name no column can have",
+    "codec": "tokens of another codec or bandwidth than the other clips'",
+    "split": "a clip in none of the split folders beside it",
     "non_finite": "infinity, or NaN where the feature does not say what NaN stands for",
     "out_of_range": "a value outside of the feature's range",
     "description": "a unit or kind that differs from the other clips'",
@@ -36,6 +40,7 @@ WARNINGS = {
     "constant": "a feature that never changes",
     "all_nan": "a feature without any value in a clip",
     "length_outlier": "a clip much shorter or longer than the others",
+    "untied": "a sidecar that does not say which tokens it was written for",
 }
 CHECKS = {**ERRORS, **WARNINGS}
 

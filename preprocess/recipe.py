@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -54,10 +55,14 @@ def read_recipe(path: Path) -> Recipe:
     return recipe
 
 
-def run_recipe(recipe: Recipe) -> Iterator[Report]:
+def run_recipe(recipe: Recipe, path: Path | None = None) -> Iterator[Report]:
     """Run every step of a recipe and yield its report; outputs that are up to date are left.
 
     A step works on all that the one before it made, also where that failed for some files.
+
+    Args:
+        recipe: What to run.
+        path: The file that it was read from, whose parameters it replaces when it runs again.
 
     Raises:
         PreprocessError: A step cannot begin; the ones before it have been reported.
@@ -79,12 +84,29 @@ def run_recipe(recipe: Recipe) -> Iterator[Report]:
     if not report.done + report.current:
         return
     if recipe.annotate:
+        cond_root = recipe.build.cond_root
         config = AnnotateConfig(
-            audio_root=normalized, dtype=recipe.dtype, max_error=recipe.max_error
+            audio_root=normalized,
+            cond_root=cond_root,
+            dtype=recipe.dtype,
+            max_error=recipe.max_error,
         )
-        yield annotate(ecdc, recipe.annotate, model, config, recipe.jobs)
-        yield audit(ecdc, recipe.audit, recipe.jobs)[0]
+        owner = recipe_owner(path, ecdc)
+        yield annotate(ecdc, recipe.annotate, model, config, recipe.jobs, owner)
+        audited = replace(recipe.audit, cond_root=recipe.audit.cond_root or cond_root)
+        yield audit(ecdc, audited, recipe.jobs)[0]
     yield build(ecdc, recipe.output / "dataset", recipe.build)
+
+
+def recipe_owner(path: Path | None, ecdc: Path) -> str:
+    """Return the name under which a recipe's parameters are its own.
+
+    Its path as seen from the token folder: that stays as it is when a project moves, and differs
+    for two recipes that write to one folder.
+    """
+    if path is None:
+        return "recipe"
+    return f"recipe {Path(os.path.relpath(path.resolve(), ecdc.resolve())).as_posix()}"
 
 
 def with_overrides(recipe: Recipe, **values: Any) -> Recipe:

@@ -44,7 +44,7 @@ def read_schema(root: Path, clips: Clips, options: RowOptions) -> Schema:
         k = header.spec.n_codebooks(options.bandwidth_kbps)
     parameters: dict[str, Parameter] = {}
     if clips.described:
-        first = root / clips.described[0]
+        first = clips.cond_root / clips.described[0]
         described = read_described(first)
         _check_names(first, described, options)
         names = options.chosen or list(described)
@@ -67,7 +67,7 @@ def survey(root: Path, clips: Clips, schema: Schema, options: RowOptions) -> Sch
     """
     merged = dict(schema.parameters)
     for rel in clips.described:
-        path = root / rel
+        path = clips.cond_root / rel
         described = read_described(path)
         _check_names(path, described, options)
         if not options.chosen and described.keys() != merged.keys():
@@ -83,15 +83,20 @@ def batch_rows(root: Path, clips: Clips) -> int:
     From the sizes of the largest files, which bound those of the rows: 10 or 11 packed bits become
     the 16 of a code, and float16 parameters at most float64.
     """
-    base = os.path.join(root, "")
+    base, cond_base = os.path.join(root, ""), os.path.join(clips.cond_root, "")
     tokens = max(os.stat(base + rel).st_size for rel in clips.tokens)
-    arrays = [base + clip_id(rel) + ARRAY_SUFFIX for rel in clips.described]
+    arrays = [cond_base + clip_id(rel) + ARRAY_SUFFIX for rel in clips.described]
     sizes = [os.stat(array).st_size for array in arrays if os.path.exists(array)]
     return max(1, min(MOST_BATCH_ROWS, BATCH_BYTES // (2 * tokens + 4 * max(sizes, default=0))))
 
 
 def clip_row(
-    root: Path, rel: str, schema: Schema, has_sidecar: bool, audio_prefix: str = ""
+    root: Path,
+    rel: str,
+    schema: Schema,
+    has_sidecar: bool,
+    audio_prefix: str = "",
+    cond_root: Path | None = None,
 ) -> dict[str, Any]:
     """Return the row of one clip; `codes` as int16 `[K, T]`, each parameter as `[T]`.
 
@@ -101,6 +106,7 @@ def clip_row(
         schema: What all rows share.
         has_sidecar: Whether it has one; where not, its parameters are `[0]`.
         audio_prefix: Folder that stands before the path in the column `audio`.
+        cond_root: Folder of the sidecars; None where they lie beside the tokens.
 
     Raises:
         DatasetError: The clip does not fit the schema, or its sidecar its tokens.
@@ -127,7 +133,7 @@ def clip_row(
         "segment_frames": [] if ecdc.scales is None else list(ecdc.segment_frames),
     }
     if schema.parameters and has_sidecar:
-        row["features"] = _values(path, n_frames, schema)
+        row["features"] = _values((cond_root or root) / rel, path, n_frames, schema)
     elif schema.parameters:
         row["features"] = {name: np.empty(0, schema.dtype) for name in schema.parameters}
     return row
@@ -140,12 +146,14 @@ def lists(row: Any) -> Any:
     return row.tolist() if isinstance(row, np.ndarray) else row
 
 
-def _values(path: Path, n_frames: int, schema: Schema) -> dict[str, NDArray[np.floating]]:
-    """Return the values of each parameter `[T]`."""
-    sidecar = read_sidecar(path)
+def _values(
+    target: Path, path: Path, n_frames: int, schema: Schema
+) -> dict[str, NDArray[np.floating]]:
+    """Return the values of each parameter `[T]`; `target` stands for `path` at the sidecars."""
+    sidecar = read_sidecar(target)
     if sidecar.n_frames != n_frames:
         raise DatasetError(
-            f"{sidecar_paths(path)[0]} has {sidecar.n_frames} frames, but {path} has {n_frames}"
+            f"{sidecar_paths(target)[0]} has {sidecar.n_frames} frames, but {path} has {n_frames}"
         )
     row = {}
     for name in schema.parameters:

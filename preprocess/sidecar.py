@@ -15,11 +15,8 @@ from __future__ import annotations
 
 import dataclasses
 import io
-import json
 import math
-import os
-import time
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal, get_args
 
@@ -33,8 +30,10 @@ from preprocess.features import (
     array_dtype,
     check_feature,
 )
-from preprocess.files import atomic_path, digest_bytes
+from preprocess.files import digest_file
 from preprocess.precision import MAX_ERROR, Dtype
+from preprocess.records import Record, makers, merge_records
+from preprocess.sidecar_files import read_files, read_meta, replace_files, writing
 from preprocess.sidecar_format import (
     ARRAY_SUFFIX,
     SCHEMA_VERSION,
@@ -47,10 +46,8 @@ from preprocess.sidecar_format import (
     sidecar_paths,
 )
 
-MAX_META_BYTES = 16 << 20
-_READ_ATTEMPTS, _UNCHANGED_READS = 100, 3
-
-Mode = Literal["overwrite", "append"]
+Mode = Literal["append", "overwrite", "replace-all"]
+Drop = Collection[str] | Callable[[Sidecar], Collection[str]]
 
 
 def read_sidecar(ecdc_path: str | Path, suffix: str = ARRAY_SUFFIX) -> Sidecar:
@@ -69,22 +66,8 @@ def read_sidecar(ecdc_path: str | Path, suffix: str = ARRAY_SUFFIX) -> Sidecar:
 
 def read_pair(array_path: Path, meta_path: Path) -> Sidecar:
     """Read the two files of a sidecar; see `read_sidecar`."""
-    before, unchanged = None, 0
-    for _ in range(_READ_ATTEMPTS):
-        data, meta = _read_pair(array_path, meta_path)
-        stated, found = meta.get("array"), digest_bytes(data)
-        if stated is None or stated == found:
-            return parse_sidecar(parse_array(data, array_path), meta, array_path, meta_path)
-        # Another process is between the two renames of the pair, unless nothing moves any more.
-        unchanged = unchanged + 1 if before == (stated, found) else 0
-        if unchanged == _UNCHANGED_READS:
-            break
-        before = (stated, found)
-        time.sleep(0.01 * (1 + unchanged))
-    raise SidecarError(
-        f"{array_path} is not the array that {meta_path.name} describes, as after an interrupted "
-        f"write"
-    )
+    data, meta = read_files(array_path, meta_path)
+    return parse_sidecar(parse_array(data, array_path), meta, array_path, meta_path)
 
 
 def existing_paths(ecdc_path: Path, suffix: str = ARRAY_SUFFIX) -> tuple[Path, Path]:
@@ -113,7 +96,7 @@ def read_described(ecdc_path: str | Path) -> dict[str, Feature]:
         SidecarError: The JSON is missing, damaged, or of no known form.
     """
     array_path, meta_path = existing_paths(Path(ecdc_path))
-    meta = _read_meta(meta_path)
+    meta = read_meta(meta_path)
     if meta.get("schema_version") != SCHEMA_VERSION:
         features = read_pair(array_path, meta_path).features
         return {n: dataclasses.replace(f, values=f.values[:0]) for n, f in features.items()}
@@ -129,25 +112,30 @@ def write_sidecar(
     fps: float | None = None,
     mode: Mode = "overwrite",
     dtype: Dtype = "auto",
-    provenance: Mapping[str, Any] | None = None,
-    drop: tuple[str, ...] = (),
+    records: Sequence[Record] = (),
+    drop: Drop = (),
     beside: str | Path | None = None,
     suffix: str = ARRAY_SUFFIX,
     max_error: float = MAX_ERROR,
 ) -> None:
-    """Write features of one clip, keeping those that its sidecar has already.
+    """Write features of one clip beside those that its sidecar has already.
+
+    One writer at a time: what another process writes meanwhile is kept.
 
     Args:
-        ecdc_path: The token file. Where it exists, lengths and rate are checked against it.
+        ecdc_path: The token file. Where it exists, lengths and rate are checked against it, and
+            its hash is stored, so that an audit finds the sidecar beside other tokens.
         features: Name -> values `[T]`, or a mapping with `values` and, as wished, `units`,
             `doc_string`, `kind`, `min`, `max`, `mean`, `std`. `min` and `max` declare the range.
         fps: Frames per second; needed only where the token file does not exist.
-        mode: A feature that is already there is replaced (`overwrite`) or kept (`append`).
+        mode: A feature that is already there is kept (`append`) or replaced (`overwrite`), and
+            all others stay; `replace-all` keeps none, and does not look at what is there.
         dtype: Of the array: float16, float32 or float64, which refuse values that they would
             damage; `auto` is float16 where all survive, else float32. Features that are kept
             keep theirs, where that is wider.
-        provenance: Stored as it is; see `preprocess.provenance`.
-        drop: Features to leave out of what is already there.
+        records: What made the features; those that stand in none are taken for written by hand.
+        drop: Features to leave out of what is already there; or a function that says so of the
+            sidecar as it is once no other process can change it.
         beside: For sidecars in a folder of their own: the token file's path there.
         suffix: What the array's name ends in, `.npy` last.
         max_error: How far a stored value may be from the one given, in parts of the declared or
@@ -159,27 +147,30 @@ def write_sidecar(
     ecdc_path = Path(ecdc_path)
     target = Path(beside or ecdc_path)
     array_path, meta_path = sidecar_paths(target, suffix)
-    if mode not in get_args(Mode) or dtype not in get_args(Dtype):
-        raise SidecarError(
-            f"mode {mode!r} must be one of {get_args(Mode)}, dtype {dtype!r} of {get_args(Dtype)}"
-        )
+    _check_choices(mode, dtype)
     header = read_header(ecdc_path) if ecdc_path.exists() else None
     rate = _frame_rate(fps, header, ecdc_path)
     given = {name: check_feature(name, value) for name, value in features.items()}
-    stored = existing_paths(target, suffix)
-    old = read_sidecar(target, suffix) if all(part.exists() for part in stored) else None
-    kept = {n: f for n, f in old.features.items() if n not in drop} if old else {}
-    if mode == "append":
-        given = {name: feature for name, feature in given.items() if name not in kept}
-    merged = {**kept, **given}
-    frames = _common_length(given, kept, header, ecdc_path, array_path)
-    staying = (f.values.dtype.name for name, f in kept.items() if name not in given)
-    stored_as = array_dtype(merged, dtype, max_error, next(staying, "float16"))
-    if provenance is None and old:
-        # What an annotate step made is still its own, but for what was just made by hand.
-        names = [name for name in old.provenance.get("names", ()) if name not in given]
-        provenance = {"names": names}
-    _write_pair(array_path, meta_path, merged, frames, stored_as, rate, header, provenance or {})
+    records = [*records, *_by_hand(given, records, ecdc_path if header else None)]
+    array_path.parent.mkdir(parents=True, exist_ok=True)
+    with writing(array_path, meta_path):
+        stored = existing_paths(target, suffix)
+        whole = all(part.exists() for part in stored)
+        old = read_pair(*stored) if whole and mode != "replace-all" else None
+        if old and mode == "append":
+            given = {name: feature for name, feature in given.items() if name not in old.features}
+        kept = _kept(old, drop, given)
+        frames = _common_length(given, kept, header, ecdc_path, array_path)
+        staying = next((f.values.dtype.name for f in kept.values()), "float16")
+        if old:
+            records = _merged_records(old, kept, given, records)
+            # A feature that is replaced keeps its column.
+            kept = {n: f for n, f in old.features.items() if n in kept or n in given}
+        merged = {**kept, **given}
+        stored_as = array_dtype(merged, dtype, max_error, staying)
+        _write_pair(array_path, meta_path, merged, frames, stored_as, rate, header, records)
+        if whole and stored[1] != meta_path:  # the predecessor's name: it describes the old array
+            stored[1].unlink()
 
 
 def write_sidecar_features_for_rel(
@@ -207,6 +198,38 @@ def write_sidecar_features_for_rel(
     if require_ecdc_exists and not target.exists():
         raise FileNotFoundError(f"{target} does not exist")
     write_sidecar(target, features, fps, mode, dtype)
+
+
+def _kept(old: Sidecar | None, drop: Drop, given: Collection[str]) -> dict[str, Feature]:
+    """Return the features of `old` that stay as they are."""
+    if old is None:
+        return {}
+    gone = {*(drop(old) if callable(drop) else drop), *given}
+    return {name: feature for name, feature in old.features.items() if name not in gone}
+
+
+def _by_hand(
+    given: Collection[str], records: Sequence[Record], ecdc_path: Path | None
+) -> list[Record]:
+    """Return the record of the features that stand in none, with the hash of the tokens."""
+    names = tuple(name for name in given if name not in makers(records))
+    return [Record(names, digest_file(ecdc_path) if ecdc_path else "")] if names else []
+
+
+def _merged_records(
+    old: Sidecar, kept: Collection[str], given: Collection[str], records: Sequence[Record]
+) -> list[Record]:
+    """Return the records of `old` for what is kept of it, and `records` for what is written."""
+    gone = [name for name in old.features if name not in kept]
+    mine = [r.without([name for name in r.names if name not in given]) for r in records]
+    return merge_records(old.records, gone, mine)
+
+
+def _check_choices(mode: str, dtype: str) -> None:
+    if mode not in get_args(Mode) or dtype not in get_args(Dtype):
+        raise SidecarError(
+            f"mode {mode!r} must be one of {get_args(Mode)}, dtype {dtype!r} of {get_args(Dtype)}"
+        )
 
 
 def _frame_rate(fps: float | None, header: EcdcHeader | None, ecdc_path: Path) -> float:
@@ -239,7 +262,10 @@ def _common_length(
         known[header.n_frames] = ecdc_path
     if len(known) > 1:
         (a, path_a), (b, path_b) = known.items()
-        raise SidecarError(f"{path_a} has {a} frames, but {path_b} has {b}: annotate it anew")
+        raise SidecarError(
+            f"{path_a} has {a} frames, but {path_b} has {b}: {', '.join(kept)} would stay beside "
+            f"tokens of another length; mode replace-all drops what is not made anew"
+        )
     for name, count in lengths.items():
         for expected, path in known.items():
             if count != expected:
@@ -257,7 +283,7 @@ def _write_pair(
     dtype: np.dtype[Any],
     fps: float,
     header: EcdcHeader | None,
-    provenance: Mapping[str, Any],
+    records: Sequence[Record],
 ) -> None:
     array = np.empty((frames, len(features)), dtype)
     for column, feature in enumerate(features.values()):
@@ -265,36 +291,5 @@ def _write_pair(
     buffer = io.BytesIO()
     np.save(buffer, array, allow_pickle=False)
     data = buffer.getvalue()
-    meta = describe_array(data, features, fps, header, provenance)
-    # Both lie whole beside their targets before the first is renamed: a full disk costs nothing,
-    # and what an interruption can come between are two renames. The metadata's is the first, so
-    # that a new array never stands beside old metadata.
-    with atomic_path(array_path) as new_array, atomic_path(meta_path) as new_meta:
-        new_meta.write_bytes(meta)
-        new_array.write_bytes(data)
-
-
-def _read_pair(array_path: Path, meta_path: Path) -> tuple[bytes, dict[str, Any]]:
-    data = _read(array_path)  # first: what is missing is said in this order
-    return data, _read_meta(meta_path)
-
-
-def _read_meta(meta_path: Path) -> dict[str, Any]:
-    text = _read(meta_path, MAX_META_BYTES)
-    try:
-        meta = json.loads(text)
-    except (ValueError, RecursionError):
-        raise SidecarError(f"{meta_path} is not JSON") from None
-    if not isinstance(meta, dict):
-        raise SidecarError(f"{meta_path} holds no JSON object")
-    return meta
-
-
-def _read(path: Path, most: int | None = None) -> bytes:
-    try:
-        with open(path, "rb") as file:
-            if most is not None and os.fstat(file.fileno()).st_size > most:
-                raise SidecarError(f"{path} is larger than {most >> 20} MiB")
-            return file.read()
-    except (FileNotFoundError, IsADirectoryError):
-        raise SidecarError(f"{path} is missing") from None
+    meta = describe_array(data, features, fps, header, records)
+    replace_files(array_path, meta_path, data, meta)

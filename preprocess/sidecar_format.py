@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
@@ -18,6 +18,7 @@ from preprocess.ecdc import EcdcHeader
 from preprocess.features import Feature, SidecarError, measure
 from preprocess.files import digest_bytes
 from preprocess.frames import time_model
+from preprocess.records import Record, read_records
 
 SCHEMA_VERSION = 3
 ARRAY_SUFFIX, META_SUFFIX, TOKEN_SUFFIX = ".cond.npy", ".cond.json", ".ecdc"
@@ -35,7 +36,7 @@ class Sidecar:
         fps: Frames per second as the sidecar states it; None where it does not.
         version: Version of the format that it was read from.
         time: The clip's time model (`preprocess.frames.time_model`); empty before version 3.
-        provenance: What an annotate step left there; see `preprocess.provenance`.
+        records: Who made which of the features, and from what; empty before version 3.
     """
 
     features: dict[str, Feature]
@@ -43,7 +44,7 @@ class Sidecar:
     fps: float | None
     version: int
     time: dict[str, Any] = field(default_factory=dict)
-    provenance: dict[str, Any] = field(default_factory=dict)
+    records: tuple[Record, ...] = ()
 
 
 def sidecar_paths(ecdc_path: Path, suffix: str = ARRAY_SUFFIX) -> tuple[Path, Path]:
@@ -70,7 +71,7 @@ def describe_array(
     features: Mapping[str, Feature],
     fps: float,
     header: EcdcHeader | None,
-    provenance: Mapping[str, Any],
+    records: Sequence[Record],
 ) -> bytes:
     """Return the JSON of version 3 that goes with the `.npy` file `data`.
 
@@ -79,7 +80,7 @@ def describe_array(
         features: Name -> feature, in the order of its columns.
         fps: Frames per second.
         header: Of the token file, for the time model; None where there is none.
-        provenance: Stored as it is.
+        records: Who made which of the features.
     """
     meta = {
         "schema_version": SCHEMA_VERSION,
@@ -103,7 +104,7 @@ def describe_array(
         },
         "time": time_model(header.audio_length, header.spec) if header else {},
         "array": digest_bytes(data),
-        "provenance": dict(provenance),
+        "provenance": {"made": [record.to_dict() for record in records]},
     }
     return json.dumps(meta, indent=2, allow_nan=False).encode()
 
@@ -167,7 +168,8 @@ def parse_sidecar(
         described = _described(meta)
         version = int(meta.get("schema_version", 2 if "features" in meta else 1))
         fps = None if meta.get("fps") is None else float(meta["fps"])
-        stated = {key: dict(meta.get(key) or {}) for key in ("time", "provenance")}
+        time = dict(meta.get("time") or {})
+        records = read_records(dict(meta.get("provenance") or {}))
     except (TypeError, ValueError, AttributeError, LookupError, OverflowError) as error:
         raise SidecarError(f"{meta_path} is not of a known form: {error}") from None
     if version > SCHEMA_VERSION:
@@ -182,7 +184,7 @@ def parse_sidecar(
     }
     if version < SCHEMA_VERSION:
         features = {name: _told_apart(feature) for name, feature in features.items()}
-    return Sidecar(features, array.shape[0], fps, version, **stated)
+    return Sidecar(features, array.shape[0], fps, version, time, records)
 
 
 def _told_apart(feature: Feature) -> Feature:

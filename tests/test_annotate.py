@@ -150,18 +150,6 @@ def test_angles_of_tables_and_steps_are_wrapped(root, tmp_path, capsys):
     assert set(values_of(root)["step"]) == {40}
 
 
-@pytest.mark.parametrize("when", ["before", "between"])
-def test_a_dropped_feature_vanishes_and_one_by_hand_stays(root, capsys, when):
-    if when == "before":
-        write_by_hand(root)
-    run(capsys, f"annotate @ {X} {RAMP}", root)
-    if when == "between":
-        write_by_hand(root)
-    assert run(capsys, f"annotate @ {X}", root).status == 0
-    assert values_of(root) == {"h": [7] * 10, "x": [1] * 10}
-    assert values_of(root, "take.2") == {"x": [1] * 10}
-
-
 def test_append_keeps_what_is_there(root, capsys):
     write_by_hand(root, "x")
     run(capsys, f"annotate @ {X} {RAMP} --mode append", root)

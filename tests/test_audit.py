@@ -120,12 +120,6 @@ SPOILT = {
         "",
         ["audio_length 3200", "3199"],
     ),
-    "of another codec": (
-        "misaligned",
-        lambda root: write_tokens(root / "s/bad.ecdc", "encodec_24khz_demo"),
-        "",
-        ["encodec_24khz,", "encodec_24khz_demo"],
-    ),
     "another rate": ("fps", lambda root: change_meta(root, fps=50), "", ["50", "75"]),
     "no rate": ("fps", lambda root: change_meta(root, fps=None), "", ["no frames", "75"]),
     "float64": (
@@ -179,6 +173,15 @@ def test_what_is_wrong_is_found_once(root, capsys, check, spoil, words, parts):
     assert "1 error" in result.out[-1]
     (finding,) = json.loads("\n".join(run(capsys, f"audit @ {words} --format json", root).out))
     assert finding["check"] == check
+
+
+def test_tokens_of_another_codec_fit_neither_their_sidecar_nor_the_other_clips(root, capsys):
+    write_tokens(root / "s/bad.ecdc", "encodec_24khz_demo")
+    result = run(capsys, "audit @", root)
+    assert result.status == 1
+    misaligned, codec = sorted(result.err)
+    assert_says(misaligned, ["bad.cond.npy: misaligned", "encodec_24khz,", "encodec_24khz_demo"])
+    assert_says(codec, ["bad.ecdc: codec", "encodec_24khz_demo"])
 
 
 @pytest.mark.parametrize("options", ["", "--require level x", "--expect-fps 75", "--jobs 2"])

@@ -52,13 +52,16 @@ def test_every_check_is_an_error_or_a_warning():
 
 
 def test_the_same_tokens_twice_are_a_note_and_across_splits_an_error(root, capsys):
+    shutil.rmtree(root)
     for rel in ("train/a", "train/b", "test/c"):
         annotated(root, rel)
     shutil.copy(root / "train/a.ecdc", root / "train/b.ecdc")
+    write_sidecar(root / "train/b.ecdc", {"x": np.arange(FRAMES)})
     expected = {("duplicate", "train/b.ecdc")}
     assert findings(capsys, root, status=0) == expected
     # Its header says that another version made it; its tokens are the same.
     write_tokens(root / "test/c.ecdc", seed=sum(map(ord, "train/a")), by="another")
+    write_sidecar(root / "test/c.ecdc", {"x": np.arange(FRAMES)})
     expected = {("duplicate_across_splits", f"train/{name}.ecdc") for name in "ab"}
     assert findings(capsys, root, status=1) == expected
 
@@ -111,7 +114,8 @@ def test_units_and_kinds_that_differ_between_clips_are_errors(root, capsys):
 
 def test_a_feature_that_most_clips_have_and_one_lacks_is_an_error(root, capsys):
     annotated(root, "clip3", y=np.arange(FRAMES))
-    assert findings(capsys, root, status=1) == {("missing_feature", "clip3.ecdc")}
+    expected = {("missing_feature", "clip3.ecdc"), ("extra_feature", "clip3.ecdc")}
+    assert findings(capsys, root, status=1) == expected
 
 
 def test_parameters_of_other_tokens_or_other_audio_are_errors(tmp_path, capsys):
@@ -157,7 +161,7 @@ def test_codes_outside_of_the_codebook_are_found_in_old_files(root, capsys):
 
 
 def test_old_token_files_are_audited_like_new_ones(root, capsys):
-    torch.save({"audio_codes": torch.zeros((1, 4, 10), dtype=torch.int64)}, root / "old.ecdc")
+    torch.save({"audio_codes": torch.zeros((1, 2, 10), dtype=torch.int64)}, root / "old.ecdc")
     write_sidecar(root / "old.ecdc", {"x": np.arange(FRAMES)})
     assert findings(capsys, root, status=0) == set()
 

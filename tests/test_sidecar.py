@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from preprocess.ecdc import write_ecdc
 from preprocess.features import measure
 from preprocess.frames import time_model
+from preprocess.records import Record
 from preprocess.scaling import normalise
 from preprocess.sidecar import (
-    MAX_META_BYTES,
     SidecarError,
     read_described,
     read_sidecar,
@@ -24,6 +24,7 @@ from preprocess.sidecar import (
     write_sidecar,
     write_sidecar_features_for_rel,
 )
+from preprocess.sidecar_files import MAX_META_BYTES
 from preprocess.specs import codec_spec
 from preprocess.stats import CorpusStats
 from tests.format_helpers import examples, one_line, random_ecdc
@@ -137,11 +138,12 @@ def test_time_of_the_clip_is_stated(model, samples, tmp_path):
     clip = tmp_path / "a.ecdc"
     ecdc = random_ecdc(model, samples, 2)
     write_ecdc(clip, ecdc)
-    write_sidecar(clip, {"x": np.zeros(ecdc.codes.shape[1])}, provenance={"rec": "ab"})
+    record = Record(("x",), rec="ab", tokens="cd")
+    write_sidecar(clip, {"x": np.zeros(ecdc.codes.shape[1])}, records=[record])
     sidecar = read_sidecar(clip)
     assert sidecar.time == time_model(samples, codec_spec(model))
     assert sidecar.fps == codec_spec(model).fps
-    assert sidecar.provenance == {"rec": "ab"}
+    assert sidecar.records == (record,)
 
 
 def test_metadata_is_strict_json_even_where_all_is_nan(clip):
@@ -355,7 +357,7 @@ def test_reader_between_the_two_writes_of_a_pair_waits_for_the_second(clip, monk
     write_sidecar(clip, {"x": RAMP + 1})
     new = [path.read_bytes() for path in sidecar_paths(clip)]
     put(clip, new[0], old[1])
-    monkeypatch.setattr("preprocess.sidecar.time.sleep", lambda _: put(clip, *new))
+    monkeypatch.setattr("preprocess.sidecar_files.time.sleep", lambda _: put(clip, *new))
     assert read_sidecar(clip).features["x"].max == 1.0
 
 
@@ -678,7 +680,7 @@ def test_what_nan_stands_for_is_kept(clip):
 
 def test_both_files_are_whole_before_the_first_is_renamed(clip, monkeypatch):
     """Old metadata never stands beside a new array, and both new ones wait complete."""
-    from preprocess import files
+    from preprocess import sidecar_files
 
     write_sidecar(clip, {"x": RAMP})
     array_path, meta_path = sidecar_paths(clip)
@@ -686,12 +688,12 @@ def test_both_files_are_whole_before_the_first_is_renamed(clip, monkeypatch):
 
     def replace(source, target):
         if not renamed:
-            waiting = [path for path in clip.parent.iterdir() if path.suffix == ".tmp"]
+            waiting = [path for path in clip.parent.iterdir() if path.suffix == ".new"]
             assert sorted(len(path.read_bytes()) > 100 for path in waiting) == [True, True]
         renamed.append(Path(target))
         Path(source).rename(target)
 
-    monkeypatch.setattr(files.os, "replace", replace)
+    monkeypatch.setattr(sidecar_files.os, "replace", replace)
     write_sidecar(clip, {"x": RAMP / 2})
     assert renamed == [meta_path, array_path]
     assert read_sidecar(clip).features["x"].values[0] == -30

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,11 @@ from preprocess.features import FeatureValue, SidecarError
 from preprocess.files import digest_bytes, digest_file, find_files, require_folder
 from preprocess.jobs import run_items
 from preprocess.params import Producer
-from preprocess.provenance import is_current, provenance, settings_digest
+from preprocess.provenance import BY, settings_digest
+from preprocess.records import Record
 from preprocess.report import Report, listed, plural
-from preprocess.sidecar import existing_paths, read_sidecar, write_sidecar
+from preprocess.sidecar import Mode, existing_paths, read_sidecar, write_sidecar
+from preprocess.sidecar_files import finish_interrupted
 from preprocess.sidecar_format import Sidecar
 
 
@@ -28,14 +31,47 @@ class Annotated:
     """What became of one clip.
 
     Attributes:
-        names: Its features' names.
+        names: The parameters that were made; empty where its sidecar was up to date.
+        kept: Those of other runs, or written by hand, that stay beside them.
         current: Whether its sidecar was up to date.
         notes: What producers found worth attention, as `Clip.notes`.
     """
 
     names: tuple[str, ...] = ()
+    kept: tuple[str, ...] = ()
     current: bool = False
     notes: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run over all clips.
+
+    Attributes:
+        producers: What makes the parameters.
+        settings: Hash of each producer's settings.
+        owner: The recipe that runs; empty for a single command.
+        config: How sidecars are written.
+    """
+
+    producers: Sequence[Producer]
+    settings: Sequence[str]
+    owner: str
+    config: AnnotateConfig
+
+    @classmethod
+    def of(cls, producers: Sequence[Producer], config: AnnotateConfig, owner: str = "") -> Run:
+        """Return the run of `producers`."""
+        settings = [
+            settings_digest(
+                step="annotate",
+                producer=producer.settings(),
+                dtype=config.dtype,
+                max_error=config.max_error,
+            )
+            for producer in producers
+        ]
+        return cls(producers, settings, owner, config)
 
 
 def annotate(
@@ -44,17 +80,27 @@ def annotate(
     model: ModelConfig,
     config: AnnotateConfig,
     jobs: int,
+    owner: str = "",
 ) -> Report:
     """Write the sidecars of all clips under `root`.
 
-    Features that an earlier run made and this one does not are dropped; features that were
-    written by hand are kept.
+    Parameters that this run does not make stay, whoever made them; `config.mode` says what becomes
+    of those that it makes. With an `owner`, those that the same owner made before and does not
+    name any more are dropped.
+
+    Args:
+        root: The token folder.
+        producers: What makes the parameters.
+        model: The codec's weights, for producers that decode.
+        config: Where audio and sidecars are, and how these are written.
+        jobs: How many threads work on clips at once.
+        owner: A stable name of the recipe that runs; empty for a single command.
 
     Raises:
         UsageError: `root` holds no tokens, there are no producers, or one needs audio and
             `config.audio_root` is missing.
     """
-    report = Report("annotate", output=str(root))
+    report = Report("annotate", output=str(config.cond_root or root))
     tokens = find_tokens(root)
     if not producers:
         raise UsageError("annotate: nothing to do: name at least one producer")
@@ -63,17 +109,13 @@ def annotate(
             report.note(note)
     audio = _audio_index(producers, config)
     decoder = _lazy_decoder(model)
-    rec = settings_digest(
-        step="annotate",
-        producers=[p.settings() for p in producers],
-        dtype=config.dtype,
-        max_error=config.max_error,
-        mode=config.mode,
-    )
+    run = Run.of(producers, config, owner)
+    if not config.dry_run:
+        finish_interrupted(config.cond_root or root)
 
     def step(rel: Path) -> Annotated:
         clip = _clip(root, rel, audio, decoder)
-        return annotate_clip(clip, producers, rec, config)
+        return annotate_clip(clip, (config.cond_root or root) / rel, run)
 
     # A decoding model fills the cores by itself, and is not shared between threads.
     threads = 1 if any(p.needs_decoder for p in producers) else jobs
@@ -83,19 +125,105 @@ def annotate(
             report.fail(root / outcome.item, outcome.message())
         else:
             made[outcome.item] = outcome.value
-    _count(report, made, config)
+    _count(report, made, config.dry_run)
     return report.finish()
 
 
-def _count(report: Report, made: Mapping[Path, Annotated], config: AnnotateConfig) -> None:
-    """Say in a report what was made, and once what producers noted of several clips."""
+def annotate_clip(clip: Clip, target: Path, run: Run) -> Annotated:
+    """Write the sidecar of one clip, but for what these producers have made already.
+
+    Args:
+        clip: The clip.
+        target: What stands for its token file's path among the sidecars.
+        run: Producers and settings.
+
+    Raises:
+        SidecarError: Two producers make the same feature, or the features cannot be written.
+    """
+    mode = run.config.mode
+    old = _stored(target, mode)
+    claimed, features, records = _make(clip, old, run)
+    kept = tuple(name for name in old.features if name not in claimed) if old else ()
+    drop = partial(_dropped, claimed=claimed, run=run)
+    dropped = drop(old) if old else []
+    if mode == "append" and old and not features.keys() - old.features.keys():
+        return Annotated(kept=kept, current=True)
+    if old and not records and not dropped:
+        return Annotated(kept=kept, current=True)
+    if not run.config.dry_run:
+        write_sidecar(
+            clip.path,
+            features,
+            mode=mode if old is None or mode == "append" else "overwrite",
+            dtype=run.config.dtype,
+            max_error=run.config.max_error,
+            records=records,
+            drop=drop,
+            beside=target,
+        )
+    left = tuple(name for name in kept if name not in dropped)
+    return Annotated(tuple(features), left, notes=tuple(clip.notes))
+
+
+def _make(
+    clip: Clip, old: Sidecar | None, run: Run
+) -> tuple[set[str], dict[str, FeatureValue], list[Record]]:
+    """Return the names of all features of the run, and those that had to be made, with records."""
+    tokens = digest_file(clip.path)
+    audio = digest_file(clip.audio_path) if clip.audio_path else ""
+    claimed: set[str] = set()
+    features: dict[str, FeatureValue] = {}
+    records = []
+    for producer, rec in zip(run.producers, run.settings, strict=True):
+        src = digest_bytes("".join((tokens, audio, producer.origin(clip))).encode())
+        record = Record((), tokens, audio, producer.flag, run.owner, src, rec, BY)
+        names = _current(old, record)
+        if names is None:
+            made = producer.features(clip)
+            records.append(replace(record, names=tuple(made)))
+            features.update(made)
+            names = tuple(made)
+        for name in names:
+            if name in claimed:
+                raise SidecarError(f"{clip.path}: two producers make the feature {name!r}")
+        claimed.update(names)
+    return claimed, features, records
+
+
+def _current(old: Sidecar | None, record: Record) -> tuple[str, ...] | None:
+    """Return what the producer of `record` made of the same before, None if it has to run.
+
+    A single command takes over what a recipe made; a recipe makes it anew, for it is its own then.
+    """
+    for known in old.records if old else ():
+        same = (known.src, known.rec) == (record.src, record.rec)
+        if same and record.owner in ("", known.owner):
+            return known.names
+    return None
+
+
+def _dropped(sidecar: Sidecar, claimed: set[str], run: Run) -> list[str]:
+    """Return which features of a sidecar the run drops, of those that it does not make."""
+    if run.config.mode == "append":
+        return []
+    if run.config.mode == "replace-all":
+        return [name for name in sidecar.features if name not in claimed]
+    mine = (r.names for r in sidecar.records if run.owner and r.owner == run.owner)
+    return [name for names in mine for name in names if name not in claimed]
+
+
+def _count(report: Report, made: Mapping[Path, Annotated], dry_run: bool) -> None:
+    """Say in the report how many clips were done, which parameters they have, and notes once."""
     report.current = sum(one.current for one in made.values())
     report.done = len(made) - report.current
-    names = dict.fromkeys(name for one in made.values() for name in one.names)
-    details = (
-        [f"{len(names)} {plural('parameter', len(names))} ({', '.join(names)})"] if names else []
-    )
-    if config.dry_run:
+    names = list(dict.fromkeys(name for one in made.values() for name in one.names))
+    kept = list(dict.fromkeys(name for one in made.values() for name in one.kept))
+    details = []
+    if names:
+        details.append(f"{len(names)} {plural('parameter', len(names))} ({', '.join(names)})")
+    if kept:
+        details.append(f"kept {', '.join(kept)}")
+    if dry_run:
         details.append("dry run: nothing written")
     report.detail = ", ".join(details)
     clips: dict[str, list[str]] = {}
@@ -107,59 +235,17 @@ def _count(report: Report, made: Mapping[Path, Annotated], config: AnnotateConfi
         report.note(f"{what}: {len(ids)} {plural('clip', len(ids))}: {listed(ids)}")
 
 
-def annotate_clip(
-    clip: Clip, producers: Sequence[Producer], rec: str, config: AnnotateConfig
-) -> Annotated:
-    """Write the sidecar of one clip, unless it is what these producers would write.
-
-    Raises:
-        SidecarError: Two producers make the same feature, or the features cannot be written.
-    """
-    tokens = digest_file(clip.path)
-    audio = digest_file(clip.audio_path) if clip.audio_path else ""
-    sources = [tokens, audio, *(producer.origin(clip) for producer in producers)]
-    origin: dict[str, Any] = dict(provenance(digest_bytes("".join(sources).encode()), rec))
-    # What an audit can compare without the audio or the producers.
-    origin["tokens"] = tokens
-    if audio:
-        origin["audio"] = audio
-    old = _stored(clip.path)
-    if old and is_current(old.provenance, origin):
-        return Annotated(current=True)
-    features: dict[str, FeatureValue] = {}
-    for producer in producers:
-        for name, value in producer.features(clip).items():
-            if name in features:
-                raise SidecarError(f"{clip.path}: two producers make the feature {name!r}")
-            features[name] = value
-    ours = set(old.provenance.get("names", ())) if old else set()
-    by_hand = set(old.features) - ours if old else set()
-    # What an earlier run made goes, but for what append keeps; what was made by hand stays.
-    kept = features.keys() if config.mode == "append" else ()
-    drop = tuple(name for name in ours if name not in kept)
-    if config.mode == "append":
-        features = {name: value for name, value in features.items() if name not in by_hand}
-    origin["names"] = list(features)
-    if not config.dry_run:
-        write_sidecar(
-            clip.path,
-            features,
-            mode=config.mode,
-            dtype=config.dtype,
-            max_error=config.max_error,
-            provenance=origin,
-            drop=drop,
-        )
-    return Annotated(tuple(features), notes=tuple(clip.notes))
-
-
-def _stored(path: Path) -> Sidecar | None:
-    if not all(part.exists() for part in existing_paths(path)):
+def _stored(target: Path, mode: Mode) -> Sidecar | None:
+    if not all(part.exists() for part in existing_paths(target)):
         return None
     try:
-        return read_sidecar(path)
+        return read_sidecar(target)
     except SidecarError as error:
-        raise SidecarError(f"{error}; delete it to annotate the clip anew") from None
+        if mode == "replace-all":
+            return None
+        raise SidecarError(
+            f"{error}; --mode replace-all, or deleting it, annotates the clip anew"
+        ) from None
 
 
 def _audio_index(producers: Sequence[Producer], config: AnnotateConfig) -> dict[str, list[Path]]:

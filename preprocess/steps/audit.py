@@ -6,15 +6,16 @@ import multiprocessing
 import os
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 from tqdm import tqdm
 
 from preprocess.clip_checks import Checked, ClipSummary, check_clip
-from preprocess.config import AuditConfig
+from preprocess.config import AuditConfig, BuildConfig
 from preprocess.corpus_checks import check_corpus
-from preprocess.dataset import find_tokens
+from preprocess.dataset import by_folder, find_tokens
 from preprocess.files import find_files, require_folder
 from preprocess.findings import ERRORS, Finding
 from preprocess.jobs import Outcome, run_items
@@ -54,6 +55,7 @@ def audit(root: Path, config: AuditConfig, jobs: int) -> tuple[Report, list[Find
         if checked.summary is not None:
             summaries.append(checked.summary)
     findings += check_corpus(root, summaries, config)
+    findings += _outside_splits(root, everything, config)
     findings += _orphans(root, everything, config)
     fail_on = set(ERRORS if config.fail_on is None else config.fail_on)
     for finding in findings:
@@ -95,6 +97,36 @@ def _check(root: Path, config: AuditConfig, rel: Path) -> Checked:
     except Exception as error:  # one clip's, whatever it is
         text = Outcome(rel, None, error).message()
         return Checked([Finding("unreadable_tokens", str(root / rel), text)])
+
+
+def as_built(audit: AuditConfig, build: BuildConfig, has_sidecars: bool) -> AuditConfig:
+    """Return what to hold a folder to before it is built: what `build` would refuse is an error.
+
+    Args:
+        audit: What it is held to otherwise.
+        build: How it is built.
+        has_sidecars: Whether some clip has a sidecar; tokens alone make a dataset as well.
+    """
+    return replace(
+        audit,
+        features=build.features,
+        require=tuple(dict.fromkeys((*audit.require, *build.features, *build.require_features))),
+        bandwidth=build.bandwidth,
+        # In groups the subfolders mean nothing.
+        split=build.split or ("train" if build.split_by == "group" else None),
+        missing_sidecar=build.missing_sidecar if has_sidecars else "skip",
+        cond_root=build.cond_root,
+    )
+
+
+def _outside_splits(root: Path, tokens: list[Path], config: AuditConfig) -> Iterator[Finding]:
+    if config.split is not None:
+        return
+    splits, outside = by_folder([rel.as_posix() for rel in tokens])
+    for rel in outside if splits else ():
+        if config.has(Path(rel)):
+            text = f"is in none of the split folders beside it ({', '.join(splits)})"
+            yield Finding("split", str(root / rel), text)
 
 
 def _orphans(root: Path, tokens: list[Path], config: AuditConfig) -> Iterator[Finding]:

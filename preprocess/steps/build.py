@@ -16,6 +16,7 @@ import numpy as np
 from preprocess.config import BuildConfig
 from preprocess.corpus import corpus_stats
 from preprocess.dataset import (
+    Clips,
     DatasetError,
     RowOptions,
     check_options,
@@ -28,7 +29,7 @@ from preprocess.ecdc import read_ecdc, read_header
 from preprocess.errors import UsageError
 from preprocess.provenance import is_current, provenance, settings_digest
 from preprocess.report import Report, plural
-from preprocess.sidecar_format import sidecar_paths
+from preprocess.sidecar import existing_paths
 from preprocess.stats import STATS_NAME, STATS_VERSION, write_stats
 
 if TYPE_CHECKING:
@@ -55,6 +56,7 @@ def row_options(config: BuildConfig) -> RowOptions:
         recursive=config.recursive,
         max_files=config.max_files,
         audio_prefix="" if config.materialize == "none" else config.tokens_subdir,
+        cond_root=None if config.cond_root is None else str(config.cond_root.resolve()),
     )
 
 
@@ -74,7 +76,7 @@ def build(root: Path, output: Path, config: BuildConfig) -> Report:
     clips = find_clips(root, options)
     splits = find_splits(root, clips.tokens, options)
     origin = provenance(
-        manifest_digest(root, config.suffix),
+        manifest_digest(root, config.suffix, clips.cond_root),
         settings_digest(
             step="build",
             root=str(root.resolve()),
@@ -91,7 +93,7 @@ def build(root: Path, output: Path, config: BuildConfig) -> Report:
         with tempfile.TemporaryDirectory(prefix=f".{output.name}.", dir=_made(output)) as scratch:
             new = Path(scratch, "dataset")
             _build(root, new, Path(scratch, "cache"), options, config.num_proc)
-            _materialize(root, clips.tokens, new / config.tokens_subdir, output, config)
+            _materialize(root, clips, new / config.tokens_subdir, output, config)
             stored = {**origin, **_makers(root, clips.tokens)}
             (new / MARKER).write_text(json.dumps(stored, indent=2))
             _replace(new, output, Path(scratch, "old"))
@@ -188,28 +190,24 @@ def _makers(root: Path, tokens: Sequence[str]) -> dict[str, str]:
     return {key: ", ".join(sorted(filter(None, values))[:10]) for key, values in found.items()}
 
 
-def _materialize(
-    root: Path, tokens: Sequence[str], folder: Path, output: Path, config: BuildConfig
-) -> None:
+def _materialize(root: Path, clips: Clips, folder: Path, output: Path, config: BuildConfig) -> None:
     """Copy or link token files and sidecars into `folder`, links as seen from `output`."""
     if config.materialize == "none":
         return
-    made: dict[Path, tuple[Path, str]] = {}  # resolving a path costs as much as copying a file
-    for rel in map(Path, tokens):
-        if rel.parent not in made:
-            (folder / rel.parent).mkdir(parents=True, exist_ok=True)
-            source = (root / rel.parent).resolve()
-            final = (output / config.tokens_subdir / rel.parent).resolve()
-            made[rel.parent] = folder / rel.parent, os.path.relpath(source, final)
-        target, source_seen = made[rel.parent]
-        for name in (rel.name, *(part.name for part in sidecar_paths(rel))):
-            original = root / rel.parent / name
+    seen: dict[Path, str] = {}  # resolving a path costs as much as copying a file
+    for rel in map(Path, clips.tokens):
+        target = folder / rel.parent
+        target.mkdir(parents=True, exist_ok=True)
+        for original in (root / rel, *existing_paths(clips.cond_root / rel)):
             if not original.exists():
                 continue
             if config.materialize == "copy":
-                shutil.copyfile(original, target / name)
-            else:
-                os.symlink(os.path.join(source_seen, name), target / name)
+                shutil.copyfile(original, target / original.name)
+                continue
+            if original.parent not in seen:
+                final = (output / config.tokens_subdir / rel.parent).resolve()
+                seen[original.parent] = os.path.relpath(original.parent.resolve(), final)
+            os.symlink(os.path.join(seen[original.parent], original.name), target / original.name)
 
 
 def _stored(output: Path) -> dict[str, Any]:

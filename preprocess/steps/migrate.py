@@ -11,7 +11,7 @@ clip that states the same does.
 from __future__ import annotations
 
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -175,7 +175,10 @@ def _migrate_clip(
         for part in originals:
             _keep(part)
     dtype: Any = next((f.values.dtype.name for f in old.features.values()), "auto")
-    write_sidecar(path, features, dtype=dtype, provenance=old.provenance, drop=tuple(old.features))
+    records = [
+        replace(record, names=tuple(map(config.renamed, record.names))) for record in old.records
+    ]
+    write_sidecar(path, features, mode="replace-all", dtype=dtype, records=records)
     for part in originals:
         if part not in targets:
             part.unlink(missing_ok=True)

@@ -25,13 +25,16 @@ def collect_stats(root: Path, output: Path, config: StatsConfig, jobs: int) -> R
         UsageError: `root` is no folder, or holds no tokens; or the shard is none.
     """
     report = Report("stats", output=str(output))
-    options = RowOptions(split_name=config.split, missing_sidecar="empty")
+    options = RowOptions(
+        split_name=config.split, missing_sidecar="empty", cond_root=config.cond_root
+    )
     splits = find_splits(root, find_clips(root, options).tokens, options)
+    where = config.cond_root or root
     stats: dict[str, CorpusStats] = {}
     for split, clips in splits.items():
         mine = [rel for rel in map(Path, clips) if config.has(rel)]
         stats[split] = CorpusStats()
-        for outcome in run_items(lambda rel: read_sidecar(root / rel), mine, jobs, split):
+        for outcome in run_items(lambda rel: read_sidecar(where / rel), mine, jobs, split):
             try:
                 if outcome.value is None:
                     raise StatsError(outcome.message())

@@ -63,10 +63,9 @@ def init_sidecar(clip: Place, dtype: Dtype, overwrite: bool) -> bool:
         if frames != expected:
             raise SidecarError(f"{parts[0]} has {frames} frames, but {clip.tokens} has {expected}")
         return False
-    read_header(clip.tokens)  # its message, before anything is removed
-    for part in parts:
-        part.unlink(missing_ok=True)
-    write_sidecar(clip.tokens, {}, dtype=dtype, beside=clip.beside, suffix=clip.suffix)
+    write_sidecar(
+        clip.tokens, {}, mode="replace-all", dtype=dtype, beside=clip.beside, suffix=clip.suffix
+    )
     return True
 
 
