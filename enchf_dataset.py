@@ -75,6 +75,7 @@ class EncHFDataset(datasets.GeneratorBasedBuilder):
     BUILDER_CONFIGS = list(_configs())
     DEFAULT_CONFIG_NAME = "auto"
     DEFAULT_WRITER_BATCH_SIZE = 256  # at most; `_split_generators` lowers it for long clips
+    audit: Any = None  # what `preprocess build` holds clips to, beyond that they can be loaded
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -111,7 +112,7 @@ class EncHFDataset(datasets.GeneratorBasedBuilder):
     def _generate_examples(self, clips):
         described, prefix = set(self._clips.described), self.config.audio_prefix
         for rel in clips:
-            row = clip_row(self._root, rel, self._schema, rel in described, prefix)
+            row = clip_row(self._root, rel, self._schema, rel in described, prefix, self.audit)
             # Streamed rows are lists, as those of a prepared dataset are.
             yield row["id"], row if isinstance(self.info.features, ArrowFeatures) else lists(row)
 

@@ -15,6 +15,7 @@ from preprocess.features import Feature, SidecarError
 from preprocess.files import digest_bytes
 from preprocess.findings import Finding
 from preprocess.frames import time_model
+from preprocess.mixing import Makers, parameter_makers, token_makers
 from preprocess.sidecar import existing_paths, read_pair
 from preprocess.sidecar_format import Sidecar
 
@@ -42,16 +43,14 @@ class ClipSummary:
         rel: The token file, relative to its root.
         content: Hash of its tokens, without their header.
         duration_s: Its length.
-        tokens_rec: Hash of the settings that made the tokens, with that of the weights.
-        sidecar_rec: Hash of the settings that made the parameters.
+        makers: What made its tokens and parameters; see `preprocess.mixing`.
         features: By name; None where there is no readable sidecar.
     """
 
     rel: Path
     content: str
     duration_s: float
-    tokens_rec: str = ""
-    sidecar_rec: str = ""
+    makers: Makers = field(default_factory=dict)
     features: dict[str, FeatureSummary] | None = None
 
 
@@ -75,8 +74,8 @@ def check_clip(root: Path, rel: Path, config: AuditConfig) -> Checked:
         content = _content(data, header, path)
     except EcdcError as error:  # only codes that a header does not tell of are left to be wrong
         return Checked([_finding("token_values", path, error)])
-    rec = f"{header.extra.get('rec', '')} {header.extra.get('ckpt', '')}".strip()
-    summary = ClipSummary(rel, content, header.duration_s, rec)
+    makers = token_makers(header.extra)
+    summary = ClipSummary(rel, content, header.duration_s, makers)
     target = (config.cond_root or root) / rel
     parts = existing_paths(target, config.suffix)
     if not any(part.exists() for part in parts):
@@ -89,14 +88,11 @@ def check_clip(root: Path, rel: Path, config: AuditConfig) -> Checked:
         return Checked([_finding("unreadable_sidecar", present, error)], summary)
     findings = [
         Finding(check, str(parts[0]), text)
-        for check, text in _check_sidecar(sidecar, header, path, digest_bytes(data), config)
+        for check, text in check_sidecar(sidecar, header, path, digest_bytes(data), config)
     ]
     features = {name: _summary(feature) for name, feature in sidecar.features.items()}
-    sidecar_rec = str(sidecar.provenance.get("rec", ""))
-    return Checked(
-        findings,
-        ClipSummary(rel, content, header.duration_s, rec, sidecar_rec, features),
-    )
+    makers |= parameter_makers(sidecar.provenance, features)
+    return Checked(findings, ClipSummary(rel, content, header.duration_s, makers, features))
 
 
 def _content(data: bytes, header: EcdcHeader, path: Path) -> str:
@@ -115,9 +111,18 @@ def _finding(check: str, path: Path, error: Exception) -> Finding:
     return Finding(check, str(path), str(error).removeprefix(str(path)).lstrip(": "))
 
 
-def _check_sidecar(
+def check_sidecar(
     sidecar: Sidecar, header: EcdcHeader, path: Path, tokens: str, config: AuditConfig
 ) -> Iterator[tuple[str, str]]:
+    """Yield check and message of all that is wrong with a sidecar that can be read.
+
+    Args:
+        sidecar: The sidecar.
+        header: Of its token file.
+        path: The token file.
+        tokens: Hash of its bytes.
+        config: What to hold it to.
+    """
     misaligned = list(_misaligned(sidecar, header, path))
     yield from (("misaligned", text) for text in misaligned)
     if not misaligned:

@@ -7,13 +7,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
-from preprocess.audio import EXTENSIONS
+from preprocess.audio import ALL_EXTENSIONS
 from preprocess.errors import UsageError, nearest
 from preprocess.sidecar_format import TOKEN_SUFFIX
 from preprocess.tables import Row, cell_text
 
 Match = Literal["auto", "id", "path", "stem"]
-_FILE_SUFFIXES = (*(f".{extension}" for extension in EXTENSIONS), TOKEN_SUFFIX)
+_FILE_SUFFIXES = (*(f".{extension}" for extension in ALL_EXTENSIONS), TOKEN_SUFFIX)
 _NO_VALUES = ("", "nan", "na", "n/a", "none", "null")
 
 

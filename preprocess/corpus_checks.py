@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import statistics
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from preprocess.clip_checks import ClipSummary
 from preprocess.config import AuditConfig
 from preprocess.dataset import SPLIT_FOLDERS
 from preprocess.findings import Finding
+from preprocess.mixing import find_mixtures
 
 _FEWEST_FOR_OUTLIERS = 5
 _RARELY_CONSTANT = 0.1
@@ -23,7 +24,7 @@ def check_corpus(
     """Yield what is wrong with clips among the others."""
     yield from _duplicates(root, clips)
     yield from _lengths(root, clips, config.length_factor)
-    yield from _provenance(root, clips)
+    yield from _mixed(root, clips)
     annotated = [clip for clip in clips if clip.features is not None]
     names = Counter(name for clip in annotated for name in clip.features or {})
     for name, count in names.items():
@@ -61,31 +62,11 @@ def _lengths(root: Path, clips: Sequence[ClipSummary], factor: float) -> Iterato
             yield Finding("length_outlier", str(root / clip.rel), text)
 
 
-def _provenance(root: Path, clips: Sequence[ClipSummary]) -> Iterator[Finding]:
-    """Yield the clips that were made by other settings than most, of those that tell."""
-    for what, rec in (
-        ("its tokens were made by another codec, bandwidth or weights", _tokens_rec),
-        ("its parameters were made by other producers or settings", _sidecar_rec),
-    ):
-        for clip in _minority(clips, rec):
-            yield Finding("provenance", str(root / clip.rel), f"{what} than most")
-
-
-def _tokens_rec(clip: ClipSummary) -> str:
-    return clip.tokens_rec
-
-
-def _sidecar_rec(clip: ClipSummary) -> str:
-    return clip.sidecar_rec
-
-
-def _minority(
-    clips: Sequence[ClipSummary], key: Callable[[ClipSummary], str]
-) -> Iterator[ClipSummary]:
-    counts = Counter(key(clip) for clip in clips if key(clip))
-    if len(counts) > 1:
-        most = max(counts, key=lambda value: counts[value])
-        yield from (clip for clip in clips if key(clip) and key(clip) != most)
+def _mixed(root: Path, clips: Sequence[ClipSummary]) -> Iterator[Finding]:
+    for mixture in find_mixtures((str(clip.rel), clip.makers) for clip in clips):
+        for rel in mixture.clips:
+            why = ", or some have no provenance" if mixture.unknown else ""
+            yield Finding("mixed", str(root / rel), f"{mixture.what} than in most clips{why}")
 
 
 def _constant(root: Path, name: str, clips: Sequence[ClipSummary]) -> Iterator[Finding]:

@@ -7,7 +7,7 @@ import os
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,9 +15,13 @@ from numpy.typing import NDArray
 from preprocess.dataset import Clips, DatasetError, RowOptions, clip_id
 from preprocess.ecdc import EcdcHeader, read_ecdc, read_header
 from preprocess.errors import nearest
+from preprocess.files import digest_file
 from preprocess.schema import Parameter, Schema
 from preprocess.sidecar import read_described, read_sidecar
-from preprocess.sidecar_format import ARRAY_SUFFIX, sidecar_paths
+from preprocess.sidecar_format import ARRAY_SUFFIX, Sidecar, sidecar_paths
+
+if TYPE_CHECKING:
+    from preprocess.config import AuditConfig
 
 BATCH_BYTES = 32 << 20
 """Rows are written in batches of about this size: memory does not grow with the clips' length."""
@@ -89,7 +93,12 @@ def batch_rows(root: Path, clips: Clips) -> int:
 
 
 def clip_row(
-    root: Path, rel: str, schema: Schema, has_sidecar: bool, audio_prefix: str = ""
+    root: Path,
+    rel: str,
+    schema: Schema,
+    has_sidecar: bool,
+    audio_prefix: str = "",
+    audit: AuditConfig | None = None,
 ) -> dict[str, Any]:
     """Return the row of one clip; `codes` as int16 `[K, T]`, each parameter as `[T]`.
 
@@ -99,9 +108,10 @@ def clip_row(
         schema: What all rows share.
         has_sidecar: Whether it has one; where not, its parameters are `[0]`.
         audio_prefix: Folder that stands before the path in the column `audio`.
+        audit: What to hold the sidecar to, as an audit does; None for its length alone.
 
     Raises:
-        DatasetError: The clip does not fit the schema, or its sidecar its tokens.
+        DatasetError: The clip does not fit the schema, its sidecar not its tokens, or not `audit`.
         EcdcError: Its tokens cannot be read.
         SidecarError: Its sidecar cannot be read.
     """
@@ -125,7 +135,10 @@ def clip_row(
         "segment_frames": [] if ecdc.scales is None else list(ecdc.segment_frames),
     }
     if schema.parameters and has_sidecar:
-        row["features"] = _values(path, n_frames, schema)
+        sidecar = read_sidecar(path)
+        if audit is not None:
+            _check_as_audit(sidecar, ecdc.header, path, schema, audit)
+        row["features"] = _values(sidecar, path, n_frames, schema)
     elif schema.parameters:
         row["features"] = {name: np.empty(0, schema.dtype) for name in schema.parameters}
     return row
@@ -138,9 +151,24 @@ def lists(row: Any) -> Any:
     return row.tolist() if isinstance(row, np.ndarray) else row
 
 
-def _values(path: Path, n_frames: int, schema: Schema) -> dict[str, NDArray[np.floating]]:
+def _check_as_audit(
+    sidecar: Sidecar, header: EcdcHeader, path: Path, schema: Schema, audit: AuditConfig
+) -> None:
+    """Raise what an audit would find in the parameters that are taken."""
+    from preprocess.clip_checks import check_sidecar  # not light, and for `preprocess build` alone
+
+    taken = {n: f for n, f in sidecar.features.items() if n in schema.parameters}
+    sidecar = dataclasses.replace(sidecar, features=taken)
+    for check, text in check_sidecar(sidecar, header, path, digest_file(path), audit):
+        if audit.fails(check) and check != "missing_feature":  # which the survey has looked for
+            array = sidecar_paths(path)[0]
+            raise DatasetError(f"{array}: {check}: {text}; preprocess audit lists all such")
+
+
+def _values(
+    sidecar: Sidecar, path: Path, n_frames: int, schema: Schema
+) -> dict[str, NDArray[np.floating]]:
     """Return the values of each parameter `[T]`."""
-    sidecar = read_sidecar(path)
     if sidecar.n_frames != n_frames:
         raise DatasetError(
             f"{sidecar_paths(path)[0]} has {sidecar.n_frames} frames, but {path} has {n_frames}"

@@ -103,7 +103,12 @@ def existing_paths(ecdc_path: Path, suffix: str = ARRAY_SUFFIX) -> tuple[Path, P
 
 
 def read_described(ecdc_path: str | Path) -> dict[str, Feature]:
-    """Return what a sidecar's JSON says of its features, in order; their values are left empty.
+    """Return what a sidecar's JSON says of its features; see `read_description`."""
+    return read_description(ecdc_path).features
+
+
+def read_description(ecdc_path: str | Path) -> Sidecar:
+    """Return what a sidecar's JSON says, features in order; their values are left empty.
 
     Raises:
         SidecarError: The JSON is missing, damaged, or of no known form.
@@ -113,7 +118,7 @@ def read_described(ecdc_path: str | Path) -> dict[str, Feature]:
     columns = meta.get("features", meta.get("names", ()))
     width = len(columns) if isinstance(columns, (dict, list)) else 0
     empty = np.empty((0, width), np.float32)
-    return parse_sidecar(empty, meta, array_path, meta_path).features
+    return parse_sidecar(empty, meta, array_path, meta_path)
 
 
 def write_sidecar(
@@ -167,7 +172,8 @@ def write_sidecar(
     if provenance is None and old:
         # What an annotate step made is still its own, but for what was just made by hand.
         names = [name for name in old.provenance.get("names", ()) if name not in given]
-        provenance = {"names": names}
+        made = old.provenance.get("made") or {}
+        provenance = {"names": names, "made": {n: made[n] for n in names if n in made}}
     _write_pair(array_path, meta_path, merged, frames, dtype, rate, header, provenance or {})
 
 

@@ -16,6 +16,8 @@ from preprocess.errors import UsageError
 from preprocess.features import FeatureValue, SidecarError
 from preprocess.files import digest_bytes, digest_file, find_files, require_folder
 from preprocess.jobs import run_items
+from preprocess.orphans import find_orphans
+from preprocess.outputs import report_leftovers
 from preprocess.params import Producer
 from preprocess.provenance import is_current, provenance, settings_digest
 from preprocess.report import Report, plural
@@ -29,6 +31,29 @@ class Annotated:
 
     names: tuple[str, ...] = ()
     current: bool = False
+
+
+@dataclass(frozen=True)
+class Makers:
+    """The hashes of what makes the parameters.
+
+    Attributes:
+        rec: Of all producers and settings together.
+        each: Of each producer, so that one that was edited is told from the others.
+    """
+
+    rec: str
+    each: tuple[str, ...]
+
+    @classmethod
+    def of(cls, producers: Sequence[Producer], config: AnnotateConfig) -> Makers:
+        """Return the hashes of these producers."""
+        settings = [producer.settings() for producer in producers]
+        shared = {"step": "annotate", "dtype": config.dtype}
+        return cls(
+            settings_digest(**shared, mode=config.mode, producers=settings),
+            tuple(settings_digest(**shared, producer=each) for each in settings),
+        )
 
 
 def annotate(
@@ -56,16 +81,11 @@ def annotate(
             report.note(note)
     audio = _audio_index(producers, config)
     decoder = _lazy_decoder(model)
-    rec = settings_digest(
-        step="annotate",
-        producers=[p.settings() for p in producers],
-        dtype=config.dtype,
-        mode=config.mode,
-    )
+    makers = Makers.of(producers, config)
 
     def step(rel: Path) -> Annotated:
         clip = _clip(root, rel, audio, decoder)
-        return annotate_clip(clip, producers, rec, config)
+        return annotate_clip(clip, producers, makers, config)
 
     # A decoding model fills the cores by itself, and is not shared between threads.
     threads = 1 if any(p.needs_decoder for p in producers) else jobs
@@ -83,11 +103,14 @@ def annotate(
     if config.dry_run:
         details.append("dry run: nothing written")
     report.detail = ", ".join(details)
+    orphans, notes = find_orphans(root)
+    report_leftovers(report, orphans, config.prune, config.dry_run)
+    report.notes += notes
     return report.finish()
 
 
 def annotate_clip(
-    clip: Clip, producers: Sequence[Producer], rec: str, config: AnnotateConfig
+    clip: Clip, producers: Sequence[Producer], makers: Makers, config: AnnotateConfig
 ) -> Annotated:
     """Write the sidecar of one clip, unless it is what these producers would write.
 
@@ -97,20 +120,21 @@ def annotate_clip(
     tokens = digest_file(clip.path)
     audio = digest_file(clip.audio_path) if clip.audio_path else ""
     sources = [tokens, audio, *(producer.origin(clip) for producer in producers)]
-    origin: dict[str, Any] = dict(provenance(digest_bytes("".join(sources).encode()), rec))
+    origin: dict[str, Any] = dict(provenance(digest_bytes("".join(sources).encode()), makers.rec))
     # What an audit can compare without the audio or the producers.
     origin["tokens"] = tokens
     if audio:
         origin["audio"] = audio
     old = _stored(clip.path)
-    if old and is_current(old.provenance, origin):
+    if old and is_current(old.provenance, origin) and "made" in old.provenance:
         return Annotated(current=True)
     features: dict[str, FeatureValue] = {}
-    for producer in producers:
+    made: dict[str, str] = {}
+    for producer, maker in zip(producers, makers.each, strict=True):
         for name, value in producer.features(clip).items():
             if name in features:
                 raise SidecarError(f"{clip.path}: two producers make the feature {name!r}")
-            features[name] = value
+            features[name], made[name] = value, maker
     ours = set(old.provenance.get("names", ())) if old else set()
     by_hand = set(old.features) - ours if old else set()
     # What an earlier run made goes, but for what append keeps; what was made by hand stays.
@@ -119,6 +143,10 @@ def annotate_clip(
     if config.mode == "append":
         features = {name: value for name, value in features.items() if name not in by_hand}
     origin["names"] = list(features)
+    if config.mode == "append" and old:  # a value that stays keeps its maker
+        before = old.provenance.get("made") or {}
+        made |= {name: before.get(name, "") for name in features if name in old.features}
+    origin["made"] = {name: made[name] for name in features}
     if not config.dry_run:
         write_sidecar(
             clip.path,
