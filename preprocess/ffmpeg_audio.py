@@ -56,6 +56,8 @@ def open_ffmpeg(path: Path) -> Iterator[tuple[int, Iterator[NDArray[np.float32]]
         if not container.streams.audio:
             raise FfmpegError("holds no audio stream")
         stream = container.streams.audio[0]
+        if not stream.rate:
+            raise FfmpegError("is cut short or no audio: it has no sample rate")
         yield int(stream.rate), _blocks(container, stream)
 
 

@@ -127,7 +127,7 @@ def _make(
     mixed = describe(mixtures)
     if mixed and not config.allow_mixed and audit.fails("mixed"):
         raise DatasetError(
-            f"{root} holds {mixed}; make these again as the others were, delete them, or take all "
+            f"{root} is mixed: {mixed}; make these again as the others were, delete them, or take all "
             f"with --allow-mixed"
         )
     with tempfile.TemporaryDirectory(prefix=f".{output.name}.", dir=_made(output)) as scratch:
