@@ -75,7 +75,9 @@ class EncHFDataset(datasets.GeneratorBasedBuilder):
     BUILDER_CONFIGS = list(_configs())
     DEFAULT_CONFIG_NAME = "auto"
     DEFAULT_WRITER_BATCH_SIZE = 256  # at most; `_split_generators` lowers it for long clips
-    audit: Any = None  # what `preprocess build` holds clips to, beyond that they can be loaded
+    # What `preprocess build` sets: the checks that each clip must pass, and a schema by all clips.
+    audit: Any = None
+    surveyed: Any = None
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -99,7 +101,7 @@ class EncHFDataset(datasets.GeneratorBasedBuilder):
 
     def _split_generators(self, dl_manager):
         # Here and not in `_info`: this runs when rows are made, and not when they are cached.
-        self._schema = survey(self._root, self._clips, self._schema, self.config)
+        self._schema = self.surveyed or survey(self._root, self._clips, self._schema, self.config)
         self.info.update(self._described())
         splits = find_splits(self._root, self._clips.tokens, self.config)
         self._writer_batch_size = min(self._writer_batch_size, batch_rows(self._root, self._clips))

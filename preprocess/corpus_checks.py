@@ -11,7 +11,7 @@ from preprocess.clip_checks import ClipSummary
 from preprocess.config import AuditConfig
 from preprocess.dataset import SPLIT_FOLDERS
 from preprocess.findings import Finding
-from preprocess.mixing import find_mixtures
+from preprocess.mixing import Makings
 
 _FEWEST_FOR_OUTLIERS = 5
 _RARELY_CONSTANT = 0.1
@@ -63,7 +63,10 @@ def _lengths(root: Path, clips: Sequence[ClipSummary], factor: float) -> Iterato
 
 
 def _mixed(root: Path, clips: Sequence[ClipSummary]) -> Iterator[Finding]:
-    for mixture in find_mixtures((str(clip.rel), clip.makers) for clip in clips):
+    makings = Makings()
+    for clip in clips:
+        makings.add(str(clip.rel), clip.makers)
+    for mixture in makings.mixtures():
         for rel in mixture.clips:
             why = ", or some have no provenance" if mixture.unknown else ""
             yield Finding("mixed", str(root / rel), f"{mixture.what} than in most clips{why}")

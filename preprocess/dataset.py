@@ -291,7 +291,11 @@ def manifest_digest(root: Path, suffix: str = TOKEN_SUFFIX) -> str:
     """Return a hash of what lies in a token folder: path, size and time of change of each file.
 
     Tokens and sidecars only; 0.2 s for the 60,000 files of 20,000 clips.
+
+    Raises:
+        UsageError: `root` is no folder.
     """
+    require_folder(root, "token folder")
     entries = []
     base = os.path.join(root, "")
     for rel in walk_files(root, [suffix, ARRAY_SUFFIX, META_SUFFIX]):

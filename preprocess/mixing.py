@@ -9,15 +9,13 @@ of unknown make; that is no mixture as long as all are.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from preprocess.dataset import Clips
 from preprocess.ecdc import read_header
 from preprocess.report import listed
-from preprocess.sidecar import read_description
 
 Makers = Mapping[str, str]
 """What was made, in words -> the hash of what made it, empty where that is not known."""
@@ -75,26 +73,33 @@ class Mixture:
         return listed(self.clips, _NAMED)
 
 
-def find_mixtures(clips: Iterable[tuple[str, Makers]]) -> list[Mixture]:
-    """Return where clips differ in what made them, each given with its makers.
+class Makings:
+    """What made the clips of a folder, taken in clip by clip."""
 
-    Clips are compared in what both have: one without a parameter is another matter. What differs
-    in the same clips is one mixture.
-    """
-    by_what: dict[str, dict[str, list[str]]] = {}
-    for clip, makers in clips:
+    def __init__(self) -> None:
+        self._clips: dict[str, dict[str, list[str]]] = {}
+
+    def add(self, clip: str, makers: Makers) -> None:
+        """Take in makers of a clip; a clip may come more than once."""
         for what, maker in makers.items():
-            by_what.setdefault(what, {}).setdefault(maker, []).append(clip)
-    found: dict[tuple[str, ...], Mixture] = {}
-    for what, makers_of in by_what.items():
-        if len(makers_of) < 2:
-            continue
-        counts = Counter({maker: len(of) for maker, of in makers_of.items()})
-        most = counts.most_common(1)[0][0]
-        fewer = tuple(sorted(c for maker, of in makers_of.items() if maker != most for c in of))
-        what = f"{found[fewer].what} and {what}" if fewer in found else what
-        found[fewer] = Mixture(what, fewer, counts.total(), "" in makers_of)
-    return list(found.values())
+            self._clips.setdefault(what, {}).setdefault(maker, []).append(clip)
+
+    def mixtures(self) -> list[Mixture]:
+        """Return where the clips differ.
+
+        They are compared in what both have: a clip without a parameter is another matter. What
+        differs in the same clips is one mixture.
+        """
+        found: dict[tuple[str, ...], Mixture] = {}
+        for what, clips_of in self._clips.items():
+            if len(clips_of) < 2:
+                continue
+            counts = Counter({maker: len(clips) for maker, clips in clips_of.items()})
+            most = counts.most_common(1)[0][0]
+            fewer = tuple(sorted(c for m, clips in clips_of.items() if m != most for c in clips))
+            what = f"{found[fewer].what} and {what}" if fewer in found else what
+            found[fewer] = Mixture(what, fewer, counts.total(), "" in clips_of)
+        return list(found.values())
 
 
 def describe(mixtures: Collection[Mixture]) -> str:
@@ -102,31 +107,13 @@ def describe(mixtures: Collection[Mixture]) -> str:
     return "; ".join(map(str, mixtures))
 
 
-def survey_makers(
-    root: Path, clips: Clips, chosen: Collection[str]
-) -> tuple[list[Mixture], dict[str, str]]:
-    """Return the mixtures in a folder, and the weights and programs that made its tokens.
-
-    Headers and the sidecars' metadata are read, about 0.1 ms a clip.
-
-    Args:
-        root: The token folder.
-        clips: Its clips.
-        chosen: The parameters to look at; empty for all.
-    """
+def token_makings(root: Path, tokens: Sequence[str]) -> tuple[Makings, dict[str, str]]:
+    """Return what made the tokens, and of that the weights and programs in words."""
+    makings = Makings()
     tools: dict[str, set[str]] = {"weights": set(), "encoded by": set()}
-    described = set(clips.described)
-
-    def makers_of(rel: str) -> Makers:
+    for rel in tokens:
         extra = read_header(root / rel).extra
+        makings.add(rel, token_makers(extra))
         tools["weights"].add(str(extra.get("ckpt", "")))
         tools["encoded by"].add(str(extra.get("by", "")))
-        makers = token_makers(extra)
-        if rel in described:
-            sidecar = read_description(root / rel)
-            names = [name for name in sidecar.features if not chosen or name in chosen]
-            makers |= parameter_makers(sidecar.provenance, names)
-        return makers
-
-    mixtures = find_mixtures((rel, makers_of(rel)) for rel in clips.tokens)
-    return mixtures, {key: ", ".join(sorted(filter(None, v))[:10]) for key, v in tools.items()}
+    return makings, {k: ", ".join(sorted(filter(None, v))[:10]) for k, v in tools.items()}

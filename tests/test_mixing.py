@@ -10,7 +10,7 @@ import soundfile as sf
 from datasets import load_from_disk
 
 from preprocess.ecdc import read_header
-from preprocess.mixing import find_mixtures, parameter_makers, token_makers
+from preprocess.mixing import Makings, parameter_makers, token_makers
 from preprocess.sidecar import read_sidecar, write_sidecar
 from preprocess.steps.build import MARKER
 from tests.audio_helpers import assert_says, run, write_tokens, write_tone
@@ -142,15 +142,19 @@ def test_tokens_of_which_nothing_is_known_are_no_mixture(tmp_path, capsys):
 
 
 def test_the_minority_is_named_a_few_at_a_time():
-    clips = [(f"c{i}", token_makers({"rec": "old" if i < 5 else "new"})) for i in range(12)]
-    (mixture,) = find_mixtures(clips)
+    makings = Makings()
+    for i in range(12):
+        makings.add(f"c{i}", token_makers({"rec": "old" if i < 5 else "new"}))
+    (mixture,) = makings.mixtures()
     assert mixture.clips == ("c0", "c1", "c2", "c3", "c4")
     assert str(mixture).endswith("in 5 of 12 clips: c0, c1, c2 and 2 more")
 
 
 def test_sidecars_from_before_makers_stood_apart_are_told_by_the_hash_of_all():
-    old = [parameter_makers({"names": ["x"], "rec": rec}, ["x", "y"]) for rec in ("1", "1", "2")]
-    assert [m.clips for m in find_mixtures(zip("abc", old, strict=True))] == [("c",)]
+    makings = Makings()
+    for clip, rec in zip("abc", "112", strict=True):
+        makings.add(clip, parameter_makers({"names": ["x"], "rec": rec}, ["x", "y"]))
+    assert [m.clips for m in makings.mixtures()] == [("c",)]
 
 
 def test_another_level_beside_a_file_that_is_cut_now_is_seen_in_the_tokens(tmp_path, capsys):

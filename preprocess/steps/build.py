@@ -27,11 +27,12 @@ from preprocess.dataset import (
 )
 from preprocess.ecdc import read_ecdc
 from preprocess.errors import UsageError
-from preprocess.mixing import describe, survey_makers
+from preprocess.mixing import Makings, describe, parameter_makers, token_makings
 from preprocess.outputs import refuse_nested
 from preprocess.provenance import is_current, provenance, settings_digest
 from preprocess.report import Report, plural
-from preprocess.sidecar_format import sidecar_paths
+from preprocess.rows import survey
+from preprocess.sidecar_format import Sidecar, sidecar_paths
 from preprocess.stats import STATS_NAME, write_stats
 
 if TYPE_CHECKING:
@@ -122,23 +123,24 @@ def _make(
     origin: Mapping[str, str],
 ) -> str:
     """Make the dataset and move it into place; return what of it is a mixture, in a line."""
-    options = row_options(config)
-    mixtures, tools = survey_makers(root, clips, options.chosen)
-    mixed = describe(mixtures)
-    if mixed and not config.allow_mixed and audit.fails("mixed"):
-        raise DatasetError(
-            f"{root} is mixed: {mixed}; make these again as the others were, delete them, or take all "
-            f"with --allow-mixed"
-        )
+    makings, tools = token_makings(root, clips.tokens)
     with tempfile.TemporaryDirectory(prefix=f".{output.name}.", dir=_made(output)) as scratch:
         new = Path(scratch, "dataset")
-        _build(root, new, Path(scratch, "cache"), options, config.num_proc, audit)
+        mixed = _build(root, new, Path(scratch, "cache"), config, audit, makings)
         _materialize(root, clips.tokens, new / config.tokens_subdir, output, config)
         stored = {**origin, **tools, "tokens_subdir": config.tokens_subdir}
         stored |= {"mixed": mixed} if mixed else {}
         (new / MARKER).write_text(json.dumps(stored, indent=2))
         _replace(new, output, Path(scratch, "old"))
     return mixed and f"mixed: {mixed}"
+
+
+def _refuse_mixed(root: Path, mixed: str, config: BuildConfig, audit: AuditConfig) -> None:
+    if mixed and not config.allow_mixed and audit.fails("mixed"):
+        raise DatasetError(
+            f"{root} is mixed: {mixed}; make these again as the others were, delete them, or take "
+            f"all with --allow-mixed"
+        )
 
 
 def verify(
@@ -178,19 +180,36 @@ def verify(
 
 
 def _build(
-    root: Path, new: Path, cache: Path, options: RowOptions, num_proc: int, audit: AuditConfig
-) -> None:
+    root: Path,
+    new: Path,
+    cache: Path,
+    config: BuildConfig,
+    audit: AuditConfig,
+    makings: Makings,
+) -> str:
+    """Make the dataset in `new`; return what of it is a mixture."""
     from enchf_dataset import EncHFDataset
+
+    options = row_options(config)
+
+    def look(rel: str, sidecar: Sidecar) -> None:
+        names = [n for n in sidecar.features if not options.chosen or n in options.chosen]
+        makings.add(rel, parameter_makers(sidecar.provenance, names))
 
     with quiet_datasets():
         builder = EncHFDataset(data_dir=str(root), cache_dir=str(cache), **asdict(options))
         builder.audit = audit
-        builder.download_and_prepare(num_proc=num_proc)
+        # As the builder would do later by itself, which would read all sidecars once more.
+        builder.surveyed = survey(root, builder._clips, builder._schema, options, look)
+        mixed = describe(makings.mixtures())
+        _refuse_mixed(root, mixed, config, audit)
+        builder.download_and_prepare(num_proc=config.num_proc)
         made: DatasetDict = builder.as_dataset()
         # What a model is trained with must not know of the clips that it is tested with.
         splits = {name: corpus_stats(rows) for name, rows in made.items() if name == "train"}
         _save(made, new)
     write_stats(new / STATS_NAME, splits)
+    return mixed
 
 
 def _save(made: DatasetDict, folder: Path) -> None:
