@@ -87,6 +87,9 @@ class EncHFDataset(datasets.ArrowBasedBuilder, datasets.GeneratorBasedBuilder):
     BUILDER_CONFIG_CLASS = EncHFConfig
     BUILDER_CONFIGS = list(_configs())
     DEFAULT_CONFIG_NAME = "auto"
+    # What `preprocess build` sets: the checks that each clip must pass, and a schema by all clips.
+    audit: Any = None
+    surveyed: Any = None
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -110,7 +113,7 @@ class EncHFDataset(datasets.ArrowBasedBuilder, datasets.GeneratorBasedBuilder):
 
     def _split_generators(self, dl_manager):
         # Here and not in `_info`: this runs when rows are made, and not when they are cached.
-        self._schema = survey(self._root, self._clips, self._schema, self.config)
+        self._schema = self.surveyed or survey(self._root, self._clips, self._schema, self.config)
         self.info.update(self._described())
         splits = find_splits(self._root, self._clips.tokens, self.config)
         # `num_proc` shards over the list.
@@ -134,10 +137,11 @@ class EncHFDataset(datasets.ArrowBasedBuilder, datasets.GeneratorBasedBuilder):
 
     def _rows(self, clips):
         described, prefix = set(self._clips.described), self.config.audio_prefix
-        cond_root = self._clips.cond_root
+        cond_root, audit = self._clips.cond_root, self.audit
         try:
             for rel in clips:
-                yield clip_row(self._root, rel, self._schema, rel in described, prefix, cond_root)
+                known = rel in described
+                yield clip_row(self._root, rel, self._schema, known, prefix, cond_root, audit)
         except PreprocessError as error:
             raise EncHFError(str(error)) from None
 

@@ -7,6 +7,7 @@ Blocks are float32 `[N, C]`, as libsndfile has them; whole clips are `[C, N]`, a
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -15,10 +16,17 @@ import soxr
 from numpy.typing import NDArray
 
 from preprocess.errors import PreprocessError
+from preprocess.ffmpeg_audio import FFMPEG_EXTENSIONS, FfmpegError, can_read, open_ffmpeg
 from preprocess.files import atomic_path
 from preprocess.wholeness import chunk_shortfall, mp3_length, ogg_is_whole
 
-EXTENSIONS = ("wav", "flac", "ogg", "mp3", "aiff", "aif")
+LIBSNDFILE_EXTENSIONS = (
+    *("wav", "wave", "flac", "ogg", "oga", "opus", "mp3"),
+    *("aiff", "aif", "aifc", "au", "caf", "w64", "rf64"),
+)
+ALL_EXTENSIONS = (*LIBSNDFILE_EXTENSIONS, *FFMPEG_EXTENSIONS)
+"""All endings of audio that can be read here or where PyAV is installed."""
+EXTENSIONS = ALL_EXTENSIONS if can_read() else LIBSNDFILE_EXTENSIONS
 """What is taken for audio where nothing else is asked for."""
 
 BLOCK_SAMPLES = 1 << 16
@@ -43,13 +51,12 @@ def read_blocks(path: Path, sample_rate: int, channels: int) -> Iterator[Block]:
         AudioError: The file is not audio, empty, cut short, holds NaN or infinity, or has
             channels that cannot be made into `channels`.
     """
-    with _open(path) as file:
-        _check_size(file, path)
-        blocks = (_mix(block, channels, path) for block in _raw_blocks(file, path))
-        if file.samplerate == sample_rate:
+    with _source(path) as (source_rate, source):
+        blocks = (_mix(block, channels, path) for block in _finite(source, path))
+        if source_rate == sample_rate:
             yield from blocks
         else:
-            yield from _resample(blocks, file.samplerate, sample_rate, channels)
+            yield from _resample(blocks, source_rate, sample_rate, channels)
 
 
 def read_audio(path: Path, sample_rate: int, channels: int) -> NDArray[np.float32]:
@@ -84,14 +91,26 @@ def write_audio(
             file.write(steps.astype(np.int32) << 8)
 
 
-def read_comment(path: Path) -> str:
-    """Return the comment tag of an audio file; empty without one, and for a file cut short."""
+def read_comment(path: Path, even_cut: bool = False) -> str:
+    """Return the comment tag of an audio file; empty without one.
+
+    Also empty for a file that was cut short, unless `even_cut`.
+    """
     try:
         with _open(path) as file:
-            _check_size(file, path)
+            if not even_cut:
+                _check_size(file, path)
             return str(file.comment)
     except AudioError:
         return ""
+
+
+def stated_samples(path: Path, sample_rate: int) -> int | None:
+    """Return the samples that an audio file states; None if it does not, or at another rate."""
+    if _is_ffmpegs(path):
+        return None
+    with _open(path) as file:
+        return int(file.frames) if file.samplerate == sample_rate else None
 
 
 class PeakRms:
@@ -127,6 +146,27 @@ class PeakRms:
         if self._loudest is not None:
             return float(np.sqrt(self._loudest))
         return float(np.sqrt(np.mean(self._carry))) if len(self._carry) else 0.0
+
+
+@contextmanager
+def _source(path: Path) -> Iterator[tuple[int, Iterator[Block]]]:
+    """Yield sample rate and blocks `[N, C]` of a file, by libsndfile or by ffmpeg."""
+    if not _is_ffmpegs(path):
+        with _open(path) as file:
+            _check_size(file, path)
+            yield file.samplerate, _raw_blocks(file, path)
+        return
+    if not path.exists() or path.stat().st_size == 0:
+        raise AudioError(f"{path} {'is empty' if path.exists() else 'does not exist'}")
+    try:
+        with open_ffmpeg(path) as (rate, blocks):
+            yield rate, blocks
+    except FfmpegError as error:
+        raise AudioError(f"{path} {error}") from None
+
+
+def _is_ffmpegs(path: Path) -> bool:
+    return path.suffix.lower().lstrip(".") in FFMPEG_EXTENSIONS
 
 
 def _open(path: Path) -> sf.SoundFile:
@@ -178,14 +218,21 @@ def _raw_blocks(file: sf.SoundFile, path: Path) -> Iterator[Block]:
             raise AudioError(f"{path} is damaged: {error.error_string}") from None
         if not len(block):
             break
+        position += len(block)
+        yield block
+    if position < stated:
+        raise AudioError(f"{path} is cut short: {position:,} of {stated:,} samples")
+
+
+def _finite(blocks: Iterable[Block], path: Path) -> Iterator[Block]:
+    position = 0
+    for block in blocks:
         # A sum is NaN or infinite when a sample is, and costs less than isfinite on each.
         if not np.isfinite(block.sum(dtype=np.float64)):
             at = position + int(np.argmin(np.isfinite(block).all(axis=1)))
             raise AudioError(f"{path} holds NaN or infinity, first at sample {at:,}")
         position += len(block)
         yield block
-    if position < stated:
-        raise AudioError(f"{path} is cut short: {position:,} of {stated:,} samples")
 
 
 def _mix(block: Block, channels: int, path: Path) -> Block:

@@ -254,9 +254,7 @@ def _usage(about: About, data: Mapping[str, Any], subsets: Mapping[str, Subset])
     subset = subsets.get(name) or next(iter(subsets.values()))
     split = next(iter(subset.splits))
     provenance = "\n".join(
-        f"- `{n}`: " + ", ".join(f"{k} {_cell(v)}" for k, v in s.provenance.items() if v)
-        for n, s in subsets.items()
-        if s.provenance
+        f"- `{n}`: {_provenance(s.provenance)}" for n, s in subsets.items() if s.provenance
     )
     return f"""## Loading
 
@@ -280,6 +278,14 @@ plain Parquet, and `enchf.json` has this card's figures for programs.
 ## Provenance
 
 {provenance or "Not known."}"""
+
+
+def _provenance(provenance: Mapping[str, Any]) -> str:
+    """Return what a subset was made from, and in a sentence where its clips were not made alike."""
+    known = {k: v for k, v in provenance.items() if v and k != "mixed"}
+    text = ", ".join(f"{k} {_cell(v)}" for k, v in known.items())
+    mixed = provenance.get("mixed")
+    return f"{text}. Not all clips were made alike: {_cell(mixed)}." if mixed else text
 
 
 _ENCODEC = """import torch

@@ -15,6 +15,7 @@ from preprocess.config import (
     AnnotateConfig,
     AuditConfig,
     BuildConfig,
+    ChecksConfig,
     CodecConfig,
     EncodeConfig,
     MigrateConfig,
@@ -168,6 +169,7 @@ def _add_build(steps: Any) -> None:
     parser.add_argument("root", metavar="ECDC_DIR", type=Path, help="folder with .ecdc files")
     parser.add_argument("output", type=Path, help="folder for the saved dataset")
     add_flags(parser, BuildConfig)
+    add_flags(parser, ChecksConfig)
 
 
 def _add_migrate(steps: Any) -> None:
@@ -192,6 +194,12 @@ def _add_run(steps: Any) -> None:
     parser.add_argument("recipe", metavar="RECIPE.yaml", type=Path)
     parser.add_argument("--input", type=Path, help="instead of the recipe's")
     parser.add_argument("--output", type=Path, help="instead of the recipe's")
+    parser.add_argument(
+        "--prune", action="store_true", help="delete outputs of all steps whose source is gone"
+    )
+    parser.add_argument(
+        "--dry-run", action="store_true", help="with --prune: name them, and do nothing"
+    )
 
 
 def _add_demo(steps: Any) -> None:

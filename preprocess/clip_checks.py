@@ -15,6 +15,7 @@ from preprocess.features import Feature, SidecarError
 from preprocess.files import digest_bytes
 from preprocess.findings import Finding
 from preprocess.frames import time_model
+from preprocess.mixing import Makers, parameter_makers, token_makers
 from preprocess.records import Record, makers
 from preprocess.sidecar import existing_paths, read_pair
 from preprocess.sidecar_format import Sidecar
@@ -29,14 +30,12 @@ class FeatureSummary:
         kind: Its kind.
         constant: Its value, if that is the same in all of several frames; else None.
         is_meant: Whether that was declared: by the producer `constant`, or a range of one value.
-        rec: Hash of the settings that made it; empty where it was written by hand.
     """
 
     units: str
     kind: str
     constant: float | None
     is_meant: bool = False
-    rec: str = ""
 
 
 @dataclass(frozen=True)
@@ -47,7 +46,8 @@ class ClipSummary:
         rel: The token file, relative to its root.
         content: Hash of its tokens, without their header.
         header: Of its tokens, without what they were made by.
-        tokens_rec: Hash of the settings that made the tokens, with that of the weights.
+        token_makers: What made its tokens; see `preprocess.mixing`.
+        parameter_makers: What made its parameters.
         is_tied: Whether the sidecar says which tokens it was written for.
         features: By name; None where there is no readable sidecar.
     """
@@ -55,7 +55,8 @@ class ClipSummary:
     rel: Path
     content: str
     header: EcdcHeader
-    tokens_rec: str = ""
+    token_makers: Makers = field(default_factory=dict)
+    parameter_makers: Makers = field(default_factory=dict)
     is_tied: bool = True
     features: dict[str, FeatureSummary] | None = None
 
@@ -80,8 +81,7 @@ def check_clip(root: Path, rel: Path, config: AuditConfig) -> Checked:
         content = _content(data, header, path)
     except EcdcError as error:  # only codes that a header does not tell of are left to be wrong
         return Checked([_finding("token_values", path, error)])
-    rec = f"{header.extra.get('rec', '')} {header.extra.get('ckpt', '')}".strip()
-    summary = ClipSummary(rel, content, replace(header, extra={}), rec)
+    summary = ClipSummary(rel, content, replace(header, extra={}), token_makers(header))
     target = (config.cond_root or root) / rel
     parts = existing_paths(target, config.suffix)
     if not any(part.exists() for part in parts):
@@ -96,7 +96,7 @@ def check_clip(root: Path, rel: Path, config: AuditConfig) -> Checked:
         return Checked([_finding("unreadable_sidecar", present, error)], summary)
     findings = [
         Finding(check, str(parts[0]), text)
-        for check, text in _check_sidecar(sidecar, header, path, digest_bytes(data), config)
+        for check, text in check_sidecar(sidecar, header, path, digest_bytes(data), config)
     ]
     made_by = makers(sidecar.records)
     features = {
@@ -104,7 +104,10 @@ def check_clip(root: Path, rel: Path, config: AuditConfig) -> Checked:
         for name, feature in sidecar.features.items()
     }
     is_tied = all(name in made_by and made_by[name].tokens for name in features)
-    return Checked(findings, replace(summary, is_tied=is_tied, features=features))
+    made = parameter_makers(sidecar.records, features)
+    return Checked(
+        findings, replace(summary, parameter_makers=made, is_tied=is_tied, features=features)
+    )
 
 
 def _content(data: bytes, header: EcdcHeader, path: Path) -> str:
@@ -123,9 +126,18 @@ def _finding(check: str, path: Path, error: Exception) -> Finding:
     return Finding(check, str(path), str(error).removeprefix(str(path)).lstrip(": "))
 
 
-def _check_sidecar(
+def check_sidecar(
     sidecar: Sidecar, header: EcdcHeader, path: Path, tokens: str, config: AuditConfig
 ) -> Iterator[tuple[str, str]]:
+    """Yield check and message of all that is wrong with a sidecar that can be read.
+
+    Args:
+        sidecar: The sidecar.
+        header: Of its token file.
+        path: The token file.
+        tokens: Hash of its bytes.
+        config: What to hold it to.
+    """
     misaligned = list(_misaligned(sidecar, header, path))
     yield from (("misaligned", text) for text in misaligned)
     if not misaligned:
@@ -179,6 +191,8 @@ def _dtype(sidecar: Sidecar, config: AuditConfig) -> Iterator[str]:
 
 
 def _values(name: str, feature: Feature) -> Iterator[tuple[str, str]]:
+    if np.isfinite(feature.values).all():
+        return
     nan = np.isnan(feature.values)
     wrong = np.isinf(feature.values) if feature.nan else ~np.isfinite(feature.values)
     if wrong.any():
@@ -191,10 +205,16 @@ def _values(name: str, feature: Feature) -> Iterator[tuple[str, str]]:
 def _range(name: str, feature: Feature, range_tol: float) -> Iterator[tuple[str, str]]:
     if feature.min is None or feature.max is None:
         return
-    values = feature.values.astype(np.float64)
     # float16 rounds by 5e-4 of the value, so the tolerance is of the values' size as well.
     size = max(feature.max - feature.min, abs(feature.min), abs(feature.max))
     low, high = feature.min - range_tol * size, feature.max + range_tol * size
+    # As Python's floats: numpy would round the bounds to the array's float16. NaN passes neither.
+    if (
+        len(feature.values)
+        and low <= float(feature.values.min()) <= float(feature.values.max()) <= high
+    ):
+        return
+    values = feature.values.astype(np.float64)
     outside = np.isfinite(values) & ((values < low) | (values > high))
     if outside.any():
         at = int(np.argmax(outside))
@@ -210,4 +230,4 @@ def _summary(feature: Feature, record: Record) -> FeatureSummary:
     same = len(values) > 1 and bool((values == values[0]).all())
     is_meant = record.producer == "constant" or (feature.declared and feature.min == feature.max)
     value = float(values[0]) if same else None
-    return FeatureSummary(feature.units, feature.kind, value, is_meant, record.rec)
+    return FeatureSummary(feature.units, feature.kind, value, is_meant)

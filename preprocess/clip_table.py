@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
-from preprocess.audio import EXTENSIONS
+from preprocess.audio import ALL_EXTENSIONS
 from preprocess.cells import Unreadable, cell_text
 from preprocess.columns import Column, WordsError, read_column
 from preprocess.errors import PreprocessError, UsageError, nearest
@@ -19,7 +19,7 @@ from preprocess.tables import Row
 
 Match = Literal["auto", "id", "path", "stem"]
 _PARTS = re.compile(r"[,;|\t]")  # of a line that has another delimiter than the header
-_FILE_SUFFIXES = (*(f".{extension}" for extension in EXTENSIONS), TOKEN_SUFFIX)
+_FILE_SUFFIXES = (*(f".{extension}" for extension in ALL_EXTENSIONS), TOKEN_SUFFIX)
 
 
 class ClipTable:

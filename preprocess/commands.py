@@ -5,6 +5,7 @@ A step's module is imported by its own command alone, so that `preprocess --help
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 from argparse import Namespace
 from collections.abc import Iterable
@@ -14,6 +15,7 @@ from preprocess.config import (
     AnnotateConfig,
     AuditConfig,
     BuildConfig,
+    ChecksConfig,
     CodecConfig,
     EncodeConfig,
     MigrateConfig,
@@ -98,7 +100,9 @@ def build_command(args: Namespace) -> int:
     """Run `preprocess build`."""
     from preprocess.steps.build import build
 
-    report = build(args.root, args.output, from_flags(BuildConfig, args))
+    checks = from_flags(ChecksConfig, args)
+    audit = AuditConfig(**dataclasses.asdict(checks))
+    report = build(args.root, args.output, from_flags(BuildConfig, args), audit)
     return _finish(report)
 
 
@@ -123,8 +127,16 @@ def run_command(args: Namespace) -> int:
     """Run `preprocess run`."""
     from preprocess.recipe import read_recipe, run_recipe, with_overrides
 
-    recipe = with_overrides(read_recipe(args.recipe), input=args.input, output=args.output)
-    return run_and_print(run_recipe(recipe, args.recipe))
+    recipe = with_overrides(
+        read_recipe(args.recipe), input=args.input, output=args.output, prune=args.prune or None
+    )
+    if not args.dry_run:
+        return run_and_print(run_recipe(recipe, args.recipe))
+    from preprocess.pruning import plan_pruning
+
+    if not recipe.prune:
+        raise UsageError("run: --dry-run is for --prune alone")
+    return _finish(plan_pruning(recipe))
 
 
 def demo_command(args: Namespace) -> int:
@@ -147,7 +159,7 @@ def run_and_print(reports: Iterable[Report]) -> int:
     for report in reports:
         print_report(report)
         ok &= report.ok
-        idle &= report.done == 0 or report.step == "audit"
+        idle &= (report.done == 0 and not report.pruned) or report.step == "audit"
     if ok and idle:
         print("nothing to do: every output is up to date")
     return 0 if ok else 1

@@ -16,7 +16,7 @@ from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field
 from preprocess.audio import EXTENSIONS
 from preprocess.errors import UsageError
 from preprocess.files import in_shard
-from preprocess.findings import check_name
+from preprocess.findings import ERRORS, check_name
 from preprocess.jobs import cpu_count
 from preprocess.params import Producer, parse_producer
 from preprocess.precision import MAX_ERROR, Dtype
@@ -87,6 +87,10 @@ class NormalizeConfig(Settings):
         tuple[str, ...], Field(min_length=1, description="file name extensions to look for")
     ] = EXTENSIONS
     overwrite: Annotated[bool, Field(description="make outputs again that are up to date")] = False
+    prune: Annotated[
+        bool,
+        Field(description="delete outputs whose source is gone; with --dry-run, name them"),
+    ] = False
     dry_run: Annotated[bool, Field(description="say what would be done, and do nothing")] = False
 
 
@@ -119,6 +123,10 @@ class EncodeConfig(Settings):
     ] = 20
     list_missing: Annotated[
         bool, Field(description="print the audio files without current tokens, and do nothing")
+    ] = False
+    prune: Annotated[
+        bool,
+        Field(description="delete outputs whose source is gone; with --dry-run, name them"),
     ] = False
     dry_run: Annotated[bool, Field(description="say what would be done, and do nothing")] = False
 
@@ -167,6 +175,10 @@ class AnnotateConfig(ArrayConfig):
         Path | None,
         Field(description="folder with the sidecars, mirroring the tokens, if not beside them"),
     ] = None
+    prune: Annotated[
+        bool,
+        Field(description="delete outputs whose source is gone; with --dry-run, name them"),
+    ] = False
     dry_run: Annotated[bool, Field(description="say what would be done, and do nothing")] = False
 
 
@@ -194,7 +206,32 @@ class ShardConfig(Settings):
 
 
 @dataclass(frozen=True, kw_only=True)
-class AuditConfig(ShardConfig):
+class ChecksConfig(Settings):
+    """What a clip must pass to come into a dataset; audit and build share it."""
+
+    verify_ranges: Annotated[
+        bool, Field(description="check that values lie within their features' ranges")
+    ] = True
+    range_tol: Annotated[
+        float,
+        Field(ge=0, description="how far a value may lie outside of its range, of the range"),
+    ] = 1e-3
+    fail_on: Annotated[
+        tuple[Check, ...] | None,
+        BeforeValidator(_split_commas),
+        Field(
+            description="checks that fail it, the audit's others being notes; without it, all "
+            "but duplicate, constant, all_nan and length_outlier"
+        ),
+    ] = None
+
+    def fails(self, check: str) -> bool:
+        """Whether what `check` finds is an error."""
+        return check in (ERRORS if self.fail_on is None else self.fail_on)
+
+
+@dataclass(frozen=True, kw_only=True)
+class AuditConfig(ShardConfig, ChecksConfig):
     """What an audit holds sidecars to."""
 
     expect_fps: Annotated[
@@ -208,25 +245,10 @@ class AuditConfig(ShardConfig):
         BeforeValidator(_split_commas),
         Field(description="features that every clip must have"),
     ] = ()
-    verify_ranges: Annotated[
-        bool, Field(description="check that values lie within their features' ranges")
-    ] = True
-    range_tol: Annotated[
-        float,
-        Field(ge=0, description="how far a value may lie outside of its range, of the range"),
-    ] = 1e-3
     length_factor: Annotated[
         float,
         Field(gt=1, description="how many times shorter or longer than the median clip is odd"),
     ] = 10.0
-    fail_on: Annotated[
-        tuple[Check, ...] | None,
-        BeforeValidator(_split_commas),
-        Field(
-            description="checks whose findings fail the audit, others are notes; without it, all "
-            "but duplicate, constant, all_nan, length_outlier and untied"
-        ),
-    ] = None
     constant: Annotated[
         tuple[str, ...],
         BeforeValidator(_split_commas),
@@ -378,6 +400,13 @@ class BuildConfig(Settings):
         Field(description="link, copy or leave out the token files and sidecars"),
     ] = "link"
     num_proc: Annotated[int, Field(ge=1, description="processes that make rows at once")] = 1
+    allow_mixed: Annotated[
+        bool,
+        Field(
+            description="take clips that other settings or code made than their neighbours; the "
+            "dataset and its card say so"
+        ),
+    ] = False
     verify: Annotated[
         bool, Field(description="load the saved dataset again and compare it with the files")
     ] = False
@@ -417,6 +446,9 @@ class Recipe(CodecConfig, ArrayConfig):
         Path, Field(description="folder for the results: normalized, ecdc and dataset")
     ]
     jobs: Jobs = field(default_factory=cpu_count)
+    prune: Annotated[
+        bool, Field(description="delete outputs of all steps whose source is gone")
+    ] = False
     normalize: NormalizeConfig = NormalizeConfig()
     encode: EncodeConfig = EncodeConfig()
     annotate: tuple[Annotated[Producer, BeforeValidator(parse_producer)], ...] = ()

@@ -6,13 +6,13 @@ import math
 import statistics
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from functools import partial
 from pathlib import Path
 
 from preprocess.clip_checks import ClipSummary, FeatureSummary
 from preprocess.config import AuditConfig
 from preprocess.dataset import SPLIT_FOLDERS
 from preprocess.findings import Finding
+from preprocess.mixing import Makings, token_group
 
 _FEWEST_FOR_OUTLIERS = 5
 _RARELY_CONSTANT = 0.1
@@ -26,9 +26,8 @@ def check_corpus(
     yield from _duplicates(root, clips, config)
     yield from _codecs(root, clips, config.bandwidth)
     yield from _lengths(root, clips, config)
-    yield from _tokens_provenance(root, clips)
+    yield from _mixed(root, clips)
     annotated = [clip for clip in clips if clip.features is not None]
-    yield from _feature_provenance(root, annotated)
     yield from _untied(root, annotated)
     for name in dict.fromkeys(name for clip in annotated for name in clip.features or {}):
         if config.features and name not in config.features:
@@ -117,36 +116,6 @@ def _lengths(root: Path, clips: Sequence[ClipSummary], config: AuditConfig) -> I
             yield Finding("length_outlier", str(root / clip.rel), text)
 
 
-def _tokens_provenance(root: Path, clips: Sequence[ClipSummary]) -> Iterator[Finding]:
-    """Yield the clips whose tokens were made by other settings than most, of those that tell.
-
-    Of one codec and bandwidth: that these differ is found by itself.
-    """
-    groups: dict[tuple[str, int], list[ClipSummary]] = {}
-    for clip in clips:
-        groups.setdefault((clip.header.model, clip.header.n_codebooks), []).append(clip)
-    for group in groups.values():
-        for clip in _minority(group, lambda clip: clip.tokens_rec):
-            text = "its tokens were made by other weights or settings than most"
-            yield Finding("provenance", str(root / clip.rel), text)
-
-
-def _feature_provenance(root: Path, clips: Sequence[ClipSummary]) -> Iterator[Finding]:
-    """Yield the clips with features that were made by other settings than in most clips."""
-    odd: dict[Path, list[str]] = {}
-    for name in dict.fromkeys(name for clip in clips for name in clip.features or {}):
-        having = [clip for clip in clips if name in (clip.features or {})]
-        for clip in _minority(having, partial(_rec, name)):
-            odd.setdefault(clip.rel, []).append(name)
-    for rel, names in odd.items():
-        text = f"{', '.join(names)}: made by other settings or code than in most clips"
-        yield Finding("provenance", str(root / rel), text)
-
-
-def _rec(name: str, clip: ClipSummary) -> str:
-    return (clip.features or {})[name].rec
-
-
 def _minority(
     clips: Sequence[ClipSummary], key: Callable[[ClipSummary], str]
 ) -> Iterator[ClipSummary]:
@@ -154,6 +123,17 @@ def _minority(
     if len(counts) > 1:
         most = max(counts, key=lambda value: counts[value])
         yield from (clip for clip in clips if key(clip) and key(clip) != most)
+
+
+def _mixed(root: Path, clips: Sequence[ClipSummary]) -> Iterator[Finding]:
+    makings = Makings()
+    for clip in clips:
+        makings.add(str(clip.rel), clip.token_makers, token_group(clip.header))
+        makings.add(str(clip.rel), clip.parameter_makers)
+    for mixture in makings.mixtures():
+        for rel in mixture.clips:
+            why = ", or some have no provenance" if mixture.unknown else ""
+            yield Finding("mixed", str(root / rel), f"{mixture.what} than in most clips{why}")
 
 
 def _constant(root: Path, name: str, clips: Sequence[ClipSummary]) -> Iterator[Finding]:

@@ -312,7 +312,11 @@ def manifest_digest(root: Path, suffix: str = TOKEN_SUFFIX, cond_root: Path | No
 
     Tokens and sidecars only, also those in a folder `cond_root`; 0.2 s for the 60,000 files of
     20,000 clips.
+
+    Raises:
+        UsageError: `root` is no folder.
     """
+    require_folder(root, "token folder")
     entries = []
     for folder in [root] if cond_root in (None, root) else [root, cond_root]:
         base = os.path.join(folder, "")

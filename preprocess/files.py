@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from preprocess.errors import UsageError
+from preprocess.listing import list_folder
 
 
 def require_folder(path: Path, what: str) -> Path:
@@ -26,29 +27,13 @@ def require_folder(path: Path, what: str) -> Path:
 
 
 def find_files(root: Path, suffixes: Iterable[str], recursive: bool = True) -> list[Path]:
-    """Return the files under `root` that end in one of `suffixes`, relative to it and sorted.
-
-    The case of a suffix does not matter. Hidden files and folders (`.name`) are passed over: they are temporary
-    files, or the resource forks that macOS leaves beside audio files.
-    """
+    """Return the files under `root` that end in one of `suffixes`; see `list_folder`."""
     return [Path(rel) for rel in walk_files(root, suffixes, recursive)]
 
 
 def walk_files(root: Path, suffixes: Iterable[str], recursive: bool = True) -> list[str]:
     """Return what `find_files` returns as strings with forward slashes, for folders of many files."""
-    wanted = tuple(s.lower() if s.startswith(".") else f".{s.lower()}" for s in suffixes)
-    found = []
-    start = os.fspath(root)
-    for folder, folders, names in os.walk(start):
-        folders[:] = [d for d in folders if recursive and not d.startswith(".")]
-        above = os.path.relpath(folder, start).replace(os.sep, "/")
-        prefix = "" if above == "." else f"{above}/"
-        found += [
-            prefix + name
-            for name in names
-            if name.lower().endswith(wanted) and not name.startswith(".")
-        ]
-    return sorted(found)
+    return list_folder(root, suffixes, recursive).files
 
 
 @contextmanager
@@ -111,23 +96,3 @@ def pair_outputs(
         names = " and ".join(source.name for source in sources)
         clashes += [(s, f"{names} would both become {output.name}; rename one") for s in sources]
     return pairs, clashes
-
-
-def stale_outputs(output: Path, suffix: str, expected: Iterable[Path]) -> str:
-    """Return a line that names the outputs which nothing stands behind any more, or an empty one.
-
-    Their source was deleted, renamed, or cannot be read now. They are left alone, but said: the
-    next step would take them for current.
-
-    Args:
-        output: The folder of a step's outputs.
-        suffix: What its outputs end in.
-        expected: The outputs, relative to it, that are current.
-    """
-    if not output.is_dir():
-        return ""
-    stale = sorted(set(find_files(output, [suffix])) - set(expected))
-    if not stale:
-        return ""
-    more = f" and {len(stale) - 1} more" if len(stale) > 1 else ""
-    return f"{output / stale[0]}{more} has no current source; delete it, or it stays in the dataset"

@@ -31,7 +31,8 @@ ERRORS = {
     "non_finite": "infinity, or NaN where the feature does not say what NaN stands for",
     "out_of_range": "a value outside of the feature's range",
     "description": "a unit or kind that differs from the other clips'",
-    "provenance": "parameters of other tokens or other audio, or settings that differ",
+    "provenance": "parameters of other tokens or other audio",
+    "mixed": "tokens or parameters that other settings or code made than most clips'",
     "orphan_sidecar": "a sidecar without a token file",
     "duplicate_across_splits": "the same tokens in two splits",
 }

@@ -1,13 +1,16 @@
 """Provenance: what an output was made from, kept in the output, so that a resume cannot mix.
 
 Every step writes four keys into what it makes (`.ecdc` header, WAV comment, sidecar JSON, a
-dataset's `enchf_build.json`), and skips an output only when the first three are what it would
+dataset's `enchf_build.json`), and skips an output only when all but the last are what it would
 write now:
 
     src   hash of the content it was made from
     rec   hash of the settings that shaped it
     ckpt  hash of the weights, where a model took part
     by    tool and version, for people
+
+Token files also say what the audio before them was normalized by, `norm` (the WAV's `rec`), so
+that two levels in one folder of tokens are seen there.
 
 Token files also say what computed them, `eng` (a part of `rec`), such as `torch/float32`.
 """
@@ -21,7 +24,8 @@ from typing import Any
 from preprocess import __version__
 from preprocess.files import digest_bytes
 
-BY = f"enchf-dataset {__version__}"
+_TOOL = "enchf-dataset"
+BY = f"{_TOOL} {__version__}"
 
 
 def settings_digest(**settings: Any) -> str:
@@ -36,4 +40,18 @@ def provenance(src: str, rec: str, ckpt: str | None = None) -> dict[str, str]:
 
 def is_current(stored: Mapping[str, Any], expected: Mapping[str, Any]) -> bool:
     """Whether an output that carries `stored` is the one that `expected` would make."""
-    return all(stored.get(key) == expected.get(key) for key in ("src", "rec", "ckpt"))
+    return all(stored.get(key) == expected.get(key) for key in ("src", "rec", "ckpt", "norm"))
+
+
+def is_ours(stored: Mapping[str, Any]) -> bool:
+    """Whether `stored` is what one of our steps writes into an output, of whatever version."""
+    return "rec" in stored and str(stored.get("by", "")).startswith(f"{_TOOL} ")
+
+
+def parse_provenance(comment: str) -> dict[str, Any]:
+    """Return the provenance in the comment of an audio file, empty if there is none."""
+    try:
+        stored = json.loads(comment)
+    except (ValueError, RecursionError):
+        return {}
+    return stored if isinstance(stored, dict) else {}

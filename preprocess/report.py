@@ -21,12 +21,14 @@ class Report:
         item: What it counts, in the singular.
         done: How many items were made.
         current: How many were up to date and left alone.
+        pruned: How many files were deleted, as their source is gone.
         failures: `(item, message)` of those that failed.
         notes: Lines worth a user's attention that are no failures.
         audio_s: Seconds of audio in the items made.
         fault: What a failure is called in the line.
         detail: More to say in the line, such as a bandwidth.
         output: Where the results are.
+        skipped: Why the step did not run at all; empty where it did.
         seconds: Wall time, set by `finish`.
     """
 
@@ -34,19 +36,21 @@ class Report:
     item: str = "clip"
     done: int = 0
     current: int = 0
+    pruned: int = 0
     failures: list[tuple[str, str]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     audio_s: float = 0.0
     fault: str = "failed"
     detail: str = ""
     output: str = ""
+    skipped: str = ""
     seconds: float = 0.0
     started: float = field(default_factory=time.perf_counter, repr=False)
 
     @property
     def ok(self) -> bool:
-        """Whether nothing failed."""
-        return not self.failures
+        """Whether the step ran and nothing failed."""
+        return not self.failures and not self.skipped
 
     @property
     def failed(self) -> set[str]:
@@ -69,6 +73,8 @@ class Report:
 
     def line(self) -> str:
         """Return the step's one line."""
+        if self.skipped:
+            return f"{self.step} skipped: {self.skipped}"
         made = f"{self.done:,} {plural(self.item, self.done)}"
         if self.audio_s and self.done:
             rate = self.audio_s / max(self.seconds, 1e-9)
@@ -79,7 +85,9 @@ class Report:
             made += f" in {self.seconds:.2f} s"
         if self.current:
             made = (f"{made}, " if self.done else "") + f"{self.current:,} up to date"
-        parts = [made, self.detail, f"{len(self.failures):,} {self.fault}" if self.failures else ""]
+        pruned = f"{self.pruned:,} {plural('file', self.pruned)} pruned" if self.pruned else ""
+        faults = f"{len(self.failures):,} {self.fault}" if self.failures else ""
+        parts = [made, self.detail, pruned, faults]
         arrow = f" -> {self.output}" if self.output else ""
         return f"{self.step:<10} {', '.join(p for p in parts if p)}{arrow}"
 

@@ -6,9 +6,9 @@ import dataclasses
 import math
 import os
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,10 +16,14 @@ from numpy.typing import NDArray
 from preprocess.dataset import Clips, DatasetError, RowOptions, clip_id
 from preprocess.ecdc import EcdcHeader, read_ecdc, read_header
 from preprocess.errors import nearest
+from preprocess.files import digest_file
 from preprocess.precision import MAX_ERROR, find_damage
 from preprocess.schema import Parameter, Schema
-from preprocess.sidecar import read_described, read_sidecar
-from preprocess.sidecar_format import ARRAY_SUFFIX, sidecar_paths
+from preprocess.sidecar import read_described, read_description, read_sidecar
+from preprocess.sidecar_format import ARRAY_SUFFIX, Sidecar, sidecar_paths
+
+if TYPE_CHECKING:
+    from preprocess.config import AuditConfig
 
 BATCH_BYTES = 32 << 20
 """Rows are written in batches of about this size: memory does not grow with the clips' length."""
@@ -56,10 +60,23 @@ def read_schema(root: Path, clips: Clips, options: RowOptions) -> Schema:
     return schema
 
 
-def survey(root: Path, clips: Clips, schema: Schema, options: RowOptions) -> Schema:
+def survey(
+    root: Path,
+    clips: Clips,
+    schema: Schema,
+    options: RowOptions,
+    look: Callable[[str, Sidecar], None] | None = None,
+) -> Schema:
     """Return `schema` with the ranges that all clips declare, the widest where they differ.
 
     Only the metadata of the sidecars is read, about 0.05 ms a clip.
+
+    Args:
+        root: The token folder.
+        clips: Its clips.
+        schema: That of the first clip.
+        options: What to make of them.
+        look: Called with each clip and its sidecar without values, for what else is to be seen.
 
     Raises:
         DatasetError: A clip lacks a parameter that was asked for or required, has others than the
@@ -68,7 +85,10 @@ def survey(root: Path, clips: Clips, schema: Schema, options: RowOptions) -> Sch
     merged = dict(schema.parameters)
     for rel in clips.described:
         path = clips.cond_root / rel
-        described = read_described(path)
+        sidecar = read_description(path)
+        if look is not None:
+            look(rel, sidecar)
+        described = sidecar.features
         _check_names(path, described, options)
         if not options.chosen and described.keys() != merged.keys():
             raise DatasetError(_difference(path, set(described), set(merged)))
@@ -97,6 +117,7 @@ def clip_row(
     has_sidecar: bool,
     audio_prefix: str = "",
     cond_root: Path | None = None,
+    audit: AuditConfig | None = None,
 ) -> dict[str, Any]:
     """Return the row of one clip; `codes` as int16 `[K, T]`, each parameter as `[T]`.
 
@@ -107,9 +128,10 @@ def clip_row(
         has_sidecar: Whether it has one; where not, its parameters are `[0]`.
         audio_prefix: Folder that stands before the path in the column `audio`.
         cond_root: Folder of the sidecars; None where they lie beside the tokens.
+        audit: What to hold the sidecar to, as an audit does; None for its length alone.
 
     Raises:
-        DatasetError: The clip does not fit the schema, or its sidecar its tokens.
+        DatasetError: The clip does not fit the schema, its sidecar not its tokens, or not `audit`.
         EcdcError: Its tokens cannot be read.
         SidecarError: Its sidecar cannot be read.
     """
@@ -133,7 +155,11 @@ def clip_row(
         "segment_frames": [] if ecdc.scales is None else list(ecdc.segment_frames),
     }
     if schema.parameters and has_sidecar:
-        row["features"] = _values((cond_root or root) / rel, path, n_frames, schema)
+        target = (cond_root or root) / rel
+        sidecar = read_sidecar(target)
+        if audit is not None:
+            _check_as_audit(sidecar, ecdc.header, (target, path), schema, audit)
+        row["features"] = _values(sidecar, (target, path), n_frames, schema)
     elif schema.parameters:
         row["features"] = {name: np.empty(0, schema.dtype) for name in schema.parameters}
     return row
@@ -146,11 +172,37 @@ def lists(row: Any) -> Any:
     return row.tolist() if isinstance(row, np.ndarray) else row
 
 
+def _check_as_audit(
+    sidecar: Sidecar,
+    header: EcdcHeader,
+    paths: tuple[Path, Path],
+    schema: Schema,
+    audit: AuditConfig,
+) -> None:
+    """Raise what an audit would find in the parameters that are taken."""
+    from preprocess.clip_checks import check_sidecar  # not light, and for `preprocess build` alone
+
+    target, path = paths
+    taken = {n: f for n, f in sidecar.features.items() if n in schema.parameters}
+    sidecar = dataclasses.replace(sidecar, features=taken)
+    for check, text in check_sidecar(sidecar, header, path, digest_file(path), audit):
+        if audit.fails(check) and check != "missing_feature":  # which the survey has looked for
+            array = sidecar_paths(target)[0]
+            raise DatasetError(f"{array}: {check}: {text}; preprocess audit lists all such")
+
+
 def _values(
-    target: Path, path: Path, n_frames: int, schema: Schema
+    sidecar: Sidecar, paths: tuple[Path, Path], n_frames: int, schema: Schema
 ) -> dict[str, NDArray[np.floating]]:
-    """Return the values of each parameter `[T]`; `target` stands for `path` at the sidecars."""
-    sidecar = read_sidecar(target)
+    """Return the values of each parameter `[T]`.
+
+    Args:
+        sidecar: Of the clip.
+        paths: Of the token file: where the sidecar would have it, and where it is.
+        n_frames: T.
+        schema: What all rows share.
+    """
+    target, path = paths
     if sidecar.n_frames != n_frames:
         raise DatasetError(
             f"{sidecar_paths(target)[0]} has {sidecar.n_frames} frames, but {path} has {n_frames}"

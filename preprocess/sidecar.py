@@ -88,7 +88,12 @@ def existing_paths(ecdc_path: Path, suffix: str = ARRAY_SUFFIX) -> tuple[Path, P
 
 
 def read_described(ecdc_path: str | Path) -> dict[str, Feature]:
-    """Return what a sidecar's JSON says of its features, in order; their values are left empty.
+    """Return what a sidecar's JSON says of its features; see `read_description`."""
+    return read_description(ecdc_path).features
+
+
+def read_description(ecdc_path: str | Path) -> Sidecar:
+    """Return what a sidecar's JSON says, features in order; their values are left empty.
 
     Before version 3 the JSON does not say which ranges were declared: then the array is read too.
 
@@ -98,12 +103,16 @@ def read_described(ecdc_path: str | Path) -> dict[str, Feature]:
     array_path, meta_path = existing_paths(Path(ecdc_path))
     meta = read_meta(meta_path)
     if meta.get("schema_version") != SCHEMA_VERSION:
-        features = read_pair(array_path, meta_path).features
-        return {n: dataclasses.replace(f, values=f.values[:0]) for n, f in features.items()}
+        sidecar = read_pair(array_path, meta_path)
+        features = {
+            name: dataclasses.replace(feature, values=feature.values[:0])
+            for name, feature in sidecar.features.items()
+        }
+        return dataclasses.replace(sidecar, features=features)
     columns = meta.get("features", meta.get("names", ()))
     width = len(columns) if isinstance(columns, (dict, list)) else 0
     empty = np.empty((0, width), np.float32)
-    return parse_sidecar(empty, meta, array_path, meta_path).features
+    return parse_sidecar(empty, meta, array_path, meta_path)
 
 
 def write_sidecar(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import sys
+import threading
 import traceback
 from collections.abc import Callable
 from importlib.machinery import SourceFileLoader
@@ -51,10 +52,29 @@ def call_function(function: Callable[..., Any], name: str, *arguments: Any, **na
         return function(*arguments, **named)
     except PreprocessError:
         raise
-    except Exception as error:  # whatever a user's code raises is that item's failure
-        last = traceback.extract_tb(error.__traceback__)[-1]
-        where = f"{Path(last.filename).name}:{last.lineno}"
+    except (
+        BaseException
+    ) as error:  # whatever a user's code raises is that item's failure, `exit` too
+        if _is_interrupt(error):
+            raise
+        where = _users_line(error)
         raise PreprocessError(f"{name} raised {one_line(error)} at {where}") from error
+
+
+def _is_interrupt(error: BaseException) -> bool:
+    """Whether this is the user's Ctrl-C, which Python raises in the main thread alone."""
+    return (
+        isinstance(error, KeyboardInterrupt)
+        and threading.current_thread() is threading.main_thread()
+    )
+
+
+def _users_line(error: BaseException) -> str:
+    """Return the deepest line of the user's own file that an error came through."""
+    frames = traceback.extract_tb(error.__traceback__)
+    entry = frames[min(1, len(frames) - 1)].filename  # the first frame is ours, which called
+    last = next(frame for frame in reversed(frames) if frame.filename == entry)
+    return f"{Path(last.filename).name}:{last.lineno}"
 
 
 def import_code(where: str) -> ModuleType:
@@ -70,7 +90,9 @@ def import_code(where: str) -> ModuleType:
         return importlib.import_module(where)
     except UsageError:
         raise
-    except Exception as error:  # importing runs a user's code
+    except BaseException as error:  # importing runs a user's code, which may call `exit`
+        if _is_interrupt(error):
+            raise
         raise UsageError(f"{where} cannot be imported: {one_line(error)}") from error
 
 

@@ -1,7 +1,7 @@
 """Is an audio file whole? What libsndfile does not tell of files that were cut short.
 
-It clamps a WAV or AIFF chunk that claims more than the file holds, ends an Ogg stream where the
-pages end, and guesses the length of an MP3 file without a Xing header.
+It clamps a chunk of WAV, AIFF, AU, CAF, W64 or RF64 that claims more than the file holds, ends an
+Ogg stream where the pages end, and guesses the length of an MP3 file without a Xing header.
 """
 
 from __future__ import annotations
@@ -9,10 +9,14 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-# libsndfile's log says `data : 96000 (should be 47978)` of a chunk that claims too much.
-_CLAIMED_SIZE = re.compile(r"^ *(?:data|SSND) *: (\d+) \(should be (\d+)\)", re.MULTILINE)
+# libsndfile's log says `data : 96000 (should be 47978)` of a chunk that claims too much. It does so
+# of the data in WAV, CAF and AIFF, as `Data Size` in AU, but of the whole file in W64 and RF64.
+_CLAIMED_SIZE = re.compile(
+    r"^ *(?:data|SSND|Data Size|riff|Riff size) *: (\d+) \(should be (\d+)\)", re.MULTILINE
+)
 # Programs that write to a pipe cannot go back to fill in the size, and leave a huge one: ffmpeg
 # the largest, sox and arecord about 2 GiB.
+_UNKNOWN_SIZE_64 = 1 << 62
 _UNKNOWN_SIZES = (range(0x7FFFF000, 0x80000001), range(0xFFFFFF00, 1 << 32))
 
 _OGG_PAGE_HEADER = 27
@@ -28,11 +32,12 @@ _MP3_RATES = {3: (44_100, 48_000, 32_000), 2: (22_050, 24_000, 16_000), 0: (11_0
 
 
 def chunk_shortfall(libsndfile_log: str) -> str:
-    """Return what a WAV or AIFF file lacks by libsndfile's log of it, empty if nothing."""
+    """Return what a file lacks by libsndfile's log of it, empty if nothing."""
     for claimed, held in _CLAIMED_SIZE.findall(libsndfile_log):
         unknown = any(int(claimed) in sizes for sizes in _UNKNOWN_SIZES)
+        unknown |= int(claimed) >= _UNKNOWN_SIZE_64
         if int(held) < int(claimed) and not unknown:
-            return f"{held} of {claimed} bytes of audio"
+            return f"{held} of {claimed} bytes"
     return ""
 
 

@@ -149,7 +149,7 @@ def test_clips_of_other_settings_than_most_are_errors(tmp_path, capsys):
         for path in (tmp_path / "part").iterdir():
             shutil.move(path, tmp_path)
     (tmp_path / "part").rmdir()
-    expected = {("provenance", "c0.ecdc"), ("provenance", "c3.ecdc")}
+    expected = {("mixed", "c0.ecdc"), ("mixed", "c3.ecdc")}
     assert findings(capsys, tmp_path, status=1) == expected
 
 

@@ -216,13 +216,19 @@ def test_codes_do_not_depend_on_the_neighbours(audio, demo_codec):
     )
 
 
-@pytest.mark.parametrize("spoil", [lambda path: path.unlink(), lambda path: path.write_text("x")])
-def test_tokens_without_a_current_source_are_named(audio, capsys, spoil):
+@pytest.mark.parametrize(
+    ("spoil", "why"),
+    [
+        (lambda path: path.unlink(), "the source is gone; --prune"),
+        (lambda path: path.write_text("x"), "of an earlier run, as the source failed now"),
+    ],
+)
+def test_tokens_without_a_current_source_are_named(audio, capsys, spoil, why):
     _, files = encode(audio)
     spoil(audio / "take.1.wav")
     encode(audio)
     notes = [x for x in capsys.readouterr().err.splitlines() if "note" in x]
-    assert len(notes) == 1 and f"{files['take.1.ecdc']} has no current source" in notes[0]
+    assert len(notes) == 1 and f"{files['take.1.ecdc']}: {why}" in notes[0]
     assert files["take.1.ecdc"].exists()
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from preprocess.errors import UsageError
+from preprocess.errors import PreprocessError, UsageError
 from preprocess.files import digest_file
 from preprocess.params import Function
-from preprocess.user_code import import_function
+from preprocess.user_code import call, import_function
 
 
 def test_a_function_of_a_file_and_of_a_module(tmp_path, monkeypatch):
@@ -101,3 +102,39 @@ def test_the_settings_hold_the_hash_of_the_users_own_file(tmp_path, code):
 
 def test_a_function_of_a_module_without_a_file_has_settings():
     assert Function(function="builtins:dict").settings()["function"] == "builtins:dict"
+
+
+@pytest.mark.parametrize(
+    ("body", "why"),
+    [
+        ("exit(3)", "SystemExit: 3"),
+        ("import sys; sys.exit()", "SystemExit"),
+        ("quit('enough')", "SystemExit: enough"),
+        ("raise GeneratorExit", "GeneratorExit"),
+        ("return 1 / 0", "ZeroDivisionError: division by zero"),
+        ("import json; json.loads('{')", "JSONDecodeError: "),
+    ],
+)
+def test_exit_in_a_users_function_is_that_clips_error(tmp_path, body, why):
+    """It ended the run, with the exit status that the function chose."""
+    path = tmp_path / "stops.py"
+    path.write_text(f"\ndef f(clip):\n    return helper()\n\ndef helper():\n    {body}\n")
+    with pytest.raises(PreprocessError) as caught:
+        call(f"{path}:f", None)
+    text = str(caught.value)
+    assert text.startswith(f"{path}:f raised {why}") and text.endswith(" at stops.py:6")
+
+
+def test_an_interrupt_ends_the_run_in_the_main_thread_alone(tmp_path):
+    path = tmp_path / "stops.py"
+    path.write_text("def f(clip):\n    raise KeyboardInterrupt\n")
+    with pytest.raises(KeyboardInterrupt):
+        call(f"{path}:f", None)
+    with ThreadPoolExecutor(1) as pool, pytest.raises(PreprocessError, match="KeyboardInterrupt"):
+        pool.submit(call, f"{path}:f", None).result()
+
+
+def test_exit_at_import_is_one_line(tmp_path):
+    (tmp_path / "script.py").write_text("import sys\nsys.exit(0)\n")
+    with pytest.raises(UsageError, match=r"script\.py cannot be imported: SystemExit: 0"):
+        import_function(f"{tmp_path}/script.py:f")

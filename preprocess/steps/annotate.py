@@ -17,6 +17,8 @@ from preprocess.errors import UsageError
 from preprocess.features import FeatureValue, SidecarError
 from preprocess.files import digest_bytes, digest_file, find_files, require_folder
 from preprocess.jobs import run_items
+from preprocess.orphans import find_orphans
+from preprocess.outputs import report_leftovers
 from preprocess.params import Producer
 from preprocess.provenance import BY, settings_digest
 from preprocess.records import Record
@@ -126,6 +128,9 @@ def annotate(
         else:
             made[outcome.item] = outcome.value
     _count(report, made, config.dry_run)
+    orphans, notes = find_orphans(root, cond_root=config.cond_root)
+    report_leftovers(report, orphans, config.prune, config.dry_run)
+    report.notes += notes
     return report.finish()
 
 

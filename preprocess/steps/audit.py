@@ -17,7 +17,7 @@ from preprocess.config import AuditConfig, BuildConfig
 from preprocess.corpus_checks import check_corpus
 from preprocess.dataset import by_folder, find_tokens
 from preprocess.files import find_files, require_folder
-from preprocess.findings import ERRORS, Finding
+from preprocess.findings import Finding
 from preprocess.jobs import Outcome, run_items
 from preprocess.report import Report, plural
 from preprocess.sidecar_format import META_SUFFIX
@@ -57,9 +57,8 @@ def audit(root: Path, config: AuditConfig, jobs: int) -> tuple[Report, list[Find
     findings += check_corpus(root, summaries, config)
     findings += _outside_splits(root, everything, config)
     findings += _orphans(root, everything, config)
-    fail_on = set(ERRORS if config.fail_on is None else config.fail_on)
     for finding in findings:
-        if finding.check in fail_on:
+        if config.fails(finding.check):
             report.fail(finding.path, f"{finding.check}: {finding.message}")
         else:
             report.note(f"{finding.path}: {finding.check}: {finding.message}")

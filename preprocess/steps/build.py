@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from preprocess.config import BuildConfig
+from preprocess.config import AuditConfig, BuildConfig
 from preprocess.corpus import corpus_stats
 from preprocess.dataset import (
     Clips,
@@ -25,11 +25,15 @@ from preprocess.dataset import (
     manifest_digest,
     quiet_datasets,
 )
-from preprocess.ecdc import read_ecdc, read_header
+from preprocess.ecdc import read_ecdc
 from preprocess.errors import UsageError
+from preprocess.mixing import Makings, describe, parameter_makers, token_makings
+from preprocess.outputs import refuse_nested
 from preprocess.provenance import is_current, provenance, settings_digest
 from preprocess.report import Report, plural
+from preprocess.rows import survey
 from preprocess.sidecar import existing_paths
+from preprocess.sidecar_format import Sidecar
 from preprocess.stats import STATS_NAME, STATS_VERSION, write_stats
 
 if TYPE_CHECKING:
@@ -60,17 +64,28 @@ def row_options(config: BuildConfig) -> RowOptions:
     )
 
 
-def build(root: Path, output: Path, config: BuildConfig) -> Report:
+def build(
+    root: Path, output: Path, config: BuildConfig, audit: AuditConfig | None = None
+) -> Report:
     """Build a dataset from the tokens under `root` and save it as `output`.
 
     It is made beside `output` and moved there when it is whole; `stats.json` in it holds the
     statistics of each parameter over the split train.
 
+    Args:
+        root: The token folder.
+        output: Where the dataset goes.
+        config: What to build.
+        audit: What each clip must pass, as in an audit; without it, an audit's defaults.
+
     Raises:
-        UsageError: `root` holds no tokens, or `output` exists and is no built dataset.
-        DatasetError: A clip does not fit the others; nothing is written.
+        UsageError: `root` holds no tokens, `output` lies in it or around it, or exists and holds
+            what `build` has not made.
+        DatasetError: A clip does not fit the others, would fail the audit, or was made by other
+            settings or code than its neighbours; nothing is written.
     """
     report = Report("build", item="row", output=str(output))
+    audit = audit or AuditConfig()
     options = row_options(config)
     check_options(options)
     clips = find_clips(root, options)
@@ -84,25 +99,51 @@ def build(root: Path, output: Path, config: BuildConfig) -> Report:
             tokens_subdir=config.tokens_subdir,
             materialize=config.materialize,
             stats=STATS_VERSION,
+            allow_mixed=config.allow_mixed,
+            audit=repr(audit),
         ),
     )
+    refuse_nested(root, output)
     if is_current(_stored(output), origin):
         report.current = len(clips.tokens)
     else:
-        _check_output(root, output)
-        with tempfile.TemporaryDirectory(prefix=f".{output.name}.", dir=_made(output)) as scratch:
-            new = Path(scratch, "dataset")
-            _build(root, new, Path(scratch, "cache"), options, config.num_proc)
-            _materialize(root, clips, new / config.tokens_subdir, output, config)
-            stored = {**origin, **_makers(root, clips.tokens)}
-            (new / MARKER).write_text(json.dumps(stored, indent=2))
-            _replace(new, output, Path(scratch, "old"))
+        _check_output(output)
+        report.note(_make(root, output, clips, config, audit, origin))
         report.done = len(clips.tokens)
     counts = ", ".join(f"{name} {len(rels)}" for name, rels in splits.items())
     report.detail = f"{plural('split', len(splits))} {counts}"
     if config.verify:
         report.detail += f", {verify(root, output, splits, config)} rows verified"
     return report.finish()
+
+
+def _make(
+    root: Path,
+    output: Path,
+    clips: Clips,
+    config: BuildConfig,
+    audit: AuditConfig,
+    origin: Mapping[str, str],
+) -> str:
+    """Make the dataset and move it into place; return what of it is a mixture, in a line."""
+    makings, tools = token_makings(root, clips.tokens)
+    with tempfile.TemporaryDirectory(prefix=f".{output.name}.", dir=_made(output)) as scratch:
+        new = Path(scratch, "dataset")
+        mixed = _build(root, new, Path(scratch, "cache"), config, audit, makings)
+        _materialize(root, clips, new / config.tokens_subdir, output, config)
+        stored = {**origin, **tools, "tokens_subdir": config.tokens_subdir}
+        stored |= {"mixed": mixed} if mixed else {}
+        (new / MARKER).write_text(json.dumps(stored, indent=2))
+        _replace(new, output, Path(scratch, "old"))
+    return mixed and f"mixed: {mixed}"
+
+
+def _refuse_mixed(root: Path, mixed: str, config: BuildConfig, audit: AuditConfig) -> None:
+    if mixed and not config.allow_mixed and audit.fails("mixed"):
+        raise DatasetError(
+            f"{root} is mixed: {mixed}; make these again as the others were, delete them, or take "
+            f"all with --allow-mixed"
+        )
 
 
 def verify(
@@ -141,17 +182,37 @@ def verify(
     return rows
 
 
-def _build(root: Path, new: Path, cache: Path, options: RowOptions, num_proc: int) -> None:
+def _build(
+    root: Path,
+    new: Path,
+    cache: Path,
+    config: BuildConfig,
+    audit: AuditConfig,
+    makings: Makings,
+) -> str:
+    """Make the dataset in `new`; return what of it is a mixture."""
     from enchf_dataset import EncHFDataset
+
+    options = row_options(config)
+
+    def look(rel: str, sidecar: Sidecar) -> None:
+        names = [n for n in sidecar.features if not options.chosen or n in options.chosen]
+        makings.add(rel, parameter_makers(sidecar.records, names))
 
     with quiet_datasets():
         builder = EncHFDataset(data_dir=str(root), cache_dir=str(cache), **asdict(options))
-        builder.download_and_prepare(num_proc=num_proc)
+        builder.audit = audit
+        # As the builder would do later by itself, which would read all sidecars once more.
+        builder.surveyed = survey(root, builder._clips, builder._schema, options, look)
+        mixed = describe(makings.mixtures())
+        _refuse_mixed(root, mixed, config, audit)
+        builder.download_and_prepare(num_proc=config.num_proc)
         made: DatasetDict = builder.as_dataset()
         # What a model is trained with must not know of the clips that it is tested with.
         splits = {name: corpus_stats(rows) for name, rows in made.items() if name == "train"}
         _save(made, new)
     write_stats(new / STATS_NAME, splits)
+    return mixed
 
 
 def _save(made: DatasetDict, folder: Path) -> None:
@@ -178,16 +239,6 @@ def _save(made: DatasetDict, folder: Path) -> None:
         state = json.loads(state_path.read_bytes())
         state["_data_files"] = [{"filename": target} for target in names]
         state_path.write_text(json.dumps(state, indent=2))
-
-
-def _makers(root: Path, tokens: Sequence[str]) -> dict[str, str]:
-    """Return what the tokens' headers say of the weights and programs that made them."""
-    extras = [read_header(root / rel).extra for rel in tokens]
-    found = {
-        "weights": {str(extra.get("ckpt", "")) for extra in extras},
-        "encoded by": {str(extra.get("by", "")) for extra in extras},
-    }
-    return {key: ", ".join(sorted(filter(None, values))[:10]) for key, values in found.items()}
 
 
 def _materialize(root: Path, clips: Clips, folder: Path, output: Path, config: BuildConfig) -> None:
@@ -218,15 +269,20 @@ def _stored(output: Path) -> dict[str, Any]:
     return stored if isinstance(stored, dict) else {}
 
 
-def _check_output(root: Path, output: Path) -> None:
-    if output.resolve() == root.resolve() or output.resolve() in root.resolve().parents:
-        raise UsageError(f"output {output} is or holds the token folder {root}")
-    if (
-        output.exists()
-        and not (output / MARKER).exists()
-        and (not output.is_dir() or any(output.iterdir()))
-    ):
+def _check_output(output: Path) -> None:
+    """Refuse to replace what this step has not made."""
+    if not output.exists() or (output.is_dir() and not any(output.iterdir())):
+        return
+    if not (output / MARKER).exists():
         raise UsageError(f"output {output} exists and is no built dataset; remove it first")
+    splits = json.loads((output / "dataset_dict.json").read_bytes())["splits"]
+    ours = {MARKER, STATS_NAME, "dataset_dict.json", *splits}
+    ours.add(_stored(output).get("tokens_subdir", BuildConfig.tokens_subdir))
+    for path in sorted(output.iterdir()):
+        if path.name not in ours and not path.name.startswith("."):
+            raise UsageError(
+                f"{path} was not made by build, which replaces the whole folder; move it first"
+            )
 
 
 def _made(output: Path) -> Path:

@@ -11,16 +11,28 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-import soundfile as sf
 
-from preprocess.audio import EXTENSIONS, read_blocks
+from preprocess.audio import EXTENSIONS, read_blocks, read_comment, stated_samples
 from preprocess.codec import Codec, Wave, engine_name, load_codec
 from preprocess.config import CodecConfig, EncodeConfig
 from preprocess.ecdc import Ecdc, EcdcError, read_ecdc, read_header, write_ecdc
-from preprocess.errors import UsageError
-from preprocess.files import digest_file, find_files, pair_outputs, require_folder, stale_outputs
+from preprocess.files import digest_file, pair_outputs
+from preprocess.inputs import find_audio
 from preprocess.jobs import Outcome, attempt, cpu_count, progress, run_items
-from preprocess.provenance import is_current, provenance, settings_digest
+from preprocess.outputs import (
+    ForeignOutputError,
+    find_leftovers,
+    may_write_tokens,
+    owns_tokens,
+    report_leftovers,
+)
+from preprocess.provenance import (
+    is_current,
+    is_ours,
+    parse_provenance,
+    provenance,
+    settings_digest,
+)
 from preprocess.report import Report
 from preprocess.specs import CodecSpec, codec_spec
 from preprocess.weights import find_weights
@@ -61,7 +73,9 @@ def encode(source: Path, output: Path, codec_config: CodecConfig, config: Encode
     report = Report("encode", output=str(output))
     spec = codec_spec(codec_config.codec)
     spec.n_codebooks(config.bandwidth)
-    jobs = _jobs(source, output, codec_config, config, report)
+    audio = find_audio(source, output, EXTENSIONS, config.recursive)
+    report.notes += audio.notes
+    jobs = _jobs(source, output, audio.files, codec_config, config, report)
     todo = [job for job in jobs if config.overwrite or not job.current]
     report.current = len(jobs) - len(todo)
     report.detail = f"{config.bandwidth:g} kbps"
@@ -71,6 +85,7 @@ def encode(source: Path, output: Path, codec_config: CodecConfig, config: Encode
         return report.finish()
     if config.dry_run:
         report.detail += f", dry run: {len(todo)} to encode"
+        _report_leftovers(report, jobs, output, audio.stems, config)
         return report.finish()
     load = cache(lambda: _load(codec_config, config))
     if todo:
@@ -80,13 +95,20 @@ def encode(source: Path, output: Path, codec_config: CodecConfig, config: Encode
             report.note(_agreement(todo, exact, config))
     failed = report.failed
     whole = [job for job in jobs if str(job.audio) not in failed]
-    current = (job.tokens.relative_to(output) for job in whole)
-    report.note(stale_outputs(output, config.suffix, current))
+    _report_leftovers(report, whole, output, audio.stems, config)
     report.finish()
     if config.verify:
         verified = _verify(whole, load, spec, config, report)
         report.detail += f", {len(whole)} checked, {verified} encoded again"
     return report
+
+
+def _report_leftovers(
+    report: Report, jobs: Sequence[Job], output: Path, stems: set[str], config: EncodeConfig
+) -> None:
+    current = (job.tokens.relative_to(output) for job in jobs)
+    found = find_leftovers(output, config.suffix, current, stems, owns_tokens)
+    report_leftovers(report, found, config.prune, config.dry_run)
 
 
 def _load(codec_config: CodecConfig, config: EncodeConfig) -> Codec:
@@ -144,12 +166,13 @@ def _agreement(jobs: Sequence[Job], exact: Codec, config: EncodeConfig) -> str:
 
 
 def _jobs(
-    source: Path, output: Path, codec_config: CodecConfig, config: EncodeConfig, report: Report
+    source: Path,
+    output: Path,
+    files: Sequence[Path],
+    codec_config: CodecConfig,
+    config: EncodeConfig,
+    report: Report,
 ) -> list[Job]:
-    require_folder(source, "input folder")
-    files = find_files(source, EXTENSIONS, config.recursive)
-    if not files:
-        raise UsageError(f"no audio ({', '.join(EXTENSIONS)}) under {source}")
     spec = codec_spec(codec_config.codec)
     ckpt = digest_file(find_weights(spec, codec_config.weights))
     engine = engine_name(config.precision, config.allow_tf32)
@@ -162,15 +185,25 @@ def _jobs(
     outputs = dict(pairs)
     jobs = []
     for outcome in run_items(
-        lambda rel: digest_file(source / rel), [*outputs], cpu_count(), "compare"
+        lambda rel: _made_from(source / rel), [*outputs], cpu_count(), "compare"
     ):
-        audio = source / outcome.item
+        audio, tokens = source / outcome.item, output / outputs[outcome.item]
         if outcome.value is None:
             report.fail(audio, outcome.message())
+        elif not may_write_tokens(tokens):
+            report.fail(audio, ForeignOutputError(tokens, "encode"))
         else:
-            origin = {**provenance(outcome.value, rec, ckpt), "eng": engine}
-            jobs.append(Job(audio, output / outputs[outcome.item], origin))
+            src, norm = outcome.value
+            origin = {**provenance(src, rec, ckpt), "eng": engine, **norm}
+            jobs.append(Job(audio, tokens, origin))
     return jobs
+
+
+def _made_from(audio: Path) -> tuple[str, dict[str, str]]:
+    """Return the hash of an audio file, and that of the settings which normalized it, if any."""
+    comment = read_comment(audio) if audio.suffix.lower() == ".wav" else ""
+    stored = parse_provenance(comment)
+    return digest_file(audio), {"norm": str(stored["rec"])} if is_ours(stored) else {}
 
 
 def _verify(
@@ -189,7 +222,11 @@ def _verify(
         except (EcdcError, OSError) as error:
             report.fail(job.tokens, error)
             continue
-        expected = (spec.name, k, _audio_length(job.audio, spec) or header.audio_length)
+        expected = (
+            spec.name,
+            k,
+            stated_samples(job.audio, spec.sample_rate) or header.audio_length,
+        )
         found = (header.model, header.n_codebooks, header.audio_length)
         if found == expected:
             good.append(job)
@@ -202,9 +239,3 @@ def _verify(
         if differing:
             report.fail(job.tokens, f"{differing} of {own.codes.size} codes differ when encoded")
     return len(sample)
-
-
-def _audio_length(audio: Path, spec: CodecSpec) -> int | None:
-    """Return the samples of an audio file at the codec's rate, None at another one."""
-    info = sf.info(audio)
-    return info.frames if info.samplerate == spec.sample_rate else None

@@ -21,6 +21,7 @@ from preprocess.ecdc import MAGIC, read_ecdc, read_header, write_ecdc
 from preprocess.errors import PreprocessError
 from preprocess.features import Feature, FeatureValue, SidecarError
 from preprocess.files import find_files
+from preprocess.outputs import refuse_nested
 from preprocess.report import Report
 from preprocess.sidecar import existing_paths, read_sidecar, write_sidecar
 from preprocess.sidecar_format import ARRAY_SUFFIX, SCHEMA_VERSION, sidecar_paths
@@ -65,9 +66,11 @@ def migrate(root: Path, config: MigrateConfig) -> tuple[Report, list[str]]:
         A report, and a line for each file that was or would be rewritten.
 
     Raises:
-        UsageError: `root` holds no tokens.
+        UsageError: `root` holds no tokens, or lies in `config.cond_root` or around it.
     """
     report = Report("migrate", output=str(root))
+    if config.cond_root is not None and config.cond_root.resolve() != root.resolve():
+        refuse_nested(config.cond_root, root)  # sidecars move from one to the other
     lines: list[str] = []
     tokens = find_tokens(root)
     adopted = _adopted(config.cond_root or root, tokens)

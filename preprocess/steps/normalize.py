@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import numpy as np
 
@@ -20,10 +20,17 @@ from preprocess.audio import (
     write_audio,
 )
 from preprocess.config import NormalizeConfig
-from preprocess.errors import UsageError
-from preprocess.files import digest_file, find_files, pair_outputs, require_folder, stale_outputs
+from preprocess.files import digest_file, pair_outputs
+from preprocess.inputs import find_audio
 from preprocess.jobs import run_items
-from preprocess.provenance import is_current, provenance, settings_digest
+from preprocess.outputs import ForeignOutputError, find_leftovers, report_leftovers
+from preprocess.provenance import (
+    is_current,
+    is_ours,
+    parse_provenance,
+    provenance,
+    settings_digest,
+)
 from preprocess.report import Report
 from preprocess.specs import CodecSpec, codec_spec
 
@@ -57,19 +64,14 @@ def normalize(source: Path, output: Path, codec: str, config: NormalizeConfig, j
     """Normalize all audio under `source` into the mirrored tree `output`.
 
     Raises:
-        UsageError: `source` is no folder, or holds no audio, or `output` lies in it.
+        UsageError: `source` is no folder or holds no audio, or `output` lies in it or around it.
+        PreprocessError: A folder in it cannot be read.
     """
     report = Report("normalize", output=str(output))
     spec = codec_spec(codec)
-    require_folder(source, "input folder")
-    if output.resolve() == source.resolve():
-        raise UsageError(f"output {output} is the input folder itself")
-    files = find_files(source, config.extensions)
-    if source.resolve() in output.resolve().parents:
-        files = [f for f in files if output.resolve() not in (source / f).resolve().parents]
-    if not files:
-        raise UsageError(f"no audio ({', '.join(config.extensions)}) under {source}")
-    pairs, clashes = pair_outputs(files, SUFFIX)
+    audio = find_audio(source, output, config.extensions)
+    report.notes += audio.notes
+    pairs, clashes = pair_outputs(audio.files, SUFFIX)
     for rel, message in clashes:
         report.fail(source / rel, message)
 
@@ -87,7 +89,8 @@ def normalize(source: Path, output: Path, codec: str, config: NormalizeConfig, j
         report.note(result.note and f"{source / outcome.item[0]}: {result.note}")
     failed = report.failed
     current = (target for rel, target in pairs if str(source / rel) not in failed)
-    report.note(stale_outputs(output, SUFFIX, current))
+    leftovers = find_leftovers(output, SUFFIX, current, audio.stems, owns_wav)
+    report_leftovers(report, leftovers, config.prune, config.dry_run)
     report.detail = "dry run: nothing written" if config.dry_run else ""
     return report.finish()
 
@@ -102,6 +105,7 @@ def normalize_file(
 
     Raises:
         AudioError: The file cannot be read, or holds nothing but silence.
+        ForeignOutputError: There is a file at `target` that we have not made.
     """
     origin = provenance(
         digest_file(source),
@@ -116,6 +120,8 @@ def normalize_file(
     )
     if not config.overwrite and is_current(_stored(target), origin):
         return Normalized(current=True)
+    if target.exists() and target.stat().st_size and not owns_wav(target):
+        raise ForeignOutputError(target, "normalize")
     folder = None if config.dry_run else str(_made(target.parent))
     with tempfile.SpooledTemporaryFile(SPOOL_BYTES, dir=folder) as spool:
         samples, rms, peak = _measure(source, spec, config.window_ms, spool)
@@ -130,14 +136,13 @@ def normalize_file(
     return Normalized(duration_s, note=note)
 
 
-def _stored(target: Path) -> dict[str, str]:
-    if not target.exists():
-        return {}
-    try:
-        stored = json.loads(read_comment(target))
-    except ValueError:
-        return {}
-    return stored if isinstance(stored, dict) else {}
+def owns_wav(path: Path) -> bool:
+    """Whether a WAV file is ours, even if it was cut short."""
+    return is_ours(parse_provenance(read_comment(path, even_cut=True)))
+
+
+def _stored(target: Path) -> dict[str, Any]:
+    return parse_provenance(read_comment(target)) if target.exists() else {}
 
 
 def _made(folder: Path) -> Path:

@@ -105,7 +105,9 @@ def _load(folder: Path) -> DatasetDict:
 def _origin(folder: Path) -> dict[str, Any]:
     """Return what a built dataset says that it was built from."""
     path = folder / MARKER
-    return dict(json.loads(path.read_bytes())) if path.exists() else {}
+    origin = dict(json.loads(path.read_bytes())) if path.exists() else {}
+    origin.pop("tokens_subdir", None)
+    return origin
 
 
 def _chosen(config: PushConfig, whole: Subset) -> dict[str, Subset]:

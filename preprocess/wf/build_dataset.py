@@ -26,7 +26,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if value is not None:
             command += [f"--{name.replace('_', '-')}={value}"]
     command += ["--recursive" if args.recursive else "--no-recursive"]
-    return preprocess_main([*command, *(["--verify"] if args.verify else [])])
+    flags = [
+        f"--{name}" for name in ("verify", "allow-mixed") if vars(args)[name.replace("-", "_")]
+    ]
+    return preprocess_main([*command, *flags])
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -48,5 +51,8 @@ def _parser() -> argparse.ArgumentParser:
         help="link, copy or leave out token files and sidecars",
     )
     parser.add_argument("--verify", action="store_true", help="load it again and compare")
+    parser.add_argument(
+        "--allow-mixed", action="store_true", help="take clips that were not all made alike"
+    )
     parser.add_argument("--max-files", help="take the first so many files only")
     return parser
