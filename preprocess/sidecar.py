@@ -36,6 +36,7 @@ from preprocess.features import (
 from preprocess.files import atomic_path, digest_bytes
 from preprocess.sidecar_format import (
     ARRAY_SUFFIX,
+    MAX_FEATURES,
     TOKEN_SUFFIX,
     Sidecar,
     describe_array,
@@ -45,7 +46,7 @@ from preprocess.sidecar_format import (
     sidecar_paths,
 )
 
-MAX_META_BYTES = 16 << 20
+MAX_META_BYTES = 4 << 20
 _READ_ATTEMPTS, _UNCHANGED_READS = 100, 3
 
 Mode = Literal["overwrite", "append"]
@@ -255,6 +256,11 @@ def _write_pair(
     np.save(buffer, array, allow_pickle=False)
     data = buffer.getvalue()
     meta = describe_array(data, features, fps, header, provenance)
+    if len(meta) > MAX_META_BYTES or len(features) > MAX_FEATURES:
+        raise SidecarError(
+            f"{meta_path} would describe {len(features):,} features in {len(meta):,} bytes; at "
+            f"most {MAX_FEATURES:,} in {MAX_META_BYTES:,} are read again"
+        )
     # Both lie whole beside their targets before the first is renamed: a full disk costs nothing,
     # and what an interruption can come between are two renames. The metadata's is the first, so
     # that a new array never stands beside old metadata.
