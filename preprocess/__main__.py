@@ -2,6 +2,6 @@
 
 import sys
 
-from preprocess.cli import main
+from preprocess.entry import preprocess
 
-sys.exit(main())
+sys.exit(preprocess())

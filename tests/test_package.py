@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import preprocess
+from preprocess import entry
 from preprocess.cli import build_parser, main
 from preprocess.resources import resource, shipped_recipe
 
@@ -42,7 +43,7 @@ def test_the_module_is_the_command():
 def test_the_installed_version_is_the_packages():
     assert metadata.version("enchf-dataset") == preprocess.__version__
     (command,) = metadata.entry_points(group="console_scripts", name="preprocess")
-    assert command.load() is main
+    assert command.load() is entry.preprocess
 
 
 def test_every_step_has_help(capsys):

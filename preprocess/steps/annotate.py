@@ -21,6 +21,7 @@ from preprocess.provenance import is_current, provenance, settings_digest
 from preprocess.report import Report, plural
 from preprocess.sidecar import existing_paths, read_sidecar, write_sidecar
 from preprocess.sidecar_format import Sidecar
+from preprocess.temporaries import remove_stale
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,8 @@ def annotate(
     for producer in producers:
         for note in producer.check_clips([rel.with_suffix("").as_posix() for rel in tokens]):
             report.note(note)
+    if not config.dry_run:
+        remove_stale(root)
     audio = _audio_index(producers, config)
     decoder = _lazy_decoder(model)
     rec = settings_digest(

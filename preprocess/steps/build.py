@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -26,10 +25,12 @@ from preprocess.dataset import (
 )
 from preprocess.ecdc import read_ecdc, read_header
 from preprocess.errors import UsageError
+from preprocess.files import temporary_folder
 from preprocess.provenance import is_current, provenance, settings_digest
 from preprocess.report import Report, plural
 from preprocess.sidecar_format import sidecar_paths
 from preprocess.stats import STATS_NAME, write_stats
+from preprocess.temporaries import remove_stale
 
 if TYPE_CHECKING:
     from datasets import DatasetDict
@@ -87,7 +88,8 @@ def build(root: Path, output: Path, config: BuildConfig) -> Report:
         report.current = len(clips.tokens)
     else:
         _check_output(root, output)
-        with tempfile.TemporaryDirectory(prefix=f".{output.name}.", dir=_made(output)) as scratch:
+        remove_stale(output.parent, recursive=False)
+        with temporary_folder(output) as scratch:
             new = Path(scratch, "dataset")
             _build(root, new, Path(scratch, "cache"), options, config.num_proc)
             _materialize(root, clips.tokens, new / config.tokens_subdir, output, config)
@@ -228,11 +230,6 @@ def _check_output(root: Path, output: Path) -> None:
         and (not output.is_dir() or any(output.iterdir()))
     ):
         raise UsageError(f"output {output} exists and is no built dataset; remove it first")
-
-
-def _made(output: Path) -> Path:
-    output.parent.mkdir(parents=True, exist_ok=True)
-    return output.parent
 
 
 def _replace(new: Path, output: Path, old: Path) -> None:

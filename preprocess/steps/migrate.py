@@ -17,12 +17,14 @@ import numpy as np
 from preprocess.config import MigrateConfig
 from preprocess.dataset import find_tokens
 from preprocess.ecdc import MAGIC, read_ecdc, read_header, write_ecdc
-from preprocess.errors import PreprocessError
+from preprocess.errors import DiskError, PreprocessError
 from preprocess.features import Feature, FeatureValue, SidecarError, measure
-from preprocess.files import find_files
+from preprocess.files import atomic_path, find_files
+from preprocess.jobs import Outcome
 from preprocess.report import Report
 from preprocess.sidecar import existing_paths, read_sidecar, write_sidecar
 from preprocess.sidecar_format import ARRAY_SUFFIX, SCHEMA_VERSION, sidecar_paths
+from preprocess.temporaries import remove_stale
 
 KEPT_SUFFIX = ".orig"
 _ROUNDING = 1e-3
@@ -66,14 +68,18 @@ def migrate(root: Path, config: MigrateConfig) -> tuple[Report, list[str]]:
     report = Report("migrate", output=str(root))
     lines: list[str] = []
     tokens = find_tokens(root)
+    if config.write:
+        remove_stale(root)
     adopted = _adopted(config.cond_root or root, tokens)
     for rel in tokens:
         try:
             plan = _plan(root, rel, adopted.get(rel), config)
             if config.write:
                 _migrate_clip(root, plan, config)
+        except DiskError:
+            raise
         except (PreprocessError, OSError) as error:
-            report.fail(root / rel, error)
+            report.fail(root / rel, Outcome(rel, None, error).message())
             continue
         lines += plan.lines()
         report.done += bool(plan.lines())
@@ -194,14 +200,16 @@ def _is_float32(features: Mapping[str, Feature]) -> bool:
     return any(feature.values.dtype == np.float32 for feature in features.values())
 
 
-def _keep(path: Path) -> Path:
-    """Copy an original to its kept name, which must be free.
+def _keep(path: Path) -> None:
+    """Copy an original to its kept name, which must be free or hold the same.
 
     Raises:
         SidecarError: It is not.
     """
     kept = path.with_name(path.name + KEPT_SUFFIX)
     if kept.exists():
+        if kept.read_bytes() == path.read_bytes():  # as after an interrupted run
+            return
         raise SidecarError(f"{kept} exists already; move it away first")
-    shutil.copy2(path, kept)
-    return kept
+    with atomic_path(kept) as temporary:
+        shutil.copy2(path, temporary)

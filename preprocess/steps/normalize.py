@@ -20,12 +20,13 @@ from preprocess.audio import (
     write_audio,
 )
 from preprocess.config import NormalizeConfig
-from preprocess.errors import UsageError
+from preprocess.errors import UsageError, disk_errors
 from preprocess.files import digest_file, find_files, pair_outputs, require_folder, stale_outputs
 from preprocess.jobs import run_items
 from preprocess.provenance import is_current, provenance, settings_digest
 from preprocess.report import Report
 from preprocess.specs import CodecSpec, codec_spec
+from preprocess.temporaries import remove_stale
 
 SUFFIX = ".wav"
 SILENCE_RMS = 2**-15
@@ -73,6 +74,9 @@ def normalize(source: Path, output: Path, codec: str, config: NormalizeConfig, j
     for rel, message in clashes:
         report.fail(source / rel, message)
 
+    if not config.dry_run:
+        remove_stale(output)
+
     def step(pair: tuple[Path, Path]) -> Normalized:
         return normalize_file(source / pair[0], output / pair[1], spec, config)
 
@@ -116,8 +120,9 @@ def normalize_file(
     )
     if not config.overwrite and is_current(_stored(target), origin):
         return Normalized(current=True)
-    folder = None if config.dry_run else str(_made(target.parent))
-    with tempfile.SpooledTemporaryFile(SPOOL_BYTES, dir=folder) as spool:
+    folder = None if config.dry_run else _made(target)
+    # The spill has no name on Linux, and so goes with its process.
+    with disk_errors(target), tempfile.SpooledTemporaryFile(SPOOL_BYTES, dir=folder) as spool:
         samples, rms, peak = _measure(source, spec, config.window_ms, spool)
         gain, note = _gain(rms, peak, config)
         duration_s = samples / spec.sample_rate
@@ -140,9 +145,11 @@ def _stored(target: Path) -> dict[str, str]:
     return stored if isinstance(stored, dict) else {}
 
 
-def _made(folder: Path) -> Path:
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
+def _made(target: Path) -> str:
+    """Make the folder of an output, and return it."""
+    with disk_errors(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+    return str(target.parent)
 
 
 def _measure(

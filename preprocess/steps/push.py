@@ -13,7 +13,7 @@ from preprocess.card import About, make_card
 from preprocess.config import PushConfig
 from preprocess.dataset import quiet_datasets
 from preprocess.errors import UsageError
-from preprocess.files import require_folder
+from preprocess.files import require_folder, temporary_folder
 from preprocess.hub import HubRepo
 from preprocess.parquet import write_shards
 from preprocess.provenance import BY
@@ -28,6 +28,7 @@ from preprocess.subset import (
     subset_codebooks,
     write_info,
 )
+from preprocess.temporaries import remove_stale
 
 if TYPE_CHECKING:
     from datasets import DatasetDict
@@ -57,7 +58,9 @@ def push(dataset: Path, repo_id: str, config: PushConfig) -> Report:
     subsets = _chosen(config, whole)
     if not config.dry_run:
         repo.open(config.private)
-    with tempfile.TemporaryDirectory(prefix="enchf-push-") as scratch, quiet_datasets():
+    temporary = Path(tempfile.gettempdir(), "enchf-push")
+    remove_stale(temporary.parent, recursive=False)
+    with temporary_folder(temporary) as scratch, quiet_datasets():
         files = {
             name: {
                 split: write_shards(rows, Path(scratch, name), split, subset)

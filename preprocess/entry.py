@@ -1,0 +1,95 @@
+"""The commands' entry points: what holds from the first moment, before anything else is imported.
+
+Importing takes half a second, and an interrupt in it would print where it was. Until a command
+begins to work, an interrupt ends it at once; from then on it is a `KeyboardInterrupt`, so that
+what is being written is finished or removed, and a second one does not wait for that.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from importlib import import_module
+from typing import Any
+
+INTERRUPTED = 128 + signal.SIGINT
+NOBODY_READS = 128 + 13
+"""What a shell says of a program that SIGPIPE ended; 13 is that signal's number."""
+
+
+def preprocess() -> int:
+    """Run `preprocess`."""
+    return _run("preprocess.cli")
+
+
+def wf_sidecar_init() -> int:
+    """Run `wf-sidecar-init`."""
+    return _run("preprocess.wf.sidecar_init")
+
+
+def wf_sidecar_add() -> int:
+    """Run `wf-sidecar-add`."""
+    return _run("preprocess.wf.sidecar_add")
+
+
+def wf_sidecar_audit() -> int:
+    """Run `wf-sidecar-audit`."""
+    return _run("preprocess.wf.sidecar_audit")
+
+
+def wf_inspect() -> int:
+    """Run `wf-inspect`."""
+    return _run("preprocess.wf.inspect")
+
+
+def wf_build_dataset() -> int:
+    """Run `wf-build-dataset`."""
+    return _run("preprocess.wf.build_dataset")
+
+
+def allow_interrupts() -> None:
+    """Let an interrupt raise `KeyboardInterrupt` from here on, where `_run` keeps it from that."""
+    if signal.getsignal(signal.SIGINT) is _end_at_once:
+        signal.signal(signal.SIGINT, _raise)
+
+
+def silence() -> int:
+    """Drop what is still to be printed, also as the interpreter ends; return the exit status."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            os.dup2(nowhere, stream.fileno())
+        except (AttributeError, OSError, ValueError):  # none, closed, or no file
+            continue
+    os.close(nowhere)
+    return NOBODY_READS
+
+
+def _end_at_once(number: int, frame: Any) -> None:
+    try:
+        name = os.path.basename(sys.argv[0]).replace("__main__.py", "preprocess")
+        os.write(2, f"{name}: interrupted\n".encode())
+    finally:
+        os._exit(INTERRUPTED)
+
+
+def _raise(number: int, frame: Any) -> None:
+    signal.signal(signal.SIGINT, _end_at_once)
+    raise KeyboardInterrupt
+
+
+def _run(module: str) -> int:
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:  # not where it is ignored
+        signal.signal(signal.SIGINT, _end_at_once)
+    try:
+        status = int(import_module(module).main())
+    except SystemExit as stop:  # of --help and of wrong usage
+        status = stop.code if isinstance(stop.code, int) else 0
+    except BrokenPipeError:  # of what they print
+        return silence()
+    try:
+        print(end="", flush=True)
+    except BrokenPipeError:
+        return silence()
+    return status
