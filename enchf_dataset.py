@@ -122,7 +122,7 @@ class EncHFDataset(datasets.GeneratorBasedBuilder):
         try:
             yield from super()._prepare_split_single(*args, **kwargs)
         except datasets.exceptions.DatasetGenerationError as error:
-            if isinstance(error.__cause__, PreprocessError):
+            if isinstance(error.__cause__, (PreprocessError, OSError)):
                 raise error.__cause__ from None
             raise
         finally:

@@ -92,4 +92,7 @@ def _run(module: str) -> int:
         print(end="", flush=True)
     except BrokenPipeError:
         return silence()
+    except OSError:  # said already, and the interpreter would say it again as it ends
+        silence()
+        return status or 1
     return status

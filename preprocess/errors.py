@@ -36,7 +36,10 @@ def disk_errors(target: Path) -> Iterator[None]:
     """
     try:
         yield
-    except OSError as error:
+    except OSError as raised:
+        error = raised
+        while error.errno is None and isinstance(error.__context__, OSError):
+            error = error.__context__  # `datasets` raises its own for the system's
         # What has no name came from writing to an open file.
         at = target if error.filename is None else Path(os.fsdecode(error.filename))
         beside = at.parent == target.parent or at in target.parents
