@@ -128,6 +128,8 @@ def _check_sidecar(
         if name not in sidecar.features:
             yield "missing_feature", f"has no {name!r}"
     for name, feature in sidecar.features.items():
+        if not name.isidentifier():
+            yield "feature_name", f"{name!r} must be letters, digits and underscores"
         yield from _values(name, feature)
         if config.verify_ranges:
             yield from _range(name, feature, config.range_tol)

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from preprocess.errors import UsageError, nearest
+from preprocess.errors import UsageError, nearest, printable
 
 Format = Literal["text", "json", "csv"]
 FORMATS: tuple[Format, ...] = ("text", "json", "csv")
@@ -24,6 +24,7 @@ ERRORS = {
     "fps": "another frame rate than expected",
     "dtype": "another dtype than expected",
     "missing_feature": "a feature that is required, or that the other clips have",
+    "feature_name": "a name that no column of a dataset can have",
     "non_finite": "infinity, or NaN where the feature does not say what NaN stands for",
     "out_of_range": "a value outside of the feature's range",
     "description": "a unit or kind that differs from the other clips'",
@@ -70,8 +71,9 @@ class Finding:
 def format_findings(findings: Sequence[Finding], form: Format) -> str:
     """Return findings as JSON lines in an array, as CSV with a header, or as text."""
     rows = [dataclasses.asdict(finding) for finding in findings]
-    if form == "json":
+    if form == "json":  # which has escapes of its own
         return json.dumps(rows, indent=2) + "\n"
+    rows = [{key: printable(text) for key, text in row.items()} for row in rows]
     if form == "csv":
         out = io.StringIO()
         writer = csv.DictWriter(out, [f.name for f in dataclasses.fields(Finding)])

@@ -60,14 +60,17 @@ def run_recipe(recipe: Recipe) -> Iterator[Report]:
     A step works on all that the one before it made, also where that failed for some files.
 
     Raises:
-        PreprocessError: A step cannot begin; the ones before it have been reported.
+        PreprocessError: What `check_recipe` finds, before the first step; or a step cannot begin,
+            and the ones before it have been reported.
     """
+    from preprocess.recipe_checks import check_recipe
     from preprocess.steps.annotate import annotate
     from preprocess.steps.audit import audit
     from preprocess.steps.build import build
     from preprocess.steps.encode import encode
     from preprocess.steps.normalize import normalize
 
+    check_recipe(recipe)
     normalized, ecdc = recipe.output / "normalized", recipe.output / "ecdc"
     model = ModelConfig(weights=recipe.weights, device=recipe.device)
     report = normalize(recipe.input, normalized, recipe.codec, recipe.normalize, recipe.jobs)

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import torch
 
+from preprocess.cli import main
 from preprocess.ecdc import MAX_HEADER_BYTES, EcdcError, read_ecdc, read_header
 from preprocess.features import SidecarError
 from preprocess.sidecar import MAX_META_BYTES, read_described, read_sidecar
@@ -215,3 +216,62 @@ def test_an_array_that_lies_about_its_shape_is_refused_first(shape, tmp_path):
     )
     assert printed.startswith(f"SidecarError {tmp_path / 'a.cond.npy'} holds 20 bytes")
     assert grown < 4
+
+
+HOSTILE_SIDECARS = {
+    "a path": ("../../x", 75, "feature_name"),
+    "a null character": ("a\0b", 75, "feature_name"),
+    "no name": ("", 75, "feature_name"),
+    "another frame rate": ("x", 150, "fps"),
+    "a frame rate that is none": ("x", float("nan"), "fps"),
+}
+
+
+@pytest.mark.parametrize("case", HOSTILE_SIDECARS.values(), ids=HOSTILE_SIDECARS)
+def test_audit_and_build_refuse_the_same(case, tmp_path, capsys):
+    """audit passed the names, and build took the frame rates."""
+    name, fps, check = case
+    (tmp_path / "ecdc").mkdir()
+    sidecar(tmp_path / "ecdc", json.dumps({"fps": fps, "features": {name: {}}}))
+    assert main(["audit", str(tmp_path / "ecdc")]) == 1
+    assert f"a.cond.npy: {check}: " in capsys.readouterr().err
+    assert main(["build", str(tmp_path / "ecdc"), str(tmp_path / "ds")]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "\0" not in line and not (tmp_path / "ds").exists()
+
+
+SHOWN = {
+    "line\nbreak": r"line\nbreak",
+    "clear\x1b[2J": r"clear\x1b[2J",
+    "turned\u202egpj": r"turned\u202egpj",
+    "bell\a": r"bell\x07",
+    "raw\udcff": r"raw\udcff",
+    "caf\u00e9 \u3000\u65e5\u672c": "caf\u00e9 \u3000\u65e5\u672c",
+}
+
+
+@pytest.mark.parametrize(("name", "shown"), SHOWN.items(), ids=map(ascii, SHOWN))
+def test_names_are_printed_so_that_they_do_nothing(name, shown, tmp_path, capsys):
+    """A name could clear the terminal, forge a line, or end the report in a UnicodeEncodeError."""
+    root = tmp_path / "ecdc"
+    write_tokens(root / f"{name}.ecdc")
+    (root / f"{name} cut.ecdc").write_bytes(b"ECDC")
+    for words in (
+        ["audit", root],
+        ["audit", root, "--format", "csv"],
+        ["audit", root, "--format", "json"],
+        ["migrate", root],
+        ["annotate", root, "--constant", "name=x", "value=1"],
+        ["build", root, tmp_path / "ds"],
+        ["encode", root, tmp_path / name],
+        ["audit", tmp_path / name],
+    ):
+        main([str(word) for word in words])
+        said = "".join(capsys.readouterr())
+        assert not set(said) & set("\x1b\a\u202e\udcff")
+        assert "line\nbreak" not in said
+        if words[1] != root or (words[0] in ("audit", "annotate") and "json" not in words):
+            assert shown in said
+    with pytest.raises(SystemExit):
+        main([f"--{name}"])
+    assert not set(capsys.readouterr().err) & set("\x1b\a\u202e\udcff")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -49,6 +49,11 @@ class Filename(DescribedEach):
     @staticmethod
     def _pairs(groups: set[str]) -> bool:
         return groups == {"name", "value"}
+
+    def names(self) -> Sequence[str] | None:
+        """Return the named groups; of pairs of name and value, a clip's own name tells."""
+        groups = re.compile(self.pattern).groupindex
+        return None if self._pairs(set(groups)) else list(groups)
 
     def features(self, clip: Clip) -> Mapping[str, FeatureValue]:
         """Return a feature for each named group, or for each pair of name and value."""

@@ -16,7 +16,7 @@ from preprocess.errors import UsageError
 from preprocess.features import FeatureValue, SidecarError
 from preprocess.files import digest_bytes, digest_file, find_files, require_folder
 from preprocess.jobs import run_items
-from preprocess.params import Producer
+from preprocess.params import Producer, feature_names
 from preprocess.provenance import is_current, provenance, settings_digest
 from preprocess.report import Report, plural
 from preprocess.sidecar import existing_paths, read_sidecar, write_sidecar
@@ -45,13 +45,14 @@ def annotate(
     written by hand are kept.
 
     Raises:
-        UsageError: `root` holds no tokens, there are no producers, or one needs audio and
+        UsageError: `root` holds no tokens, there are no producers, or two of a name, or one needs audio and
             `config.audio_root` is missing.
     """
     report = Report("annotate", output=str(root))
     tokens = find_tokens(root)
     if not producers:
         raise UsageError("annotate: nothing to do: name at least one producer")
+    feature_names(producers)
     for producer in producers:
         for note in producer.check_clips([rel.with_suffix("").as_posix() for rel in tokens]):
             report.note(note)

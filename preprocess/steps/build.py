@@ -40,8 +40,15 @@ MARKER = "enchf_build.json"
 
 
 def row_options(config: BuildConfig) -> RowOptions:
-    """Return the options of the builder that the settings of a build stand for."""
-    parts = (entry.split("=") for entry in config.fractions)
+    """Return the options of the builder that the settings of a build stand for.
+
+    Raises:
+        UsageError: A split is named twice.
+    """
+    parts = [entry.split("=") for entry in config.fractions]
+    names = [name for name, _ in parts]
+    if len(set(names)) < len(names):
+        raise UsageError(f"fractions: a split is named twice: {', '.join(names)}")
     return RowOptions(
         bandwidth_kbps=config.bandwidth,
         features=config.features,

@@ -18,7 +18,7 @@ from preprocess.audio import EXTENSIONS, read_blocks
 from preprocess.codec import Codec, Wave, engine_name, load_codec
 from preprocess.config import CodecConfig, EncodeConfig
 from preprocess.ecdc import Ecdc, EcdcError, read_ecdc, read_header, write_ecdc
-from preprocess.errors import UsageError
+from preprocess.errors import UsageError, printable
 from preprocess.files import (
     digest_file,
     find_files,
@@ -75,7 +75,7 @@ def encode(source: Path, output: Path, codec_config: CodecConfig, config: Encode
     report.current = len(jobs) - len(todo)
     report.detail = f"{config.bandwidth:g} kbps"
     if config.list_missing:
-        print("".join(f"{job.audio}\n" for job in todo), end="")
+        print("".join(f"{printable(str(job.audio))}\n" for job in todo), end="")
         report.detail += f", {len(todo)} missing"
         return report.finish()
     if config.dry_run:

@@ -40,19 +40,25 @@ class Plan:
         tokens: Whether it is a `torch.save` file.
         sidecar: What stands for its path at the sidecar to rewrite; None where there is none to.
         version: Version of that sidecar.
+        fps: The frame rate that it states, and the codec's that takes its place; None where they
+            agree.
     """
 
     rel: Path
     tokens: bool
     sidecar: Path | None
     version: int = 0
+    fps: tuple[float, int] | None = None
 
     def lines(self) -> list[str]:
         """Return what there is to do, a line a file."""
         lines = [f"{self.rel}: torch.save -> .ecdc"] if self.tokens else []
         if self.sidecar is not None:
             array = sidecar_paths(self.rel)[0]
-            lines.append(f"{array}: version {self.version} -> {SCHEMA_VERSION}")
+            if self.version != SCHEMA_VERSION:
+                lines.append(f"{array}: version {self.version} -> {SCHEMA_VERSION}")
+            if self.fps is not None:
+                lines.append(f"{array}: {self.fps[0]:g} -> {self.fps[1]} frames per second")
         return lines
 
 
@@ -132,7 +138,15 @@ def _plan(root: Path, rel: Path, adopted: Path | None, config: MigrateConfig) ->
             f"{sidecar_paths(source)[0]} has {sidecar.n_frames} frames, but {root / rel} has "
             f"{header.n_frames}"
         )
-    if sidecar.version == SCHEMA_VERSION and source == root / rel:
+    fps = None
+    if sidecar.fps is not None and sidecar.fps != header.spec.fps:
+        fps = (sidecar.fps, header.spec.fps)
+        if not config.take_codec_fps:
+            raise SidecarError(
+                f"{sidecar_paths(source)[0]} states {fps[0]:g} frames per second, but {root / rel} "
+                f"has {fps[1]}; --take-codec-fps where the values are right and that number is wrong"
+            )
+    if sidecar.version == SCHEMA_VERSION and source == root / rel and fps is None:
         return Plan(rel, is_old, None)
     beside = sidecar_paths(root / rel)[0]
     if source != root / rel and beside.exists():
@@ -143,7 +157,7 @@ def _plan(root: Path, rel: Path, adopted: Path | None, config: MigrateConfig) ->
                 f"{source}: feature {name!r} needs a name of letters, digits and underscores; "
                 f"--rename {name!r}=..."
             )
-    return Plan(rel, is_old, source, sidecar.version)
+    return Plan(rel, is_old, source, sidecar.version, fps)
 
 
 def _migrate_clip(root: Path, plan: Plan, config: MigrateConfig) -> None:
