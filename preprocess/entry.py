@@ -10,6 +10,9 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
 from typing import Any
 
@@ -52,6 +55,53 @@ def allow_interrupts() -> None:
     """Let an interrupt raise `KeyboardInterrupt` from here on, where `_run` keeps it from that."""
     if signal.getsignal(signal.SIGINT) is _end_at_once:
         signal.signal(signal.SIGINT, _raise)
+
+
+@contextmanager
+def children_ignore_interrupts() -> Iterator[None]:
+    """Let processes that are started within leave an interrupt to this one, which ends them."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+_forks_ignore = False
+
+
+@contextmanager
+def forks_ignore_interrupts() -> Iterator[None]:
+    """Let processes that are forked within leave an interrupt to this one, which gets it.
+
+    Raises:
+        KeyboardInterrupt: Also where what ran within made another error of it.
+    """
+    global _forks_ignore
+    _forks_ignore = True
+    try:
+        yield
+    except Exception as error:
+        cause: BaseException | None = error
+        while cause is not None:
+            if isinstance(cause, KeyboardInterrupt):
+                raise KeyboardInterrupt from None
+            cause = cause.__context__
+        raise
+    finally:
+        _forks_ignore = False
+
+
+def _after_fork() -> None:
+    if _forks_ignore:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 def silence() -> int:

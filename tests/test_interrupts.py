@@ -89,6 +89,51 @@ def test_an_interrupt_at_any_moment_is_one_line(tmp_path):
         shutil.rmtree(tmp_path / "out", ignore_errors=True)
 
 
+SLOW_ROWS = """
+import sys, time, enchf_dataset
+def slow(*arguments):
+    print("row", flush=True)
+    time.sleep(30)
+enchf_dataset.clip_row = slow
+"""
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_an_interrupt_of_a_build_is_one_line_of_all_its_processes(processes, tmp_path):
+    """A terminal interrupts the workers too: theirs were 126 lines, and the status 1."""
+    for index in range(2):
+        write_tokens(tmp_path / f"ecdc/{index}.ecdc")
+    words = ("build", tmp_path / "ecdc", tmp_path / "ds", "--num-proc", processes)
+    code = SLOW_ROWS + command("preprocess")[1]
+    process = start("-c", code, *words, start_new_session=True)
+    assert process.stdout.readline() == "row\n"
+    os.killpg(process.pid, signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert len(err.splitlines()) == 1 and "interrupted" in err, err
+    assert [path.name for path in tmp_path.iterdir()] == ["ecdc"]
+
+
+def test_an_interrupt_of_an_audit_is_one_line_of_all_its_processes(tmp_path):
+    for index in range(4):
+        write_tokens(tmp_path / f"{index}.ecdc", seed=index)
+    code = "import preprocess.steps.audit as audit, time\naudit._CLIPS_A_PROCESS = 1\n"
+    code += "executor = audit.ProcessPoolExecutor\n"
+    code += "def start(*a, **k):\n    print('starts', flush=True)\n    return executor(*a, **k)\n"
+    code += "audit.ProcessPoolExecutor = start\n" + command("preprocess")[1]
+    for delay in (0.1, 0.6):
+        words = ("audit", tmp_path, "--jobs", 2)
+        process = start("-c", code, *words, start_new_session=True)
+        assert process.stdout.readline() == "starts\n"
+        time.sleep(delay)
+        os.killpg(process.pid, signal.SIGINT)
+        _, err = process.communicate(timeout=60)
+        if process.returncode != 130:  # it was done before, with four clips without sidecars
+            assert process.returncode == 1 and "Traceback" not in err
+            continue
+        assert len(err.splitlines()) == 1 and "interrupted" in err, err
+
+
 def test_a_command_started_with_interrupts_off_keeps_them_off(tmp_path):
     """As nohup and `&` in a script start it."""
     code = (

@@ -15,6 +15,7 @@ from preprocess.clip_checks import Checked, ClipSummary, check_clip
 from preprocess.config import AuditConfig
 from preprocess.corpus_checks import check_corpus
 from preprocess.dataset import find_tokens
+from preprocess.entry import children_ignore_interrupts
 from preprocess.files import find_files, require_folder
 from preprocess.findings import ERRORS, Finding
 from preprocess.jobs import Outcome, run_items
@@ -84,7 +85,8 @@ def _check_clips(
         yield from (outcome.value for outcome in outcomes if outcome.value is not None)
         return
     with ProcessPoolExecutor(count, multiprocessing.get_context("spawn")) as executor:
-        checked = executor.map(step, tokens, chunksize=_CHUNK)
+        with children_ignore_interrupts():  # this starts them
+            checked = executor.map(step, tokens, chunksize=_CHUNK)
         yield from tqdm(checked, "audit", len(tokens), leave=False, disable=None, unit="file")
 
 

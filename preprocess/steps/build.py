@@ -24,6 +24,7 @@ from preprocess.dataset import (
     quiet_datasets,
 )
 from preprocess.ecdc import read_ecdc, read_header
+from preprocess.entry import forks_ignore_interrupts
 from preprocess.errors import UsageError
 from preprocess.files import temporary_folder
 from preprocess.provenance import is_current, provenance, settings_digest
@@ -152,7 +153,8 @@ def _build(root: Path, new: Path, cache: Path, options: RowOptions, num_proc: in
 
     with quiet_datasets():
         builder = EncHFDataset(data_dir=str(root), cache_dir=str(cache), **asdict(options))
-        builder.download_and_prepare(num_proc=num_proc)
+        with forks_ignore_interrupts():
+            builder.download_and_prepare(num_proc=num_proc)
         made: DatasetDict = builder.as_dataset()
         # What a model is trained with must not know of the clips that it is tested with.
         splits = {name: corpus_stats(rows) for name, rows in made.items() if name == "train"}
