@@ -2,6 +2,6 @@
 
 import sys
 
-from preprocess.start import preprocess
+from preprocess.entry import preprocess
 
 sys.exit(preprocess())

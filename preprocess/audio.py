@@ -73,22 +73,30 @@ def write_audio(
     by the `samples` to come, becomes RF64. `comment` goes into the file's ICMT tag.
     """
     size = samples * channels * 3
-    with (
-        atomic_path(path) as temporary,
-        sf.SoundFile(
-            temporary,
-            "w",
-            sample_rate,
-            channels,
-            subtype="PCM_24",
-            format="RF64" if size > _MAX_WAV_BYTES else "WAV",
-        ) as file,
-    ):
-        file.comment = comment
-        for block in blocks:
-            # Integers, because libsndfile's own conversion of floats takes ten times as long.
-            steps = np.rint(block * np.float32(_PCM24_STEPS)).clip(-_PCM24_STEPS, _PCM24_STEPS - 1)
-            file.write(steps.astype(np.int32) << 8)
+    form = "RF64" if size > _MAX_WAV_BYTES else "WAV"
+    with atomic_path(path) as temporary:
+        temporary.touch()  # of what keeps it from opening a file, libsndfile says nothing
+        try:
+            with sf.SoundFile(
+                temporary, "w", sample_rate, channels, subtype="PCM_24", format=form
+            ) as file:
+                file.comment = comment
+                for block in blocks:
+                    # Integers: libsndfile's own conversion of floats takes ten times as long.
+                    steps = np.rint(block * np.float32(_PCM24_STEPS))
+                    steps = steps.clip(-_PCM24_STEPS, _PCM24_STEPS - 1)
+                    file.write(steps.astype(np.int32) << 8)
+        except sf.LibsndfileError as error:
+            _raise_disk_error(temporary)
+            raise AudioError(f"{path} cannot be written: {error.error_string}") from None
+
+
+def _raise_disk_error(path: Path) -> None:
+    """Write where libsndfile could not, for the system's error: it says `System error.` of each."""
+    with open(path, "ab", buffering=0) as file:
+        left = 1 << 20
+        while left:
+            left -= file.write(bytes(left))
 
 
 def read_comment(path: Path, even_cut: bool = False) -> str:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from preprocess.errors import PreprocessError
+from preprocess.errors import PreprocessError, printable
 from preprocess.parquet import Shards
 from preprocess.schema import describe_range
 from preprocess.specs import codec_spec
@@ -246,7 +246,8 @@ def _table(titles: list[str], rows: list[tuple[Any, ...]]) -> str:
 
 
 def _cell(value: Any) -> str:
-    return " ".join(str(value).split()).replace("|", "\\|").replace("<", "&lt;")
+    text = printable(" ".join(str(value).split()))
+    return text.replace("|", "\\|").replace("<", "&lt;")
 
 
 def _usage(about: About, data: Mapping[str, Any], subsets: Mapping[str, Subset]) -> str:

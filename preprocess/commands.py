@@ -24,7 +24,7 @@ from preprocess.config import (
     PushConfig,
     StatsConfig,
 )
-from preprocess.errors import UsageError
+from preprocess.errors import UsageError, printable
 from preprocess.flags import from_flags
 from preprocess.params import parse_producer
 from preprocess.report import Report, print_report
@@ -92,7 +92,8 @@ def stats_command(args: Namespace) -> int:
     else:
         output = args.output or args.root / STATS_NAME
         report = collect_stats(args.root, output, from_flags(StatsConfig, args), args.jobs)
-    print(format_stats(read_stats(Path(report.output))), end="")
+    lines = format_stats(read_stats(Path(report.output))).splitlines()
+    print("".join(f"{printable(line)}\n" for line in lines), end="")
     return _finish(report)
 
 
@@ -111,7 +112,7 @@ def migrate_command(args: Namespace) -> int:
     from preprocess.steps.migrate import migrate
 
     report, lines = migrate(args.root, from_flags(MigrateConfig, args))
-    print("".join(f"{line}\n" for line in lines), end="")
+    print("".join(f"{printable(line)}\n" for line in lines), end="")
     return _finish(report)
 
 

@@ -320,6 +320,10 @@ class MigrateConfig(Settings):
         Path | None,
         Field(description="folder with the sidecars, mirroring the tokens; they move beside those"),
     ] = None
+    take_codec_fps: Annotated[
+        bool,
+        Field(description="replace a sidecar's frame rate that is not the codec's; else an error"),
+    ] = False
     rename: Annotated[
         tuple[Annotated[str, Field(pattern=r"^.+=[A-Za-z_]\w*$")], ...],
         Field(description="features to rename, as OLD=NEW"),

@@ -267,7 +267,7 @@ def _by_group(
         match = pattern.search(name) if pattern else None
         key: str | None = name
         if pattern:
-            which = "group" if "group" in pattern.groupindex else min(pattern.groups, 1)
+            which = "group" if "group" in pattern.groupindex else 1
             key = match[which] if match else None
         if key is None:
             raise DatasetError(f"{root / rel}: the group {group!r} is not found in {name!r}")
@@ -301,10 +301,15 @@ def _names(option: str, value: Sequence[str] | str | None) -> list[str]:
 
 
 def _pattern(group: str | None) -> re.Pattern[str] | None:
+    if group is None:
+        return None
     try:
-        return None if group is None else re.compile(group)
-    except re.error as error:
+        pattern = re.compile(group)
+    except (re.error, RecursionError, OverflowError) as error:
         raise UsageError(f"group {group!r} is no regular expression: {error}") from None
+    if not pattern.groups:
+        raise UsageError(f"group {group!r} has no parenthesis, which says what the group is")
+    return pattern
 
 
 def manifest_digest(root: Path, suffix: str = TOKEN_SUFFIX, cond_root: Path | None = None) -> str:

@@ -36,7 +36,7 @@ MAGIC = b"ECDC"
 VERSION = 0
 _PREFIX = struct.Struct("!4sBI")
 _SCALE = struct.Struct("!f")
-MAX_HEADER_BYTES = 1 << 20
+MAX_HEADER_BYTES = 1 << 16
 """A header is about 100 bytes; what claims more than this is not believed."""
 
 

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
-import uuid
+import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from preprocess.errors import UsageError
+from preprocess.errors import DiskError, UsageError, disk_errors
 from preprocess.listing import list_folder
+from preprocess.temporaries import temporary_name
 
 
 def require_folder(path: Path, what: str) -> Path:
@@ -41,15 +43,47 @@ def atomic_path(target: Path) -> Iterator[Path]:
     """Yield a temporary path beside `target`, renamed to it on success and removed on failure.
 
     A reader sees the old file or the whole new one, and a killed run leaves no file that counts
-    as done.
+    as done; what it does leave, `preprocess.temporaries` removes.
+
+    Raises:
+        DiskError: The disk is full or read-only, or the folder may not be written to.
     """
-    target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}.tmp")
-    try:
-        yield temporary
-        os.replace(temporary, target)
-    finally:
-        temporary.unlink(missing_ok=True)
+    temporary = target.with_name(temporary_name(target.name))
+    with disk_errors(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            yield temporary
+            os.replace(temporary, target)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def temporary_folder(target: Path) -> Iterator[Path]:
+    """Yield a new folder beside `target`, removed at the end with what is left in it."""
+    folder = target.with_name(temporary_name(target.name))
+    with disk_errors(target):
+        folder.mkdir(parents=True)
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def require_writable(folder: Path) -> None:
+    """Check, without writing, that files can be made in a folder, or where it is to be made.
+
+    Raises:
+        UsageError: It is a file.
+        DiskError: They cannot.
+    """
+    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    if not there.is_dir():
+        raise UsageError(f"output {there} is a file, not a folder")
+    if os.access(there, os.W_OK | os.X_OK):
+        return
+    read_only = hasattr(os, "statvfs") and os.statvfs(there).f_flag & os.ST_RDONLY
+    raise DiskError(f"{os.strerror(errno.EROFS if read_only else errno.EACCES)}: {folder}")
 
 
 def write_bytes(target: Path, data: bytes) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from preprocess.errors import UsageError, nearest
+from preprocess.errors import UsageError, nearest, printable
 
 Format = Literal["text", "json", "csv"]
 FORMATS: tuple[Format, ...] = ("text", "json", "csv")
@@ -76,8 +76,9 @@ class Finding:
 def format_findings(findings: Sequence[Finding], form: Format) -> str:
     """Return findings as JSON lines in an array, as CSV with a header, or as text."""
     rows = [dataclasses.asdict(finding) for finding in findings]
-    if form == "json":
+    if form == "json":  # which has escapes of its own
         return json.dumps(rows, indent=2) + "\n"
+    rows = [{key: printable(text) for key, text in row.items()} for row in rows]
     if form == "csv":
         out = io.StringIO()
         writer = csv.DictWriter(out, [f.name for f in dataclasses.fields(Finding)])

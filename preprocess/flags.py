@@ -16,7 +16,7 @@ import yaml
 from pydantic import TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 
-from preprocess.errors import UsageError, nearest
+from preprocess.errors import UsageError, nearest, printable
 
 T = TypeVar("T")
 _UNKNOWN_KEY = "unexpected_keyword_argument"
@@ -46,7 +46,7 @@ class OneLineParser(argparse.ArgumentParser):
         unknown = message.removeprefix("unrecognized arguments: ")
         if unknown != message:
             message += nearest(unknown.split()[0].split("=")[0], self._option_string_actions)
-        self.exit(2, f"{self.prog}: error: {message}; see {self.prog} --help\n")
+        self.exit(2, f"{self.prog}: error: {printable(message)}; see {self.prog} --help\n")
 
 
 def add_flags(parser: argparse.ArgumentParser, settings: type) -> None:

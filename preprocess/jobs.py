@@ -13,7 +13,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from typing import Any, Generic, TypeVar
 
-from preprocess.errors import PreprocessError, one_line
+from preprocess.errors import DiskError, PreprocessError, one_line, os_error_text
 
 Item = TypeVar("Item")
 Value = TypeVar("Value")
@@ -30,7 +30,7 @@ class Outcome(Generic[Item, Value]):
         if isinstance(self.error, PreprocessError):
             return str(self.error)
         if isinstance(self.error, OSError) and self.error.strerror:
-            return f"{self.error.filename or ''}: {self.error.strerror}".lstrip(": ")
+            return os_error_text(self.error)
         return one_line(self.error) if self.error else ""
 
 
@@ -40,9 +40,15 @@ def cpu_count() -> int:
 
 
 def attempt(step: Callable[[Item], Value], item: Item) -> Outcome[Item, Value]:
-    """Run `step` on `item`, and keep what it raises."""
+    """Run `step` on `item`, and keep what it raises.
+
+    Raises:
+        DiskError: Nothing can be written any more.
+    """
     try:
         return Outcome(item, step(item), None)
+    except DiskError:
+        raise
     except Exception as error:  # collected, counted and reported by the caller
         return Outcome(item, None, error)
 
@@ -60,6 +66,9 @@ def run_items(
     """Run `step` over `items` in `jobs` threads, and yield the outcomes in the items' order.
 
     An item that raises does not stop the others.
+
+    Raises:
+        DiskError: Nothing can be written any more.
     """
     run = partial(attempt, step)
     with progress(len(items), label) as bar:

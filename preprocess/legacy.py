@@ -1,15 +1,12 @@
 """The predecessor's token files: a `torch.save` of the encoder's output, under the name `.ecdc`.
 
 They hold `audio_codes` of shape `[1, 1, K, T]`, `[1, K, T]` or `[K, T]`, and sometimes
-`audio_length` and `audio_scales`. They are read with `weights_only=True`, so that a hostile file
-cannot run code, and they always were made with the 24 kHz codec. This is the only reader of
-tokens that needs torch.
+`audio_length` and `audio_scales`, and they always were made with the 24 kHz codec. They are read by
+`preprocess.torch_file`, which neither runs code of a hostile file nor takes much memory for it.
 """
 
 from __future__ import annotations
 
-import warnings
-import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +15,8 @@ import numpy as np
 from preprocess.ecdc import Ecdc, EcdcError
 from preprocess.frames import n_frames
 from preprocess.specs import CODECS
+from preprocess.torch_file import TorchFile, open_torch_file
+from preprocess.torch_pickle import StoredTensor, TorchFileError
 
 _SPEC = CODECS["encodec_24khz"]
 
@@ -27,60 +26,53 @@ def read_legacy(path: Path, lazy: bool = False) -> Ecdc:
 
     Args:
         path: The file.
-        lazy: Map the codes instead of reading them: for readers of the header alone.
+        lazy: Leave the codes in the file, and return zeros: for readers of the header alone.
 
     Raises:
         EcdcError: It is no such file, or its codes do not fit the 24 kHz codec.
     """
-    checkpoint = _load(path, lazy)
-    codes = checkpoint.get("audio_codes") if isinstance(checkpoint, dict) else None
-    if codes is None or not hasattr(codes, "numpy"):
+    try:
+        with open_torch_file(path) as file:
+            return _read(file, path, lazy)
+    except TorchFileError as error:
+        raise EcdcError(f"{path} {error}") from None
+
+
+def _read(file: TorchFile, path: Path, lazy: bool) -> Ecdc:
+    saved = file.value
+    codes = saved.get("audio_codes") if isinstance(saved, dict) else None
+    if not isinstance(codes, StoredTensor):
         raise EcdcError(f"{path} is a torch.save file without a tensor 'audio_codes'")
-    dtype, shape = str(codes.dtype).removeprefix("torch."), tuple(codes.shape)
-    if not dtype.startswith(("int", "uint")) or codes.is_sparse or codes.is_meta:
-        raise EcdcError(f"{path} holds audio_codes of dtype {dtype}; expected dense integers")
-    if codes.numel() * codes.element_size() > path.stat().st_size:
-        raise EcdcError(f"{path} claims audio_codes of shape {list(shape)}, more than it holds")
+    kind, shape = np.dtype(codes.storage.kind), codes.shape
+    if kind.kind not in "iu":
+        raise EcdcError(f"{path} holds audio_codes of dtype {kind.name}; expected integers")
+    file.check(codes)
     if not 2 <= len(shape) <= 4 or any(n != 1 for n in shape[:-2]) or 0 in shape:
         raise EcdcError(f"{path} holds audio_codes of shape {list(shape)}; expected [K, T]")
     k, t = shape[-2:]
     if k > _SPEC.max_codebooks:
         raise EcdcError(f"{path} holds {k} codebooks; {_SPEC.name} has 1 to {_SPEC.max_codebooks}")
-    length = _audio_length(checkpoint.get("audio_length"), t, path)
+    stored = saved.get("audio_length")
+    if isinstance(stored, StoredTensor):
+        stored = file.read(stored).tolist()
+    length = _audio_length(stored, t, path)
     if lazy:
         return Ecdc(_SPEC.name, np.broadcast_to(np.int16(0), (k, t)), length, (t,))
-    values = codes.detach().reshape(k, t).numpy()
+    values = file.read(codes).reshape(k, t)
     if values.min() < 0 or values.max() >= _SPEC.codebook_size:
         raise EcdcError(f"{path} holds codes outside of 0 to {_SPEC.codebook_size - 1}")
     return Ecdc(_SPEC.name, values.astype(np.int16), length, (t,))
-
-
-def _load(path: Path, lazy: bool) -> Any:
-    import torch
-
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of tensor kinds that the predecessor never used
-            return torch.load(
-                path,
-                map_location="cpu",
-                weights_only=True,
-                mmap=(lazy and zipfile.is_zipfile(path)) or None,
-            )
-    except FileNotFoundError:
-        raise
-    except Exception as error:  # torch raises its own, pickle's, zipfile's and RuntimeError
-        reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise EcdcError(f"{path} is no readable torch.save file: {reason[:200]}") from None
 
 
 def _audio_length(stored: Any, frames: int, path: Path) -> int:
     """Return the stored length in samples, or the longest one with that many frames."""
     if stored is None:
         return frames * _SPEC.hop
+    if isinstance(stored, list) and len(stored) == 1:  # of a tensor [1]
+        (stored,) = stored
     try:
         length = int(stored)
-    except (TypeError, ValueError, OverflowError, RuntimeError):
+    except (TypeError, ValueError, OverflowError):
         raise EcdcError(
             f"{path} holds an audio_length that is no number: {type(stored).__name__}"
         ) from None

@@ -69,14 +69,17 @@ def run_recipe(recipe: Recipe, path: Path | None = None) -> Iterator[Report]:
         path: The file that it was read from, whose parameters it replaces when it runs again.
 
     Raises:
-        PreprocessError: A step cannot begin; the ones before it have been reported.
+        PreprocessError: What `check_recipe` finds, before the first step; or a step cannot begin,
+            and the ones before it have been reported.
     """
+    from preprocess.recipe_checks import check_recipe
     from preprocess.steps.annotate import annotate
     from preprocess.steps.audit import as_built, audit
     from preprocess.steps.build import build
     from preprocess.steps.encode import encode
     from preprocess.steps.normalize import normalize
 
+    check_recipe(recipe)
     normalized, ecdc = recipe.output / "normalized", recipe.output / "ecdc"
     dataset = recipe.output / "dataset"
     for output in (normalized, ecdc, dataset):

@@ -8,8 +8,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TextIO
 
-from preprocess.errors import PreprocessError, UsageError
+from preprocess.errors import PreprocessError, UsageError, os_error_text, printable
 from preprocess.installation import explaining_imports
+from preprocess.interrupts import INTERRUPTED, allow_interrupts, silence
+
+SHARED_BY = 5
+"""A fault of at least as many items is said once."""
 
 
 @dataclass
@@ -100,19 +104,34 @@ def plural(noun: str, count: int) -> str:
 def exit_status(prog: str, command: Callable[[], int]) -> int:
     """Return the exit status of a command: its own, or that of the error it raised.
 
-    2 for wrong usage, 1 for what else was foreseen, 130 for an interrupt; each is one line.
+    2 for wrong usage, 1 for what else was foreseen, 130 for an interrupt; each is one line. 141,
+    without a word, where nobody reads what is printed any more, as after `| head`: the command
+    ends there, between two outputs and not within one.
     """
     try:
-        return explaining_imports(command)
+        allow_interrupts()
+        status = explaining_imports(command)
+        print(end="", flush=True)
+        return status
+    except BrokenPipeError:
+        return silence()
     except UsageError as error:
-        print(f"{prog}: error: {error}", file=sys.stderr)
-        return 2
-    except (PreprocessError, OSError) as error:
-        print(f"{prog}: error: {error}", file=sys.stderr)
-        return 1
+        return _said(f"{prog}: error: {error}", 2)
+    except PreprocessError as error:
+        return _said(f"{prog}: error: {error}", 1)
+    except OSError as error:
+        return _said(f"{prog}: error: {os_error_text(error)}", 1)
     except KeyboardInterrupt:
-        print(f"{prog}: interrupted; what is done is kept, run again to go on", file=sys.stderr)
-        return 130
+        return _said(f"{prog}: interrupted; what is done is kept, run again to go on", INTERRUPTED)
+
+
+def _said(line: str, status: int) -> int:
+    """Print a last line to stderr, and return the exit status."""
+    try:
+        print(printable(line), file=sys.stderr, flush=True)
+    except BrokenPipeError:
+        return silence()
+    return status
 
 
 def listed(names: Sequence[str], most: int = 20) -> str:
@@ -133,13 +152,31 @@ def print_report(
         most: How many failures and how many notes to print; None for all.
     """
     err = err or sys.stderr
-    for note in report.notes[:most]:
+    notes = [printable(note) for note in report.notes]
+    failures = [printable(line) for line in _shared(report.failures)]
+    for note in notes[:most]:
         print(f"{report.step}: note: {note}", file=err)
-    for item, message in report.failures[:most]:
-        text = message if message.startswith(item) else f"{item}: {message}"
-        print(f"{report.step}: error: {text}", file=err)
-    for what, lines in (("note", report.notes), ("error", report.failures)):
+    for line in failures[:most]:
+        print(f"{report.step}: error: {line}", file=err)
+    for what, lines in (("note", notes), ("error", failures)):
         if most is not None and len(lines) > most:
             more = len(lines) - most
             print(f"{report.step}: {more:,} more {plural(what, more)}, not listed", file=err)
-    print(report.line(), file=out or sys.stdout, flush=True)
+    print(printable(report.line()), file=out or sys.stdout, flush=True)
+
+
+def _shared(failures: Sequence[tuple[str, str]]) -> list[str]:
+    """Return a line for each failure, and one for those of many items that are the same fault."""
+    by_text: dict[str, list[str]] = {}
+    for item, message in failures:
+        text = message.removeprefix(item).lstrip(": ") if message.startswith(item) else message
+        by_text.setdefault(text, []).append(item)
+    lines = []
+    for item, message in failures:
+        text = message.removeprefix(item).lstrip(": ") if message.startswith(item) else message
+        items = by_text.get(text, [])
+        if len(items) < SHARED_BY:
+            lines.append(message if message.startswith(item) else f"{item}: {message}")
+        elif items[0] == item:
+            lines.append(f"{text} ({len(items):,} times: {listed(items)})")
+    return lines

@@ -207,6 +207,11 @@ def _values(
         raise DatasetError(
             f"{sidecar_paths(target)[0]} has {sidecar.n_frames} frames, but {path} has {n_frames}"
         )
+    if sidecar.fps not in (None, schema.spec.fps):
+        raise DatasetError(
+            f"{sidecar_paths(path)[0]} states {sidecar.fps:g} frames per second, but {path} has "
+            f"{schema.spec.fps}"
+        )
     row = {}
     for name in schema.parameters:
         if name not in sidecar.features:  # it was there a moment ago, in the survey

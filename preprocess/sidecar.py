@@ -33,9 +33,16 @@ from preprocess.features import (
 from preprocess.files import digest_file
 from preprocess.precision import MAX_ERROR, Dtype
 from preprocess.records import Record, makers, merge_records
-from preprocess.sidecar_files import read_files, read_meta, replace_files, writing
+from preprocess.sidecar_files import (
+    MAX_META_BYTES,
+    read_files,
+    read_meta,
+    replace_files,
+    writing,
+)
 from preprocess.sidecar_format import (
     ARRAY_SUFFIX,
+    MAX_FEATURES,
     SCHEMA_VERSION,
     TOKEN_SUFFIX,
     Sidecar,
@@ -301,4 +308,9 @@ def _write_pair(
     np.save(buffer, array, allow_pickle=False)
     data = buffer.getvalue()
     meta = describe_array(data, features, fps, header, records)
+    if len(meta) > MAX_META_BYTES or len(features) > MAX_FEATURES:
+        raise SidecarError(
+            f"{meta_path} would describe {len(features):,} features in {len(meta):,} bytes; at "
+            f"most {MAX_FEATURES:,} in {MAX_META_BYTES:,} are read again"
+        )
     replace_files(array_path, meta_path, data, meta)

@@ -21,11 +21,12 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from preprocess.errors import disk_errors
 from preprocess.features import SidecarError
 from preprocess.files import digest_bytes
 from preprocess.locks import LockError, locked
 
-MAX_META_BYTES = 16 << 20
+MAX_META_BYTES = 4 << 20
 _PAUSES_S = (0.001, 0.002, 0.004)
 _PAUSES_UNLOCKED_S = (0.01, 0.02, 0.04, 0.08)
 _LEFT = re.compile(r"\.(?:(.+)\.npy\.(?:new|lock)|(.+)\.json\.new)")
@@ -83,10 +84,11 @@ def replace_files(array_path: Path, meta_path: Path, data: bytes, meta: bytes) -
     """
     new_array, new_meta = _pending(array_path), _pending(meta_path)
     try:
-        new_meta.write_bytes(meta)
-        new_array.write_bytes(data)
-        os.replace(new_meta, meta_path)
-        os.replace(new_array, array_path)
+        with disk_errors(array_path):
+            new_meta.write_bytes(meta)
+            new_array.write_bytes(data)
+            os.replace(new_meta, meta_path)
+            os.replace(new_array, array_path)
     except BaseException:
         with suppress(OSError):
             _finish(array_path, meta_path)

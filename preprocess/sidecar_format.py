@@ -22,6 +22,8 @@ from preprocess.records import Record, read_records
 
 SCHEMA_VERSION = 3
 ARRAY_SUFFIX, META_SUFFIX, TOKEN_SUFFIX = ".cond.npy", ".cond.json", ".ecdc"
+MAX_FEATURES = 4096
+"""A feature that is read takes a hundred times the bytes of its shortest description."""
 _MOST_FRAMES = 1 << 40
 _MOST_HEADER_BYTES = 1 << 16
 
@@ -164,6 +166,10 @@ def parse_sidecar(
     Raises:
         SidecarError: The metadata is of no known form, or names other columns than there are.
     """
+    columns = meta.get("features", meta.get("names", ()))
+    count = len(columns) if isinstance(columns, (dict, list)) else 0
+    if count > MAX_FEATURES:
+        raise SidecarError(f"{meta_path} names {count:,} features; at most {MAX_FEATURES:,}")
     try:
         described = _described(meta)
         version = int(meta.get("schema_version", 2 if "features" in meta else 1))

@@ -122,7 +122,7 @@ def test_doctor_runs_where_the_command_line_itself_cannot_be_imported(tmp_path, 
         "import preprocess.doctor as d; from packaging.requirements import Requirement;"
         f"d.requirements = lambda: [Requirement({package!r})];"
         "import sys; sys.argv = ['preprocess', 'doctor'];"
-        "from preprocess.start import preprocess; sys.exit(preprocess())"
+        "from preprocess.entry import preprocess; sys.exit(preprocess())"
     )
     done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (1, "")
@@ -136,7 +136,11 @@ def test_doctor_runs_where_the_command_line_itself_cannot_be_imported(tmp_path, 
         ("yaml", "ValueError('size\\nchanged')", ["-m", "preprocess", "--version"]),
         ("torch", "OSError('libcudart.so: not found')", ["-m", "preprocess", "encode", ".", "out"]),
         ("datasets", "RuntimeError('no')", ["-m", "preprocess", "push", "built", "me/sounds"]),
-        ("numpy", "ImportError('bad build')", ["-c", "import preprocess.start as s; s.inspect()"]),
+        (
+            "numpy",
+            "ImportError('bad build')",
+            ["-c", "import preprocess.entry as e; e.wf_inspect()"],
+        ),
     ],
 )
 def test_a_package_that_fails_at_import_is_one_line(tmp_path, package, error, command):

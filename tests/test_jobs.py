@@ -29,7 +29,7 @@ def test_outcomes_come_in_the_items_order_and_failures_stay_alone(jobs):
     ("error", "message"),
     [
         (PreprocessError("a.wav is empty"), "a.wav is empty"),
-        (OSError(28, "No space left on device", "a.wav"), "a.wav: No space left on device"),
+        (OSError(28, "No space left on device", "a.wav"), "No space left on device: a.wav"),
         (ValueError("two\nlines"), "ValueError: two lines"),
         (KeyError(), "KeyError: "),
     ],

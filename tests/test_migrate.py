@@ -221,3 +221,27 @@ def test_the_form_between_the_versions_is_read(tmp_path):
     (tmp_path / "a.cond.json").write_text(json.dumps(meta))
     gain = read_sidecar(tmp_path / "a.ecdc").features["gain"]
     assert (gain.units, gain.doc_string, gain.min, gain.std) == ("dB", "Level", -60, 19)
+
+
+@pytest.mark.parametrize("fps", [150, 74.999, float("nan"), 0])
+def test_a_wrong_frame_rate_is_an_error_and_replaced_when_told(fps, root, capsys):
+    """It was replaced in silence, whatever the values had been measured at."""
+    meta = json.loads((root / "s/v2.cond.json").read_text())
+    (root / "s/v2.cond.json").write_text(json.dumps({**meta, "fps": fps}))
+    before = contents(root)
+    result = preprocess(capsys, "migrate", root)
+    assert result.status == 1
+    assert_says(result.error, [f"v2.cond.npy states {fps:g} frames per second", "--take-codec-fps"])
+    assert contents(root) == before
+    words = ["migrate", root, "--write", "--take-codec-fps"]
+    result = preprocess(capsys, *words)
+    assert result.status == 0
+    assert f"s/v2.cond.npy: {fps:g} -> 75 frames per second" in result.out
+    assert read_sidecar(root / "s/v2.ecdc").fps == 75
+
+
+def test_a_run_that_was_cut_between_keeping_and_writing_goes_on(root, capsys):
+    """The original that it had kept stood in the way for ever."""
+    (root / "v1.ecdc.orig").write_bytes((root / "v1.ecdc").read_bytes())
+    assert preprocess(capsys, "migrate", root, "--write").status == 0
+    assert (root / "v1.ecdc").read_bytes().startswith(b"ECDC")

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-import preprocess.start
+import preprocess
+from preprocess import entry
 from preprocess.cli import build_parser, main
 from preprocess.resources import resource, shipped_recipe
 
@@ -21,7 +22,7 @@ def python(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, *arguments], capture_output=True, text=True, cwd=ROOT)
 
 
-@pytest.mark.parametrize("module", ["preprocess", "preprocess.start", "preprocess.cli"])
+@pytest.mark.parametrize("module", ["preprocess", "preprocess.entry", "preprocess.cli"])
 def test_importing_is_light(module):
     heavy = "{'torch', 'datasets', 'librosa', 'bokeh', 'ray', 'transformers'}"
     code = f"import sys, {module}; print(*({heavy} & sys.modules.keys()))"
@@ -42,7 +43,7 @@ def test_the_module_is_the_command():
 def test_the_installed_version_is_the_packages():
     assert metadata.version("enchf-dataset") == preprocess.__version__
     (command,) = metadata.entry_points(group="console_scripts", name="preprocess")
-    assert command.load() is preprocess.start.preprocess
+    assert command.load() is entry.preprocess
 
 
 def test_every_step_has_help(capsys):

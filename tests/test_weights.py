@@ -16,6 +16,7 @@ from preprocess import weights
 from preprocess.codec import load_codec
 from preprocess.specs import codec_spec
 from preprocess.weights import WeightsError, find_weights
+from tests.format_helpers import one_line
 from tests.signals import draw_codebooks, fading_tone, seeded_model
 from tests.test_codec import own_encode
 
@@ -193,9 +194,10 @@ class Evil:
 def test_a_pickle_cannot_run_code(tmp_path):
     path, target = tmp_path / "evil.th", tmp_path / "pwned"
     path.write_bytes(pickle.dumps(Evil(target), protocol=2))
-    with pytest.raises(WeightsError, match=r"evil\.th is no readable checkpoint"):
+    with pytest.raises(WeightsError, match=r"evil\.th is no readable checkpoint") as error:
         load_codec("encodec_24khz", str(path), "cpu")
     assert not target.exists()
+    assert "weights_only" not in str(error.value), "PyTorch's advice is to turn the protection off"
 
 
 @pytest.mark.parametrize(
@@ -211,6 +213,40 @@ def test_damaged_files_are_named(tmp_path, name, content, message):
     path.write_bytes(content)
     with pytest.raises(WeightsError, match=message):
         load_codec("encodec_24khz", str(path), "cpu")
+
+
+NO_CHECKPOINTS = {
+    "empty": b"",
+    "a stop": pickle.dumps(None, 2)[:2] + b".",
+    "an instruction without a value": b"\x80\x02}q\x01(u.",
+    "a memory that is not there": b"\x80\x02h\x07.",
+    "an unknown instruction": b"\x80\x02\xff.",
+    "audio": b"RIFF\x24\x00\x00\x00WAVEfmt ",
+    "an archive of nothing": b"PK\x05\x06" + bytes(18),
+    "no dict": pickle.dumps([1, 2], 2),
+}
+
+
+@pytest.mark.parametrize("content", NO_CHECKPOINTS.values(), ids=NO_CHECKPOINTS)
+@pytest.mark.parametrize("name", ["a.th", "a.safetensors"])
+def test_a_file_that_is_no_checkpoint_is_one_line(content, name, tmp_path):
+    """The error of an empty message was an IndexError of the error's own making."""
+    path = tmp_path / name
+    path.write_bytes(content)
+    with pytest.raises(WeightsError) as error:
+        load_codec("encodec_24khz", str(path), "cpu")
+    one_line(error, path, "checkpoint")
+
+
+@pytest.mark.parametrize(
+    "state", [{1: torch.zeros(2)}, {"a": [1]}, {"a": torch.zeros(2).to("meta")}, torch.zeros(3)]
+)
+def test_a_checkpoint_of_something_else_is_one_line(state, tmp_path):
+    path = tmp_path / "a.th"
+    torch.save(state, path)
+    with pytest.raises(WeightsError) as error:
+        load_codec("encodec_24khz", str(path), "cpu")
+    one_line(error, path, "expected a mapping of names to tensors")
 
 
 def test_weights_of_another_model_are_refused(checkpoint, tmp_path):

@@ -11,6 +11,7 @@ A user's own is a function `clip -> {name: values or {"values": ..., "units": ..
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from preprocess.errors import UsageError, nearest
@@ -22,12 +23,31 @@ from preprocess.params.function import Function
 from preprocess.params.generated import Constant, Ramp
 from preprocess.params.table import Table
 
-__all__ = ["PRODUCERS", "Producer", "parse_producer"]
+__all__ = ["PRODUCERS", "Producer", "feature_names", "parse_producer"]
 
 PRODUCERS: dict[str, type[Producer]] = {
     producer.flag: producer
     for producer in (Constant, Ramp, Filename, Table, Curve, RmsDb, Audio, Function)
 }
+
+
+def feature_names(producers: Sequence[Producer]) -> list[str] | None:
+    """Return what producers make of every clip; None where that shows in the clips alone.
+
+    Raises:
+        UsageError: Two of them make a feature of one name.
+    """
+    by_name: dict[str, Producer] = {}
+    complete = True
+    for producer in producers:
+        names = producer.names()
+        complete &= names is not None
+        for name in names or ():
+            if name in by_name:
+                flags = " and ".join(dict.fromkeys((by_name[name].flag, producer.flag)))
+                raise UsageError(f"annotate: two producers ({flags}) make the feature {name!r}")
+            by_name[name] = producer
+    return list(by_name) if complete else None
 
 
 def parse_producer(entry: Any) -> Producer:

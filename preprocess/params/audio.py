@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
@@ -62,6 +62,10 @@ class RmsDb(_FromSound):
     min: Number | None = None
     max: Number | None = None
 
+    def names(self) -> Sequence[str]:
+        """Return the one name."""
+        return (self.name,)
+
     def features(self, clip: Clip) -> Mapping[str, FeatureValue]:
         """Return the one feature."""
         wav, what = self._wave(clip)
@@ -94,6 +98,11 @@ class Audio(_FromSound):
         missing = missing_library(self.measure)
         if missing:
             raise UsageError(f"{missing} is not installed; pip install 'enchf-dataset[features]'")
+
+    def names(self) -> Sequence[str]:
+        """Return the names in `measure`, with what comes beside them."""
+        found = [n for name in self.measure for n in (name, "voiced")[: 1 + (name == "f0_hz")]]
+        return [self.prefix + name for name in found]
 
     def features(self, clip: Clip) -> Mapping[str, FeatureValue]:
         """Return the features that `measure` names, and `voiced` beside `f0_hz`."""

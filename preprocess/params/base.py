@@ -67,6 +67,10 @@ class Producer:
         """Return the features of one clip, each `[T]`."""
         raise NotImplementedError
 
+    def names(self) -> Sequence[str] | None:
+        """Return the features that it makes of every clip; None where that shows in the clip."""
+        return None
+
     def settings(self) -> dict[str, Any]:
         """Return what shapes the result of every clip, for provenance; JSON can hold it."""
         return {"producer": self.flag, **dataclasses.asdict(self)}  # type: ignore[call-overload]
@@ -104,6 +108,10 @@ class Described(Producer):
     kind: Kind = "continuous"
     min: Number | None = None
     max: Number | None = None
+
+    def names(self) -> Sequence[str]:
+        """Return the one name."""
+        return (self.name,)
 
     def _with_text(self, values: NDArray[np.floating]) -> dict[str, FeatureValue]:
         text = {k: getattr(self, k) for k in ("units", "doc_string", "kind", "min", "max")}

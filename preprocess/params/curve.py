@@ -145,6 +145,10 @@ class Curve(DescribedEach):
             notes.append(f"{self.root}: no curve for {len(without)} {clips}: {listed(without)}")
         return notes
 
+    def names(self) -> Sequence[str]:
+        """Return the columns' names."""
+        return list(self.columns)
+
     def features(self, clip: Clip) -> Mapping[str, FeatureValue]:
         """Return the curves at the clip's frames."""
         path = self._files.get(clip.id)

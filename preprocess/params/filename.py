@@ -89,6 +89,10 @@ class Filename(DescribedEach):
         read = [f"{name}: {column.summary()}" for name, (column, _) in self._columns.items()]
         return [f"file names: {'; '.join(read)}"] if read else []
 
+    def names(self) -> Sequence[str] | None:
+        """Return the named groups; of pairs of name and value, a clip's own name tells."""
+        return None if self._pairs else list(self._pattern.groupindex)
+
     def features(self, clip: Clip) -> Mapping[str, FeatureValue]:
         """Return a feature for each named group, or for each pair of name and value."""
         try:

@@ -105,6 +105,10 @@ class Table(DescribedEach):
             notes[-1] += listed(without) + self._first_hint(without)
         return notes
 
+    def names(self) -> Sequence[str]:
+        """Return the columns' names."""
+        return list(self._table.column_names)
+
     def features(self, clip: Clip) -> Mapping[str, FeatureValue]:
         """Return the row's values, each in every frame."""
         table, row = self._table, self._row(clip)

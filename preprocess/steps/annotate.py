@@ -19,13 +19,14 @@ from preprocess.files import digest_bytes, digest_file, find_files, require_fold
 from preprocess.jobs import run_items
 from preprocess.orphans import find_orphans
 from preprocess.outputs import report_leftovers
-from preprocess.params import Producer
+from preprocess.params import Producer, feature_names
 from preprocess.provenance import BY, settings_digest
 from preprocess.records import Record
 from preprocess.report import Report, listed, plural
 from preprocess.sidecar import Mode, existing_paths, read_sidecar, write_sidecar
 from preprocess.sidecar_files import finish_interrupted
 from preprocess.sidecar_format import Sidecar
+from preprocess.temporaries import remove_stale
 
 
 @dataclass(frozen=True)
@@ -99,21 +100,23 @@ def annotate(
         owner: A stable name of the recipe that runs; empty for a single command.
 
     Raises:
-        UsageError: `root` holds no tokens, there are no producers, or one needs audio and
-            `config.audio_root` is missing.
+        UsageError: `root` holds no tokens, there are no producers, two make one name, or one needs
+            audio and `config.audio_root` is missing.
     """
     report = Report("annotate", output=str(config.cond_root or root))
     tokens = find_tokens(root)
     if not producers:
         raise UsageError("annotate: nothing to do: name at least one producer")
+    feature_names(producers)
     for producer in producers:
         for note in producer.check_clips([rel.with_suffix("").as_posix() for rel in tokens]):
             report.note(note)
+    if not config.dry_run:
+        remove_stale(root)
+        finish_interrupted(config.cond_root or root)
     audio = _audio_index(producers, config)
     decoder = _lazy_decoder(model)
     run = Run.of(producers, config, owner)
-    if not config.dry_run:
-        finish_interrupted(config.cond_root or root)
 
     def step(rel: Path) -> Annotated:
         clip = _clip(root, rel, audio, decoder)

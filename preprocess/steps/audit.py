@@ -18,6 +18,7 @@ from preprocess.corpus_checks import check_corpus
 from preprocess.dataset import by_folder, find_tokens
 from preprocess.files import find_files, require_folder
 from preprocess.findings import Finding
+from preprocess.interrupts import children_ignore_interrupts
 from preprocess.jobs import Outcome, run_items
 from preprocess.report import Report, plural
 from preprocess.sidecar_format import META_SUFFIX
@@ -85,7 +86,8 @@ def _check_clips(
         yield from (outcome.value for outcome in outcomes if outcome.value is not None)
         return
     with ProcessPoolExecutor(count, multiprocessing.get_context("spawn")) as executor:
-        checked = executor.map(step, tokens, chunksize=_CHUNK)
+        with children_ignore_interrupts():  # this starts them
+            checked = executor.map(step, tokens, chunksize=_CHUNK)
         yield from tqdm(checked, "audit", len(tokens), leave=False, disable=None, unit="file")
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -27,6 +27,8 @@ from preprocess.dataset import (
 )
 from preprocess.ecdc import read_ecdc
 from preprocess.errors import UsageError
+from preprocess.files import temporary_folder
+from preprocess.interrupts import forks_ignore_interrupts
 from preprocess.mixing import Makings, describe, parameter_makers, token_makings
 from preprocess.outputs import refuse_nested
 from preprocess.provenance import is_current, provenance, settings_digest
@@ -35,17 +37,26 @@ from preprocess.rows import survey
 from preprocess.sidecar import existing_paths
 from preprocess.sidecar_format import Sidecar
 from preprocess.stats import STATS_NAME, STATS_VERSION, write_stats
+from preprocess.temporaries import remove_stale
 
 if TYPE_CHECKING:
     from datasets import DatasetDict
 
+_ERROR_OF_WORKER = re.compile(r"OSError: \[Errno (\d+)\]")
 MARKER = "enchf_build.json"
 """In a built dataset: what it was made from. Only a folder that has it is ever replaced."""
 
 
 def row_options(config: BuildConfig) -> RowOptions:
-    """Return the options of the builder that the settings of a build stand for."""
-    parts = (entry.split("=") for entry in config.fractions)
+    """Return the options of the builder that the settings of a build stand for.
+
+    Raises:
+        UsageError: A split is named twice.
+    """
+    parts = [entry.split("=") for entry in config.fractions]
+    names = [name for name, _ in parts]
+    if len(set(names)) < len(names):
+        raise UsageError(f"fractions: a split is named twice: {', '.join(names)}")
     return RowOptions(
         bandwidth_kbps=config.bandwidth,
         features=config.features,
@@ -108,6 +119,7 @@ def build(
         report.current = len(clips.tokens)
     else:
         _check_output(output)
+        remove_stale(output.parent, recursive=False)
         report.note(_make(root, output, clips, config, audit, origin))
         report.done = len(clips.tokens)
     counts = ", ".join(f"{name} {len(rels)}" for name, rels in splits.items())
@@ -127,7 +139,7 @@ def _make(
 ) -> str:
     """Make the dataset and move it into place; return what of it is a mixture, in a line."""
     makings, tools = token_makings(root, clips.tokens)
-    with tempfile.TemporaryDirectory(prefix=f".{output.name}.", dir=_made(output)) as scratch:
+    with temporary_folder(output) as scratch:
         new = Path(scratch, "dataset")
         mixed = _build(root, new, Path(scratch, "cache"), config, audit, makings)
         _materialize(root, clips, new / config.tokens_subdir, output, config)
@@ -206,13 +218,30 @@ def _build(
         builder.surveyed = survey(root, builder._clips, builder._schema, options, look)
         mixed = describe(makings.mixtures())
         _refuse_mixed(root, mixed, config, audit)
-        builder.download_and_prepare(num_proc=config.num_proc)
+        with forks_ignore_interrupts():
+            _prepare(builder, config.num_proc)
         made: DatasetDict = builder.as_dataset()
         # What a model is trained with must not know of the clips that it is tested with.
         splits = {name: corpus_stats(rows) for name, rows in made.items() if name == "train"}
         _save(made, new)
     write_stats(new / STATS_NAME, splits)
     return mixed
+
+
+def _prepare(builder: Any, num_proc: int) -> None:
+    """Make the rows; an error of the system is raised as itself, not wrapped by `datasets`."""
+    from datasets.exceptions import DatasetGenerationError
+
+    try:
+        builder.download_and_prepare(num_proc=num_proc)
+    except DatasetGenerationError as error:
+        cause = error.__cause__
+        if isinstance(cause, OSError):
+            raise cause from None
+        stated = _ERROR_OF_WORKER.findall(str(cause))  # what a worker raised comes as text
+        if stated:
+            raise OSError(int(stated[-1]), os.strerror(int(stated[-1]))) from None
+        raise
 
 
 def _save(made: DatasetDict, folder: Path) -> None:
@@ -283,11 +312,6 @@ def _check_output(output: Path) -> None:
             raise UsageError(
                 f"{path} was not made by build, which replaces the whole folder; move it first"
             )
-
-
-def _made(output: Path) -> Path:
-    output.parent.mkdir(parents=True, exist_ok=True)
-    return output.parent
 
 
 def _replace(new: Path, output: Path, old: Path) -> None:

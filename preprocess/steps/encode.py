@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -16,7 +17,8 @@ from preprocess.audio import EXTENSIONS, read_blocks, read_comment, stated_sampl
 from preprocess.codec import Codec, Wave, engine_name, load_codec
 from preprocess.config import CodecConfig, EncodeConfig
 from preprocess.ecdc import Ecdc, EcdcError, read_ecdc, read_header, write_ecdc
-from preprocess.files import digest_file, pair_outputs
+from preprocess.errors import printable
+from preprocess.files import digest_file, pair_outputs, require_writable
 from preprocess.inputs import find_audio
 from preprocess.jobs import Outcome, attempt, cpu_count, progress, run_items
 from preprocess.outputs import (
@@ -35,6 +37,7 @@ from preprocess.provenance import (
 )
 from preprocess.report import Report
 from preprocess.specs import CodecSpec, codec_spec
+from preprocess.temporaries import remove_stale
 from preprocess.weights import find_weights
 
 if TYPE_CHECKING:
@@ -80,7 +83,7 @@ def encode(source: Path, output: Path, codec_config: CodecConfig, config: Encode
     report.current = len(jobs) - len(todo)
     report.detail = f"{config.bandwidth:g} kbps"
     if config.list_missing:
-        print("".join(f"{job.audio}\n" for job in todo), end="")
+        print("".join(f"{printable(str(job.audio))}\n" for job in todo), end="")
         report.detail += f", {len(todo)} missing"
         return report.finish()
     if config.dry_run:
@@ -88,7 +91,9 @@ def encode(source: Path, output: Path, codec_config: CodecConfig, config: Encode
         _report_leftovers(report, jobs, output, audio.stems, config)
         return report.finish()
     load = cache(lambda: _load(codec_config, config))
+    remove_stale(output)
     if todo:
+        require_writable(output)
         _encode_all(todo, load(), config.bandwidth, report)
         if config.precision != "float32":
             exact = _load(codec_config, replace(config, precision="float32", allow_tf32=False))
@@ -125,10 +130,14 @@ def _encode_all(jobs: Sequence[Job], codec: Codec, bandwidth_kbps: float, report
         return ecdc.header.duration_s
 
     written: dict[int, Future[Outcome[int, float]]] = {}
+    waiting: deque[Future[Outcome[int, float]]] = deque()
     clips = codec.encode_streams((_blocks(job.audio, codec) for job in jobs), bandwidth_kbps)
     with progress(len(jobs), "encode") as bar, ThreadPoolExecutor(1) as writer:
         for clip in clips:
             written[clip.index] = writer.submit(attempt, partial(write, clip), clip.index)
+            waiting.append(written[clip.index])
+            while waiting and waiting[0].done():
+                waiting.popleft().result()  # raises where the disk is full: nothing more is encoded
             bar.update()
     for index, job in enumerate(jobs):
         outcome = written[index].result()

@@ -18,13 +18,15 @@ from typing import Any
 from preprocess.config import MigrateConfig
 from preprocess.dataset import find_tokens
 from preprocess.ecdc import MAGIC, read_ecdc, read_header, write_ecdc
-from preprocess.errors import PreprocessError
+from preprocess.errors import DiskError, PreprocessError
 from preprocess.features import Feature, FeatureValue, SidecarError
-from preprocess.files import find_files
+from preprocess.files import atomic_path, find_files
+from preprocess.jobs import Outcome
 from preprocess.outputs import refuse_nested
 from preprocess.report import Report
 from preprocess.sidecar import existing_paths, read_sidecar, write_sidecar
 from preprocess.sidecar_format import ARRAY_SUFFIX, SCHEMA_VERSION, sidecar_paths
+from preprocess.temporaries import remove_stale
 
 KEPT_SUFFIX = ".orig"
 
@@ -42,6 +44,8 @@ class Plan:
         sidecar: What stands for its path at the sidecar to rewrite; None where there is none to.
         version: Version of that sidecar.
         declared: Name and ends of each range that it declares beyond doubt.
+        fps: The frame rate that it states, and the codec's that takes its place; None where they
+            agree.
     """
 
     rel: Path
@@ -49,13 +53,17 @@ class Plan:
     sidecar: Path | None
     version: int = 0
     declared: frozenset[Range] = frozenset()
+    fps: tuple[float, int] | None = None
 
     def lines(self) -> list[str]:
         """Return what there is to do, a line a file."""
         lines = [f"{self.rel}: torch.save -> .ecdc"] if self.tokens else []
         if self.sidecar is not None:
             array = sidecar_paths(self.rel)[0]
-            lines.append(f"{array}: version {self.version} -> {SCHEMA_VERSION}")
+            if self.version != SCHEMA_VERSION:
+                lines.append(f"{array}: version {self.version} -> {SCHEMA_VERSION}")
+            if self.fps is not None:
+                lines.append(f"{array}: {self.fps[0]:g} -> {self.fps[1]} frames per second")
         return lines
 
 
@@ -73,20 +81,24 @@ def migrate(root: Path, config: MigrateConfig) -> tuple[Report, list[str]]:
         refuse_nested(config.cond_root, root)  # sidecars move from one to the other
     lines: list[str] = []
     tokens = find_tokens(root)
+    if config.write:
+        remove_stale(root)
     adopted = _adopted(config.cond_root or root, tokens)
     plans = []
     for rel in tokens:
         try:
             plans.append(_plan(root, rel, adopted.get(rel), config))
         except (PreprocessError, OSError) as error:
-            report.fail(root / rel, error)
+            report.fail(root / rel, Outcome(rel, None, error).message())
     declared = frozenset().union(*(plan.declared for plan in plans))
     for plan in plans:
         try:
             if config.write:
                 _migrate_clip(root, plan, config, declared)
+        except DiskError:
+            raise
         except (PreprocessError, OSError) as error:
-            report.fail(root / plan.rel, error)
+            report.fail(root / plan.rel, Outcome(plan.rel, None, error).message())
             continue
         lines += plan.lines()
         report.done += bool(plan.lines())
@@ -140,7 +152,15 @@ def _plan(root: Path, rel: Path, adopted: Path | None, config: MigrateConfig) ->
             f"{header.n_frames}"
         )
     declared = frozenset((name, f.min, f.max) for name, f in sidecar.features.items() if f.declared)
-    if sidecar.version == SCHEMA_VERSION and source == root / rel:
+    fps = None
+    if sidecar.fps is not None and sidecar.fps != header.spec.fps:
+        fps = (sidecar.fps, header.spec.fps)
+        if not config.take_codec_fps:
+            raise SidecarError(
+                f"{sidecar_paths(source)[0]} states {fps[0]:g} frames per second, but {root / rel} "
+                f"has {fps[1]}; --take-codec-fps where the values are right and that number is wrong"
+            )
+    if sidecar.version == SCHEMA_VERSION and source == root / rel and fps is None:
         return Plan(rel, is_old, None, declared=declared)
     beside = sidecar_paths(root / rel)[0]
     if source != root / rel and beside.exists():
@@ -151,7 +171,7 @@ def _plan(root: Path, rel: Path, adopted: Path | None, config: MigrateConfig) ->
                 f"{source}: feature {name!r} needs a name of letters, digits and underscores; "
                 f"--rename {name!r}=..."
             )
-    return Plan(rel, is_old, source, sidecar.version, declared)
+    return Plan(rel, is_old, source, sidecar.version, declared, fps)
 
 
 def _migrate_clip(
@@ -201,14 +221,16 @@ def _given(feature: Feature, declared: bool) -> FeatureValue:
     }
 
 
-def _keep(path: Path) -> Path:
-    """Copy an original to its kept name, which must be free.
+def _keep(path: Path) -> None:
+    """Copy an original to its kept name, which must be free or hold the same.
 
     Raises:
         SidecarError: It is not.
     """
     kept = path.with_name(path.name + KEPT_SUFFIX)
     if kept.exists():
+        if kept.read_bytes() == path.read_bytes():  # as after an interrupted run
+            return
         raise SidecarError(f"{kept} exists already; move it away first")
-    shutil.copy2(path, kept)
-    return kept
+    with atomic_path(kept) as temporary:
+        shutil.copy2(path, temporary)

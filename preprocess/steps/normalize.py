@@ -20,6 +20,7 @@ from preprocess.audio import (
     write_audio,
 )
 from preprocess.config import NormalizeConfig
+from preprocess.errors import disk_errors
 from preprocess.files import digest_file, pair_outputs
 from preprocess.inputs import find_audio
 from preprocess.jobs import run_items
@@ -33,6 +34,7 @@ from preprocess.provenance import (
 )
 from preprocess.report import Report
 from preprocess.specs import CodecSpec, codec_spec
+from preprocess.temporaries import remove_stale
 
 SUFFIX = ".wav"
 SILENCE_RMS = 2**-15
@@ -74,6 +76,9 @@ def normalize(source: Path, output: Path, codec: str, config: NormalizeConfig, j
     pairs, clashes = pair_outputs(audio.files, SUFFIX)
     for rel, message in clashes:
         report.fail(source / rel, message)
+
+    if not config.dry_run:
+        remove_stale(output)
 
     def step(pair: tuple[Path, Path]) -> Normalized:
         return normalize_file(source / pair[0], output / pair[1], spec, config)
@@ -122,8 +127,9 @@ def normalize_file(
         return Normalized(current=True)
     if target.exists() and target.stat().st_size and not owns_wav(target):
         raise ForeignOutputError(target, "normalize")
-    folder = None if config.dry_run else str(_made(target.parent))
-    with tempfile.SpooledTemporaryFile(SPOOL_BYTES, dir=folder) as spool:
+    folder = None if config.dry_run else _made(target)
+    # The spill has no name on Linux, and so goes with its process.
+    with disk_errors(target), tempfile.SpooledTemporaryFile(SPOOL_BYTES, dir=folder) as spool:
         samples, rms, peak = _measure(source, spec, config.window_ms, spool)
         gain, note = _gain(rms, peak, config)
         duration_s = samples / spec.sample_rate
@@ -145,9 +151,11 @@ def _stored(target: Path) -> dict[str, Any]:
     return parse_provenance(read_comment(target)) if target.exists() else {}
 
 
-def _made(folder: Path) -> Path:
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
+def _made(target: Path) -> str:
+    """Make the folder of an output, and return it."""
+    with disk_errors(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+    return str(target.parent)
 
 
 def _measure(

@@ -13,9 +13,9 @@ from preprocess.card import About, make_card
 from preprocess.config import PushConfig
 from preprocess.dataset import quiet_datasets
 from preprocess.errors import UsageError
-from preprocess.files import require_folder
+from preprocess.files import require_folder, temporary_folder
 from preprocess.hub import HubRepo
-from preprocess.parquet import write_shards
+from preprocess.parquet import Shards, write_shards
 from preprocess.provenance import BY
 from preprocess.report import Report
 from preprocess.steps.build import MARKER
@@ -28,6 +28,7 @@ from preprocess.subset import (
     subset_codebooks,
     write_info,
 )
+from preprocess.temporaries import remove_stale
 
 if TYPE_CHECKING:
     from datasets import DatasetDict
@@ -57,7 +58,9 @@ def push(dataset: Path, repo_id: str, config: PushConfig) -> Report:
     subsets = _chosen(config, whole)
     if not config.dry_run:
         repo.open(config.private)
-    with tempfile.TemporaryDirectory(prefix="enchf-push-") as scratch, quiet_datasets():
+    temporary = Path(tempfile.gettempdir(), "enchf-push")
+    remove_stale(temporary.parent, recursive=False)
+    with temporary_folder(temporary) as scratch, quiet_datasets():
         files = {
             name: {
                 split: write_shards(rows, Path(scratch, name), split, subset)
@@ -70,13 +73,7 @@ def push(dataset: Path, repo_id: str, config: PushConfig) -> Report:
         everything = {**known, **subsets}
         about = About(repo.repo_id, config.license, config.source)
         card = make_card(card, about, everything, files, next(iter(saved.values())).features)
-        new: dict[str, Path | bytes] = {
-            f"{name}/{path.name}": path
-            for name, splits in files.items()
-            for shards in splits.values()
-            for path in shards.paths
-        }
-        new |= {CARD_NAME: card.encode(), INFO_NAME: write_info(everything)}
+        new = {**_shards(files), CARD_NAME: card.encode(), INFO_NAME: write_info(everything)}
         sizes = {path: _size(content) for path, content in new.items()}
         if not config.dry_run:
             old = [path for path in there if _is_stale(path, files, new)]
@@ -123,6 +120,16 @@ def _known(repo: HubRepo, there: list[str], scratch: Path) -> tuple[dict[str, Su
     subsets = read_info(repo.read(INFO_NAME, scratch)) if INFO_NAME in there else {}
     card = repo.read(CARD_NAME, scratch).decode("utf-8", "replace") if CARD_NAME in there else None
     return subsets, card
+
+
+def _shards(files: Mapping[str, Mapping[str, Shards]]) -> dict[str, Path | bytes]:
+    """Return the files of all subsets by their paths in the repository."""
+    return {
+        f"{name}/{path.name}": path
+        for name, splits in files.items()
+        for shards in splits.values()
+        for path in shards.paths
+    }
 
 
 def _is_stale(path: str, files: Mapping[str, Any], new: Mapping[str, Any]) -> bool:

@@ -9,10 +9,11 @@ from pathlib import Path
 
 from preprocess.config import ShardConfig
 from preprocess.dataset import find_tokens
-from preprocess.errors import UsageError
+from preprocess.errors import DiskError, UsageError
 from preprocess.jobs import Outcome
 from preprocess.report import Report
 from preprocess.sidecar_format import ARRAY_SUFFIX
+from preprocess.temporaries import remove_stale
 
 
 @dataclass(frozen=True)
@@ -44,13 +45,14 @@ def add_place_flags(parser: argparse.ArgumentParser, required: bool = True) -> N
 
 
 def places(args: argparse.Namespace) -> Iterator[Place]:
-    """Yield where the files of each clip of the shard are.
+    """Remove what killed runs left, and yield where the files of each clip of the shard are.
 
     Raises:
         UsageError: There are no tokens, the suffix is none, or the shard is.
     """
     if not args.suffix.endswith(".npy") or "/" in args.suffix:
         raise UsageError(f"--suffix {args.suffix!r} must end in .npy")
+    remove_stale(args.cond_root or args.audio_root)
     shard = ShardConfig(shard_index=args.shard_index, shard_count=args.shard_count)
     for rel in find_tokens(args.audio_root):
         if shard.has(rel):
@@ -68,7 +70,7 @@ def for_each(
     for clip in clips:
         try:
             changed = step(clip)
-        except UsageError:
+        except (UsageError, DiskError):
             raise
         except Exception as error:  # collected, counted and reported
             report.fail(clip.tokens, Outcome(clip, None, error).message())

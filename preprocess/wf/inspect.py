@@ -12,7 +12,7 @@ import numpy as np
 
 from preprocess.dataset import quiet_datasets
 from preprocess.ecdc import read_ecdc, read_header
-from preprocess.errors import PreprocessError, UsageError
+from preprocess.errors import PreprocessError, UsageError, printable
 from preprocess.files import find_files, require_folder
 from preprocess.flags import OneLineParser
 from preprocess.report import exit_status, plural
@@ -52,7 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(args: argparse.Namespace) -> int:
     clips = _dataset_clips(args.hf_ds, args.split) if args.hf_ds else _folder_clips(args)
     options = _Options(args.display_params, args.dtype, args.device)
-    print(f"{args.hf_ds or args.tokens_root}: {len(clips)} {plural('clip', len(clips))}")
+    print(printable(f"{args.hf_ds or args.tokens_root}: {len(clips)} {plural('clip', len(clips))}"))
     if args.indices:
         problems = {}
         shown = parse_indices(args.indices, len(clips))
@@ -61,7 +61,8 @@ def _run(args: argparse.Namespace) -> int:
         shown = list(range(min(args.show, len(clips))))
     for index in shown:
         if index not in problems:
-            print(f"[{index}] {_describe(clips[index], options)}")
+            lines = _describe(clips[index], options).splitlines()
+            print(f"[{index}]", "\n".join(map(printable, lines)))
     if args.verify and not problems:
         print("verified: every clip has codes and a sidecar of the same length")
     return 1 if problems else 0
@@ -135,7 +136,7 @@ def _summarize(clips: list[Path], verify: bool) -> dict[int, str]:
             problems[index] = str(error)
     print(f"codebooks: {sorted(codebooks)}, parameters: {sorted(features)}")
     for index, text in list(problems.items())[:_MOST_PROBLEMS]:
-        print(f"[{index}] problem: {text}")
+        print(printable(f"[{index}] problem: {text}"))
     if len(problems) > _MOST_PROBLEMS:
         print(f"{len(problems) - _MOST_PROBLEMS} more problems")
     return problems
@@ -152,7 +153,7 @@ def _describe(path: Path, options: _Options) -> str:
     columns = [f.values.astype(options.dtype) for f in sidecar.features.values()] if sidecar else []
     cond = np.stack(columns, axis=1) if columns else np.zeros((ecdc.codes.shape[1], 0))
     k, frames = ecdc.codes.shape
-    text = f"{path.name}: {ecdc.model}, codes [T={frames}, K={k}], parameters {names}"
+    text = f"{printable(path.name)}: {ecdc.model}, codes [T={frames}, K={k}], parameters {names}"
     if options.device is not None:
         text += f" on {_on_device(ecdc.codes, cond, options.device)}"
     rows = cond[: max(0, options.display_params)]

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from preprocess.cli import number_or_all
 from preprocess.config import AuditConfig
+from preprocess.errors import printable
 from preprocess.files import write_bytes
 from preprocess.findings import Finding
 from preprocess.flags import OneLineParser, validate
@@ -92,5 +93,6 @@ def _csv(findings: Sequence[Finding], args: argparse.Namespace) -> str:
             rel = path.relative_to(args.cond_root or args.audio_root)
             stem = rel.name.removesuffix(args.suffix).removesuffix(META_SUFFIX)
             tokens, cond = rel.with_name(stem + TOKEN_SUFFIX).as_posix(), rel.as_posix()
-        writer.writerow((names.get(finding.check, finding.check), tokens, cond, finding.message))
+        row = (names.get(finding.check, finding.check), tokens, cond, finding.message)
+        writer.writerow(map(printable, row))
     return out.getvalue()

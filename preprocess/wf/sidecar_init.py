@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from preprocess.ecdc import read_header
-from preprocess.errors import PreprocessError
+from preprocess.errors import PreprocessError, printable
 from preprocess.features import SidecarError
 from preprocess.files import write_bytes
 from preprocess.flags import OneLineParser
@@ -81,8 +81,8 @@ def _row(clip: Place, audio_root: Path, cond_root: Path) -> tuple[object, ...]:
     sidecar = _stored(clip)
     array = sidecar_paths(clip.beside, clip.suffix)[0]
     return (
-        clip.tokens.relative_to(audio_root).as_posix(),
-        array.relative_to(cond_root).as_posix(),
+        printable(clip.tokens.relative_to(audio_root).as_posix()),
+        printable(array.relative_to(cond_root).as_posix()),
         header.n_frames,
         len(sidecar.features),
         header.spec.fps,
