@@ -19,7 +19,7 @@ try:
 except ImportError:  # no such system call on Windows
     fcntl = None  # type: ignore[assignment]
 
-from preprocess.errors import PreprocessError
+from preprocess.errors import PreprocessError, disk_errors
 
 WAIT_S = 60.0
 """How long to wait for another writer; a write takes milliseconds."""
@@ -33,20 +33,21 @@ class LockError(PreprocessError):
 
 
 @contextmanager
-def locked(path: Path, wait_s: float = WAIT_S) -> Iterator[None]:
-    """Hold the lock of the name `path`, a file that exists for that long; between threads, too.
+def locked(path: Path, wait_s: float = WAIT_S, target: Path | None = None) -> Iterator[None]:
+    """Hold the lock `path`, a file that exists for that long; between threads, too.
 
     Where a file system has no locks, nothing is locked, and that is said once.
 
     Raises:
         LockError: Another thread or process still holds it after `wait_s` seconds.
-        OSError: The file cannot be made, as in a folder that may only be read.
+        DiskError: The file cannot be made: the disk is full or may only be read.
     """
     if fcntl is None:
         _say_unlocked(path)
         yield
         return
-    descriptor = _acquire(path, time.monotonic() + wait_s)
+    with disk_errors(target or path):
+        descriptor = _acquire(path, time.monotonic() + wait_s)
     try:
         yield
     finally:

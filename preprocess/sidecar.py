@@ -110,6 +110,7 @@ def read_description(ecdc_path: str | Path) -> Sidecar:
     array_path, meta_path = existing_paths(Path(ecdc_path))
     meta = read_meta(meta_path)
     if meta.get("schema_version") != SCHEMA_VERSION:
+        del meta  # it may be large, and is read once more
         sidecar = read_pair(array_path, meta_path)
         features = {
             name: dataclasses.replace(feature, values=feature.values[:0])

@@ -21,10 +21,10 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from preprocess.errors import disk_errors
+from preprocess.errors import DiskError, disk_errors
 from preprocess.features import SidecarError
 from preprocess.files import digest_bytes
-from preprocess.locks import LockError, locked
+from preprocess.locks import WAIT_S, LockError, locked
 
 MAX_META_BYTES = 4 << 20
 _PAUSES_S = (0.001, 0.002, 0.004)
@@ -46,7 +46,7 @@ def read_files(array_path: Path, meta_path: Path) -> tuple[bytes, dict[str, Any]
     try:
         with writing(array_path, meta_path):  # nobody else moves a file now
             found = _read_matching(array_path, meta_path)
-    except OSError:  # a folder that may only be read
+    except (OSError, DiskError):  # a folder that may only be read
         for pause in _PAUSES_UNLOCKED_S:
             time.sleep(pause)
             found = _read_matching(array_path, meta_path)
@@ -65,11 +65,11 @@ def writing(array_path: Path, meta_path: Path, wait_s: float | None = None) -> I
 
     Raises:
         SidecarError: Another process does not come to its end.
-        OSError: Its folder cannot be written to.
+        DiskError: Its folder cannot be written to.
     """
     lock = array_path.with_name(f".{array_path.name}.lock")
     try:
-        with locked(lock) if wait_s is None else locked(lock, wait_s):
+        with locked(lock, WAIT_S if wait_s is None else wait_s, array_path):
             _finish(array_path, meta_path)
             yield
     except LockError:
@@ -103,7 +103,10 @@ def finish_interrupted(root: Path) -> None:
         for stem in stems:
             array_path = Path(folder, f"{stem}.npy")
             meta_path = Path(folder, f"{stem}.json")
-            with suppress(SidecarError, OSError), writing(array_path, meta_path, wait_s=0):
+            with (
+                suppress(SidecarError, DiskError, OSError),
+                writing(array_path, meta_path, wait_s=0),
+            ):
                 pass
 
 
@@ -141,7 +144,7 @@ def _read_matching(array_path: Path, meta_path: Path) -> tuple[bytes, dict[str, 
     waiting = _read(_pending(array_path))
     if waiting is not None and stated == digest_bytes(waiting):
         # Not where its writer is at work, or the folder may only be read.
-        with suppress(SidecarError, OSError), writing(array_path, meta_path, wait_s=0):
+        with suppress(SidecarError, DiskError, OSError), writing(array_path, meta_path, wait_s=0):
             pass
         return waiting, meta
     if data is None and stated is None:

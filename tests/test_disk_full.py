@@ -95,7 +95,7 @@ def test_encode_stops_before_it_has_encoded_everything(audio, disk, capsys, monk
 def test_annotate_stops_at_the_first_file(tokens, disk, capsys):
     fill(disk)
     line = said(capsys, ["annotate", tokens, "--constant", "name=x", "value=1", "--jobs", 1])
-    assert line == f"preprocess: error: No space left on device: {tokens / '00.cond.json'}"
+    assert line == f"preprocess: error: No space left on device: {tokens / '00.cond.npy'}"
     assert not [name for name in files_under(tokens) if not name.endswith(".ecdc")]
 
 

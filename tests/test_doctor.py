@@ -134,7 +134,11 @@ def test_doctor_runs_where_the_command_line_itself_cannot_be_imported(tmp_path, 
     [
         ("numpy", "ImportError('bad build')", ["-m", "preprocess", "--version"]),
         ("yaml", "ValueError('size\\nchanged')", ["-m", "preprocess", "--version"]),
-        ("torch", "OSError('libcudart.so: not found')", ["-m", "preprocess", "encode", ".", "out"]),
+        (
+            "torch",
+            "OSError('libcudart.so: not found')",
+            ["-m", "preprocess", "encode", "sounds", "out"],
+        ),
         ("datasets", "RuntimeError('no')", ["-m", "preprocess", "push", "built", "me/sounds"]),
         (
             "numpy",
@@ -144,7 +148,8 @@ def test_doctor_runs_where_the_command_line_itself_cannot_be_imported(tmp_path, 
     ],
 )
 def test_a_package_that_fails_at_import_is_one_line(tmp_path, package, error, command):
-    soundfile.write(tmp_path / "clip.wav", np.zeros(24_000), 24_000)
+    (tmp_path / "sounds").mkdir()
+    soundfile.write(tmp_path / "sounds/clip.wav", np.zeros(24_000), 24_000)
     (tmp_path / "built").mkdir()
     (tmp_path / "built/dataset_dict.json").write_text('{"splits": []}')
     env = broken(tmp_path, package, error)

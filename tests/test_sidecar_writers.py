@@ -258,7 +258,7 @@ def test_who_waits_gets_the_lock_that_counts(tmp_path):
 
 
 def test_a_writer_that_does_not_end_is_named_after_a_while(clip, monkeypatch):
-    monkeypatch.setattr(sidecar_files, "locked", lambda path, wait_s=0.05: locked(path, wait_s))
+    monkeypatch.setattr(sidecar_files, "locked", lambda path, *_: locked(path, 0.05))
     array_path, meta_path = sidecar_paths(clip)
     with sidecar_files.writing(array_path, meta_path):
         with pytest.raises(SidecarError, match=r"take\.1\.cond\.npy is being written by another"):
