@@ -109,6 +109,9 @@ class EncodeConfig(Settings):
     allow_tf32: Annotated[
         bool, Field(description="let a GPU round the products of float32; codes change")
     ] = False
+    extensions: Annotated[
+        tuple[str, ...], Field(min_length=1, description="file name extensions to look for")
+    ] = EXTENSIONS
     recursive: Annotated[bool, Field(description="look into subfolders")] = True
     suffix: Annotated[
         str, Field(pattern=r"^\.[^/\\]+$", description="ending of the token files")

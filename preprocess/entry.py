@@ -20,6 +20,16 @@ def preprocess() -> int:
     return _run("preprocess", "preprocess.cli")
 
 
+def wf_audio_normalize() -> int:
+    """Run `wf-audio-normalize`."""
+    return _run("wf-audio-normalize", "preprocess.wf.audio_normalize")
+
+
+def wf_wav2encodec24() -> int:
+    """Run `wf-wav2encodec24`."""
+    return _run("wf-wav2encodec24", "preprocess.wf.wav2encodec24")
+
+
 def wf_sidecar_init() -> int:
     """Run `wf-sidecar-init`."""
     return _run("wf-sidecar-init", "preprocess.wf.sidecar_init")

@@ -67,9 +67,27 @@ def find_weights(spec: CodecSpec, source: str | None) -> Path:
         path = path / HUB_FILE
     if path.is_file():
         return path
-    if _REPOSITORY.fullmatch(source) and not path.suffix:
+    if _names_repository(source):
         return _from_hub(source)
     raise WeightsError(f"weights {source}: there is no such file")
+
+
+def local_weights(spec: CodecSpec, source: str | None) -> Path | None:
+    """Return what `find_weights` finds where nothing need be downloaded for it, else None.
+
+    Raises:
+        WeightsError: `source` names a file that does not exist.
+    """
+    repository = REPOSITORIES.get(spec.name) if source is None else source
+    if source is None and spec.name in CHECKPOINTS:
+        path = _published_path(CHECKPOINTS[spec.name])
+        return path if path.is_file() else None
+    if repository is None or not _names_repository(repository):
+        return find_weights(spec, source)
+    from huggingface_hub import try_to_load_from_cache
+
+    cached = try_to_load_from_cache(repository, HUB_FILE)
+    return Path(cached) if isinstance(cached, str) else None
 
 
 def load_state(path: Path, model: Any, spec: CodecSpec) -> None:
@@ -96,10 +114,22 @@ def load_state(path: Path, model: Any, spec: CodecSpec) -> None:
     model.load_state_dict(state, strict=False)
 
 
+def _names_repository(source: str) -> bool:
+    """Whether `source` is no file or folder here, but may be a repository."""
+    path = Path(source).expanduser()
+    return not path.exists() and bool(_REPOSITORY.fullmatch(source)) and not path.suffix
+
+
+def _published_path(name: str) -> Path:
+    import torch
+
+    return Path(torch.hub.get_dir(), "checkpoints", name)  # where the encodec package keeps it
+
+
 def _published(name: str) -> Path:
     import torch
 
-    path = Path(torch.hub.get_dir(), "checkpoints", name)  # where the encodec package keeps it
+    path = _published_path(name)
     if path.is_file():
         return path
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -6,62 +6,35 @@ import random
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from preprocess.audio import EXTENSIONS, read_blocks, read_comment, stated_samples
-from preprocess.codec import Codec, Wave, engine_name, load_codec
+from preprocess.audio import read_blocks, stated_samples
+from preprocess.codec import Codec, Wave, load_codec
 from preprocess.config import CodecConfig, EncodeConfig
-from preprocess.ecdc import Ecdc, EcdcError, read_ecdc, read_header, write_ecdc
+from preprocess.ecdc import Ecdc, EcdcError, read_ecdc, write_ecdc
+from preprocess.encode_jobs import Job, Plan, plan_jobs
 from preprocess.errors import printable
-from preprocess.files import digest_file, pair_outputs, require_writable
-from preprocess.inputs import find_audio
-from preprocess.jobs import Outcome, attempt, cpu_count, progress, run_items
+from preprocess.files import require_writable
+from preprocess.jobs import Outcome, attempt, progress
 from preprocess.outputs import (
-    ForeignOutputError,
     find_leftovers,
-    may_write_tokens,
     owns_tokens,
     report_leftovers,
-)
-from preprocess.provenance import (
-    is_current,
-    is_ours,
-    parse_provenance,
-    provenance,
-    settings_digest,
 )
 from preprocess.report import Report
 from preprocess.specs import CodecSpec, codec_spec
 from preprocess.temporaries import remove_stale
-from preprocess.weights import find_weights
 
 if TYPE_CHECKING:
     from preprocess.encoding import Clip
 
 AGREEMENT_CLIPS = 4
 """How many clips an encoding in lower precision is compared on."""
-
-
-@dataclass(frozen=True)
-class Job:
-    """One clip to encode: its audio, its token file, and the provenance that it will carry."""
-
-    audio: Path
-    tokens: Path
-    origin: dict[str, str]
-
-    @property
-    def current(self) -> bool:
-        """Whether the token file is already what this job would write."""
-        try:
-            return self.tokens.exists() and is_current(read_header(self.tokens).extra, self.origin)
-        except EcdcError:
-            return False
 
 
 def encode(source: Path, output: Path, codec_config: CodecConfig, config: EncodeConfig) -> Report:
@@ -74,11 +47,16 @@ def encode(source: Path, output: Path, codec_config: CodecConfig, config: Encode
         WeightsError: The weights cannot be had or do not fit.
     """
     report = Report("encode", output=str(output))
-    spec = codec_spec(codec_config.codec)
-    spec.n_codebooks(config.bandwidth)
-    audio = find_audio(source, output, EXTENSIONS, config.recursive)
-    report.notes += audio.notes
-    jobs = _jobs(source, output, audio.files, codec_config, config, report)
+    plan = plan_jobs(source, output, codec_config, config, report)
+    plan.refuse_foreign(report)
+    return encode_plan(plan, output, codec_config, config, report)
+
+
+def encode_plan(
+    plan: Plan, output: Path, codec_config: CodecConfig, config: EncodeConfig, report: Report
+) -> Report:
+    """Do what a plan asks for; see `encode`."""
+    jobs = plan.jobs
     todo = [job for job in jobs if config.overwrite or not job.current]
     report.current = len(jobs) - len(todo)
     report.detail = f"{config.bandwidth:g} kbps"
@@ -88,7 +66,7 @@ def encode(source: Path, output: Path, codec_config: CodecConfig, config: Encode
         return report.finish()
     if config.dry_run:
         report.detail += f", dry run: {len(todo)} to encode"
-        _report_leftovers(report, jobs, output, audio.stems, config)
+        _report_leftovers(report, jobs, output, plan.stems, config)
         return report.finish()
     load = cache(lambda: _load(codec_config, config))
     remove_stale(output)
@@ -100,10 +78,10 @@ def encode(source: Path, output: Path, codec_config: CodecConfig, config: Encode
             report.note(_agreement(todo, exact, config))
     failed = report.failed
     whole = [job for job in jobs if str(job.audio) not in failed]
-    _report_leftovers(report, whole, output, audio.stems, config)
+    _report_leftovers(report, whole, output, plan.stems, config)
     report.finish()
     if config.verify:
-        verified = _verify(whole, load, spec, config, report)
+        verified = _verify(whole, load, codec_spec(codec_config.codec), config, report)
         report.detail += f", {len(whole)} checked, {verified} encoded again"
     return report
 
@@ -172,47 +150,6 @@ def _agreement(jobs: Sequence[Job], exact: Codec, config: EncodeConfig) -> str:
     same = np.concatenate([codes == own for codes, own in pairs], axis=1).mean(axis=1)
     shares = " ".join(f"{100 * share:.1f}" for share in same)
     return f"{config.precision} gave the codes of float32 in {shares} % (by codebook, {len(sample)} clips)"
-
-
-def _jobs(
-    source: Path,
-    output: Path,
-    files: Sequence[Path],
-    codec_config: CodecConfig,
-    config: EncodeConfig,
-    report: Report,
-) -> list[Job]:
-    spec = codec_spec(codec_config.codec)
-    ckpt = digest_file(find_weights(spec, codec_config.weights))
-    engine = engine_name(config.precision, config.allow_tf32)
-    rec = settings_digest(
-        step="encode", codec=spec.name, bandwidth_kbps=config.bandwidth, engine=engine
-    )
-    pairs, clashes = pair_outputs(files, config.suffix)
-    for rel, message in clashes:
-        report.fail(source / rel, message)
-    outputs = dict(pairs)
-    jobs = []
-    for outcome in run_items(
-        lambda rel: _made_from(source / rel), [*outputs], cpu_count(), "compare"
-    ):
-        audio, tokens = source / outcome.item, output / outputs[outcome.item]
-        if outcome.value is None:
-            report.fail(audio, outcome.message())
-        elif not may_write_tokens(tokens):
-            report.fail(audio, ForeignOutputError(tokens, "encode"))
-        else:
-            src, norm = outcome.value
-            origin = {**provenance(src, rec, ckpt), "eng": engine, **norm}
-            jobs.append(Job(audio, tokens, origin))
-    return jobs
-
-
-def _made_from(audio: Path) -> tuple[str, dict[str, str]]:
-    """Return the hash of an audio file, and that of the settings which normalized it, if any."""
-    comment = read_comment(audio) if audio.suffix.lower() == ".wav" else ""
-    stored = parse_provenance(comment)
-    return digest_file(audio), {"norm": str(stored["rec"])} if is_ours(stored) else {}
 
 
 def _verify(

@@ -1,0 +1,1 @@
+"""The predecessor's package, for scripts that import `workflow.writeParamArrays`."""
