@@ -54,5 +54,5 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--allow-mixed", action="store_true", help="take clips that were not all made alike"
     )
-    parser.add_argument("--max-files", help="take the first so many files only")
+    parser.add_argument("--max-files", help="use at most this many files")
     return parser

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,14 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from preprocess.dataset import quiet_datasets
-from preprocess.ecdc import read_ecdc, read_header
 from preprocess.errors import PreprocessError, UsageError, printable
-from preprocess.files import find_files, require_folder
 from preprocess.flags import OneLineParser
 from preprocess.report import exit_status, plural
-from preprocess.sidecar import existing_paths, read_sidecar
-from preprocess.sidecar_format import TOKEN_SUFFIX, Sidecar
+from preprocess.wf.clips import Clip, Content, dataset_clips, folder_clips
 
 _MOST_PROBLEMS = 10
 
@@ -50,29 +47,38 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(args: argparse.Namespace) -> int:
-    clips = _dataset_clips(args.hf_ds, args.split) if args.hf_ds else _folder_clips(args)
+    if args.hf_ds:
+        clips, note = dataset_clips(args.hf_ds, args.split)
+        _note(note)
+    else:
+        clips = folder_clips(args.tokens_root, args.recursive)
     options = _Options(args.display_params, args.dtype, args.device)
     print(printable(f"{args.hf_ds or args.tokens_root}: {len(clips)} {plural('clip', len(clips))}"))
+    shown = list(range(min(args.show, len(clips))))
     if args.indices:
-        problems = {}
-        shown = parse_indices(args.indices, len(clips))
-    else:
-        problems = _summarize(clips, args.verify)
-        shown = list(range(min(args.show, len(clips))))
+        shown, outside = parse_indices(args.indices, len(clips))
+        if outside:
+            _note(f"--indices: there are clips 0 to {len(clips) - 1}, so none of {outside}")
+    problems = _summarize(clips, args.verify) if args.verify or not args.indices else {}
     for index in shown:
         if index not in problems:
-            lines = _describe(clips[index], options).splitlines()
+            lines = _describe(clips[index].read(), options).splitlines()
             print(f"[{index}]", "\n".join(map(printable, lines)))
     if args.verify and not problems:
-        print("verified: every clip has codes and a sidecar of the same length")
+        print("verified: every clip has codes and parameters of the same length")
     return 1 if problems else 0
 
 
-def parse_indices(text: str, count: int) -> list[int]:
-    """Return the indices below `count` that `0,5,10` or `0:10:2` name, in that order.
+def _note(text: str) -> None:
+    if text:
+        print(printable(f"wf-inspect: note: {text}"), file=sys.stderr)
+
+
+def parse_indices(text: str, count: int) -> tuple[list[int], list[int]]:
+    """Return the indices that `0,5,10` or `0:10:2` name, each once: those of clips, and others.
 
     Raises:
-        UsageError: It is neither.
+        UsageError: It is neither, or names no clip.
     """
     found: list[int] = []
     try:
@@ -84,57 +90,25 @@ def parse_indices(text: str, count: int) -> list[int]:
                 found.append(int(part))
     except (ValueError, TypeError):
         raise UsageError(f"--indices {text!r} must be like 0,5,10 or 0:10:2") from None
-    outside = [index for index in found if not 0 <= index < count]
-    if outside:
-        raise UsageError(f"--indices {text!r}: {outside[0]} is none of the {count} clips, from 0")
-    return found
+    found = list(dict.fromkeys(found))
+    inside = [index for index in found if 0 <= index < count]
+    if not inside:
+        raise UsageError(f"--indices {text!r} names none of the {count} clips, from 0")
+    return inside, [index for index in found if index not in inside]
 
 
-def _folder_clips(args: argparse.Namespace) -> list[Path]:
-    root = require_folder(args.tokens_root, "token folder")
-    clips = [root / rel for rel in find_files(root, [TOKEN_SUFFIX], args.recursive)]
-    if not clips:
-        hint = "" if args.recursive else "; --recursive looks into subfolders"
-        raise UsageError(f"no tokens ({TOKEN_SUFFIX}) under {root}{hint}")
-    return clips
-
-
-def _dataset_clips(folder: Path, split: str) -> list[Path]:
-    """Return the token files that a dataset names: relative to it, or to its folder `tokens`."""
-    from datasets import load_from_disk
-
-    require_folder(folder, "dataset")
-    try:
-        with quiet_datasets():
-            dataset = load_from_disk(str(folder))
-    except FileNotFoundError:
-        raise UsageError(f"{folder} is no dataset that was saved to disk") from None
-    if split not in dataset:
-        raise UsageError(f"{folder} has no split {split!r}; it has {', '.join(map(str, dataset))}")
-    names = [Path(name) for name in dataset[split]["audio"]]
-    return [folder / n if (folder / n).exists() else folder / "tokens" / n for n in names]
-
-
-def _summarize(clips: list[Path], verify: bool) -> dict[int, str]:
+def _summarize(clips: Sequence[Clip], verify: bool) -> dict[int, str]:
     """Print what the clips have in common, and return the problems by index."""
-    codebooks, features, problems = set(), set(), {}
-    for index, path in enumerate(clips):
+    codebooks, parameters, problems = set(), set(), {}
+    for index, clip in enumerate(clips):
         try:
-            sidecar = _sidecar(path)
-            header = read_ecdc(path).header if verify else read_header(path)
-            codebooks.add(header.n_codebooks)
-            if sidecar is None:
-                if verify:
-                    raise PreprocessError(f"{path} has no sidecar")
-                continue
-            features.add(len(sidecar.features))
-            if sidecar.n_frames != header.n_frames:
-                raise PreprocessError(
-                    f"{path} has {header.n_frames} frames, its sidecar {sidecar.n_frames}"
-                )
+            shape = clip.shape(verify)
+            codebooks.add(shape.codebooks)
+            if shape.parameters is not None:
+                parameters.add(shape.parameters)
         except (PreprocessError, OSError) as error:
             problems[index] = str(error)
-    print(f"codebooks: {sorted(codebooks)}, parameters: {sorted(features)}")
+    print(f"codebooks: {sorted(codebooks)}, parameters: {sorted(parameters)}")
     for index, text in list(problems.items())[:_MOST_PROBLEMS]:
         print(printable(f"[{index}] problem: {text}"))
     if len(problems) > _MOST_PROBLEMS:
@@ -142,20 +116,15 @@ def _summarize(clips: list[Path], verify: bool) -> dict[int, str]:
     return problems
 
 
-def _sidecar(path: Path) -> Sidecar | None:
-    parts = existing_paths(path)
-    return read_sidecar(path) if any(part.exists() for part in parts) else None
-
-
-def _describe(path: Path, options: _Options) -> str:
-    ecdc, sidecar = read_ecdc(path), _sidecar(path)
-    names = list(sidecar.features) if sidecar else []
-    columns = [f.values.astype(options.dtype) for f in sidecar.features.values()] if sidecar else []
-    cond = np.stack(columns, axis=1) if columns else np.zeros((ecdc.codes.shape[1], 0))
-    k, frames = ecdc.codes.shape
-    text = f"{printable(path.name)}: {ecdc.model}, codes [T={frames}, K={k}], parameters {names}"
+def _describe(clip: Content, options: _Options) -> str:
+    parameters = clip.parameters or {}
+    names = list(parameters)
+    columns = [values.astype(options.dtype) for values in parameters.values()]
+    k, frames = clip.codes.shape
+    cond = np.stack(columns, axis=1) if columns else np.zeros((frames, 0))
+    text = f"{printable(clip.name)}: {clip.model}, codes [T={frames}, K={k}], parameters {names}"
     if options.device is not None:
-        text += f" on {_on_device(ecdc.codes, cond, options.device)}"
+        text += f" on {_on_device(clip.codes, cond, options.device)}"
     rows = cond[: max(0, options.display_params)]
     if names and len(rows):
         text += "\n      t  " + "  ".join(f"{name:>12}" for name in names)

@@ -125,8 +125,10 @@ def _from_filename(ecdc_path: Path, frames: int, args: argparse.Namespace) -> Pr
     if not {"name", "value"} <= set(pattern.groupindex):
         raise UsageError(f"--filename-regex {text!r} needs the groups (?P<name>) and (?P<value>)")
     found: dict[str, FeatureValue] = {}
-    for match in pattern.finditer(ecdc_path.stem):
+    for match in pattern.finditer(ecdc_path.name):
         name, value = match["name"], match["value"]
+        if match.end("value") == len(ecdc_path.stem) + 1:  # `[\d.]+` takes the ending's dot along
+            value = value.removesuffix(".")
         if name in found:
             raise PreprocessError(f"{ecdc_path}: {name!r} stands twice in its name")
         try:
@@ -194,7 +196,8 @@ BUILT_IN = {
                 "--from-filename": {"action": "store_true", "help": "pairs of name and value"},
                 "--filename-regex": {
                     "metavar": "REGEX",
-                    "help": "with the groups (?P<name>...) and (?P<value>...)",
+                    "help": "searched for in the file's name, the ending included; with the "
+                    "groups (?P<name>...) and (?P<value>...)",
                 },
             },
             _from_filename,

@@ -67,10 +67,11 @@ def _add(args: argparse.Namespace, producers: Producers) -> int:
     missing: list[Path] = []
 
     def step(clip: Place) -> bool:
-        if not args.create_missing and not _has_sidecar(clip):
+        parts = [part.exists() for part in existing_paths(clip.beside, clip.suffix)]
+        if not all(parts) and not args.create_missing:
             missing.append(clip.tokens)
             return False
-        return add_features(clip, producers, args)
+        return add_features(clip, producers, args, create=not any(parts))
 
     report = Report("add", output=str(args.cond_root or args.audio_root))
     for plug_in in plug_ins:
@@ -87,8 +88,12 @@ def _add(args: argparse.Namespace, producers: Producers) -> int:
     return 0 if report.ok else 1
 
 
-def add_features(clip: Place, producers: Producers, args: argparse.Namespace) -> bool:
-    """Add what the producers make of one clip, and return whether they made something.
+def add_features(
+    clip: Place, producers: Producers, args: argparse.Namespace, create: bool = False
+) -> bool:
+    """Add what the producers make of one clip, and return whether something was written.
+
+    With `create`, an empty sidecar is written where they make nothing.
 
     Raises:
         PreprocessError: Two producers make the same feature, or it cannot be written.
@@ -100,7 +105,7 @@ def add_features(clip: Place, producers: Producers, args: argparse.Namespace) ->
             if name in features:
                 raise PreprocessError(f"{clip.tokens}: two producers make the feature {name!r}")
             features[name] = value
-    if features:
+    if features or create:
         write_sidecar(
             clip.tokens,
             features,
@@ -109,11 +114,7 @@ def add_features(clip: Place, producers: Producers, args: argparse.Namespace) ->
             beside=clip.beside,
             suffix=clip.suffix,
         )
-    return bool(features)
-
-
-def _has_sidecar(clip: Place) -> bool:
-    return all(part.exists() for part in existing_paths(clip.beside, clip.suffix))
+    return bool(features) or create
 
 
 def _add_flags(parser: argparse.ArgumentParser) -> None:
@@ -134,7 +135,9 @@ def _add_flags(parser: argparse.ArgumentParser) -> None:
         help="a feature that is already there is kept, or replaced",
     )
     parser.add_argument(
-        "--create-missing", action="store_true", help="make the sidecars that are missing"
+        "--create-missing",
+        action="store_true",
+        help="make the sidecars that are missing, empty if need be",
     )
     parser.add_argument("--skip-errors", action="store_true", help="go on after an error")
 

@@ -43,11 +43,12 @@ def _run(args: argparse.Namespace) -> int:
         report.note(f"skipped, tokens not made by encode: {n:,}, such as {first}")
     jobs = sorted((*plan.jobs, *plan.foreign), key=lambda job: job.tokens)
     if config.list_missing:
-        _print_missing(plan, jobs, args.out_dir, config)
+        _print_missing(plan, args.out_dir, config)
+    if config.dry_run:
+        _print_plan(plan, jobs, args.in_dir, config, report)
     if config.dry_run or config.list_missing:
-        if config.dry_run:
-            _print_plan(plan, jobs, args.in_dir, config, report)
-        print_report(report)
+        report.detail = "nothing was written"
+        print_report(report.finish())
         return 0 if report.ok else 1
     print(printable(f"Found {len(jobs)} wav files under {args.in_dir}"))
     codec = CodecConfig(weights=args.weights, device=_usable(args.device, report))
@@ -69,13 +70,13 @@ def _usable(device: str, report: Report) -> str:
     return "cuda" if there and device != "cpu" else "cpu"
 
 
-def _is_missing(job: Job, plan: Plan, config: EncodeConfig) -> bool:
-    return job not in plan.foreign and (config.overwrite or not job.current)
+def _to_write(plan: Plan, config: EncodeConfig) -> set[Path]:
+    return {job.tokens for job in plan.jobs if config.overwrite or not job.current}
 
 
-def _print_missing(plan: Plan, jobs: Sequence[Job], out: Path, config: EncodeConfig) -> None:
+def _print_missing(plan: Plan, out: Path, config: EncodeConfig) -> None:
     """Print the token files to be made, and those without any audio of their name."""
-    missing = [str(job.tokens) for job in jobs if _is_missing(job, plan, config)]
+    missing = sorted(map(str, _to_write(plan, config)))
     there = find_files(out, [config.suffix], config.recursive) if out.is_dir() else []
     orphans = [
         str(out / rel) for rel in there if rel.as_posix()[: -len(config.suffix)] not in plan.stems
@@ -94,10 +95,10 @@ def _print_plan(
 ) -> None:
     """Print for each clip whether its token file would be written; with --verify, read a sample."""
     print(printable(f"Found {len(jobs)} wav files under {source}"))
-    writes = [_is_missing(job, plan, config) for job in jobs]
-    for job, write in zip(jobs, writes, strict=True):
-        print(printable(f"{'WRITE' if write else 'SKIP'} -> {job.tokens}"))
-    print(f"\nPlanned writes: {sum(writes)}")
+    writes = _to_write(plan, config)
+    for job in jobs:
+        print(printable(f"{'WRITE' if job.tokens in writes else 'SKIP'} -> {job.tokens}"))
+    print(f"\nPlanned writes: {len(writes)}")
     if not config.verify:
         return
     there = [job.tokens for job in jobs if job.tokens.exists()]
