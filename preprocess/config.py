@@ -397,10 +397,14 @@ class BuildConfig(Settings):
     ] = None
     recursive: Annotated[bool, Field(description="look into subfolders")] = True
     max_files: Annotated[
-        int | None, Field(ge=1, description="take the first so many token files only")
+        int | None, Field(ge=1, description="use at most this many token files")
     ] = None
     tokens_subdir: Annotated[
-        str, Field(pattern=r"^\w[\w.-]*$", description="subfolder for token files and sidecars")
+        str,
+        Field(
+            pattern=r"^\w[\w.-]*(/\w[\w.-]*)*$",
+            description="subfolder for token files and sidecars",
+        ),
     ] = "tokens"
     materialize: Annotated[
         Literal["link", "copy", "none"],

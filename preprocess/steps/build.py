@@ -306,7 +306,7 @@ def _check_output(output: Path) -> None:
         raise UsageError(f"output {output} exists and is no built dataset; remove it first")
     splits = json.loads((output / "dataset_dict.json").read_bytes())["splits"]
     ours = {MARKER, STATS_NAME, "dataset_dict.json", *splits}
-    ours.add(_stored(output).get("tokens_subdir", BuildConfig.tokens_subdir))
+    ours.add(_stored(output).get("tokens_subdir", BuildConfig.tokens_subdir).split("/")[0])
     for path in sorted(output.iterdir()):
         if path.name not in ours and not path.name.startswith("."):
             raise UsageError(

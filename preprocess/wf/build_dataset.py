@@ -12,24 +12,37 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from preprocess.cli import main as preprocess_main
 from preprocess.config import BuildConfig
-from preprocess.flags import OneLineParser
+from preprocess.flags import OneLineParser, validate
+from preprocess.report import exit_status, print_report
+from preprocess.steps.build import build
+
+_CONFIG = (
+    "split",
+    "suffix",
+    "recursive",
+    "tokens_subdir",
+    "materialize",
+    "max_files",
+    "verify",
+    "allow_mixed",
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit status."""
-    args = _parser().parse_args(arguments)
-    command = ["build", str(args.tokens_dir), str(args.out_dir)]
-    for name in ("split", "suffix", "tokens_subdir", "materialize", "max_files"):
-        value = getattr(args, name)
-        if value is not None:
-            command += [f"--{name.replace('_', '-')}={value}"]
-    command += ["--recursive" if args.recursive else "--no-recursive"]
-    flags = [
-        f"--{name}" for name in ("verify", "allow-mixed") if vars(args)[name.replace("-", "_")]
-    ]
-    return preprocess_main([*command, *flags])
+    parser = _parser()
+    args = parser.parse_args(arguments)
+    if args.max_files == "0":  # its word for all of them
+        args.max_files = None
+
+    def run() -> int:
+        given = {key: getattr(args, key) for key in _CONFIG}
+        report = build(args.tokens_dir, args.out_dir, validate(BuildConfig, given, "--", "-"))
+        print_report(report)
+        return 0 if report.ok else 1
+
+    return exit_status(parser.prog, run)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -54,5 +67,5 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--allow-mixed", action="store_true", help="take clips that were not all made alike"
     )
-    parser.add_argument("--max-files", help="use at most this many files")
+    parser.add_argument("--max-files", help="use at most this many files; 0 for all")
     return parser

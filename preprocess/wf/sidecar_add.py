@@ -82,7 +82,8 @@ def _add(args: argparse.Namespace, producers: Producers) -> int:
         for plug_in in plug_ins:
             plug_in.shutdown(args)
     if missing:
-        text = f"{len(missing)} without a sidecar, such as {missing[0]}; --create-missing makes it"
+        report.current -= len(missing)  # nothing of theirs is up to date
+        text = f"skipped, {len(missing)} without a sidecar, such as {missing[0]}; --create-missing makes it"
         report.note(text)
     print_report(report)
     return 0 if report.ok else 1
