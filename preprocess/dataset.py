@@ -66,7 +66,7 @@ class RowOptions:
         split_name: One split for all clips, instead of `split_by`.
         suffix: Ending of the token files.
         recursive: Whether to look into subfolders.
-        max_files: Take the first so many token files only.
+        max_files: Use at most this many token files.
         audio_prefix: Folder that stands before the paths in the column `audio`.
         cond_root: Folder with the sidecars, mirroring that of the tokens; None where they lie
             beside these.

@@ -122,6 +122,27 @@ def test_another_suffix(audio):
     assert (audio.parent / "ecdc/take.1.6kbps.ecdc").exists()
 
 
+def test_other_extensions_are_passed_over_if_told(audio, capsys):
+    assert list(encode(audio, "--extensions", "flac")[1]) == ["deep/er/b.ecdc"]
+    assert "skipped, ending not asked for: 1 .wav" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("flag", ["--dry-run", "--list-missing"])
+def test_what_writes_nothing_needs_no_weights(audio, tmp_path, capsys, monkeypatch, flag):
+    """Both ended at weights that could not be downloaded."""
+    import torch
+
+    def refuse(*args, **kwargs):
+        raise OSError("no network")
+
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path / "hub"))
+    monkeypatch.setattr(torch.hub, "download_url_to_file", refuse)
+    assert main(["encode", str(audio), str(tmp_path / "out"), flag]) == 0
+    out, err = capsys.readouterr()
+    assert "2 to encode" in out or str(audio / "take.1.wav") in out.split()
+    assert "the weights are not on this machine" in err
+
+
 def test_list_missing_prints_paths_and_writes_nothing(audio, capsys):
     status, files = encode(audio, "--list-missing")
     assert (status, files) == (0, {})

@@ -22,6 +22,8 @@ pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals are those of
 ROOT = Path(__file__).parent.parent
 MODULES = {
     "preprocess": "preprocess",
+    "wf-audio-normalize": "wf_audio_normalize",
+    "wf-wav2encodec24": "wf_wav2encodec24",
     "wf-sidecar-init": "wf_sidecar_init",
     "wf-sidecar-add": "wf_sidecar_add",
     "wf-sidecar-audit": "wf_sidecar_audit",

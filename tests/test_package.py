@@ -92,6 +92,7 @@ def test_a_wheel_holds_recipes_weights_and_audio(tmp_path):
     names = set(zipfile.ZipFile(wheel).namelist())
     assert {
         "enchf_dataset.py",
+        "workflow/writeParamArrays.py",
         "preprocess/cli.py",
         "preprocess/configs/quickstart.yaml",
         "preprocess/constraints.txt",

@@ -15,7 +15,7 @@ from safetensors.torch import load_file, save_file
 from preprocess import weights
 from preprocess.codec import load_codec
 from preprocess.specs import codec_spec
-from preprocess.weights import WeightsError, find_weights
+from preprocess.weights import WeightsError, find_weights, local_weights
 from tests.format_helpers import one_line
 from tests.signals import draw_codebooks, fading_tone, seeded_model
 from tests.test_codec import own_encode
@@ -165,6 +165,27 @@ def test_an_unreachable_hub_says_how_to_go_on():
         "cannot get model.safetensors from https://huggingface.co/facebook/encodec_24khz ("
     )
     assert message.endswith("download it elsewhere and give its path by --weights")
+
+
+def test_local_weights_are_those_that_need_no_download(tmp_path, monkeypatch):
+    import huggingface_hub
+
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
+    monkeypatch.setattr(torch.hub, "download_url_to_file", None)
+    assert local_weights(SPEC, None) is None
+    cached = tmp_path / "checkpoints" / "encodec_24khz-d7cc33bc.th"
+    cached.parent.mkdir()
+    cached.touch()
+    assert local_weights(SPEC, None) == cached
+    assert local_weights(SPEC, str(cached)) == cached
+    stored = {("facebook/encodec_32khz", "model.safetensors"): str(cached)}
+    monkeypatch.setattr(huggingface_hub, "try_to_load_from_cache", lambda *names: stored.get(names))
+    assert local_weights(codec_spec("encodec_32khz"), None) == cached
+    assert local_weights(SPEC, "facebook/encodec_24khz") is None
+    demo = local_weights(codec_spec("encodec_24khz_demo"), None)
+    assert demo is not None and demo.is_file()
+    with pytest.raises(WeightsError, match="there is no such file"):
+        local_weights(SPEC, "/nowhere/model.th")
 
 
 def test_an_unreachable_checkpoint_says_how_to_go_on(tmp_path, monkeypatch):

@@ -90,6 +90,23 @@ def test_clips_that_are_skipped_are_not_called_up_to_date(root, capsys):
     assert "up to date" not in result.out[-1]
 
 
+@pytest.mark.parametrize("name", ["plugs/const.py", "plugs.const"])
+def test_a_plug_in_named_by_its_path_takes_a_built_ins_place_too(
+    root, tmp_path, capsys, monkeypatch, name
+):
+    """Both made the parameter, which was an error."""
+    (tmp_path / "plugs").mkdir()
+    (tmp_path / "plugs/const.py").write_text(
+        "def add_cli_args(ap): ap.add_argument('--const', action='append')\n"
+        "def produce(ecdc_path, T, args): return {args.const[0].split('=')[0]: [5.0] * T}\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    result = add(capsys, root, "--producer", name, "--const", "x=1", "--create-missing")
+    assert (result.status, result.err) == (0, [])
+    assert read_sidecar(root / "plain.ecdc").features["x"].values[0] == 5
+
+
 @pytest.mark.parametrize(
     "regex",
     [

@@ -72,7 +72,9 @@ class FileClip:
     def read(self) -> Content:
         """Return what it holds, see `Clip`."""
         ecdc, sidecar = read_ecdc(self.path), self._sidecar()
-        parameters = sidecar and {name: f.values for name, f in sidecar.features.items()}
+        if sidecar is None:
+            return Content(self.path.name, ecdc.model, ecdc.codes, None)
+        parameters = {name: feature.values for name, feature in sidecar.features.items()}
         return Content(self.path.name, ecdc.model, ecdc.codes, parameters)
 
     def _sidecar(self) -> Sidecar | None:

@@ -62,6 +62,11 @@ class PlugIn:
         if not callable(getattr(module, "produce", None)):
             raise UsageError(f"producer {name!r} has no function 'produce'")
 
+    @property
+    def stem(self) -> str:
+        """Its name without folders or packages: of a built-in whose place it takes."""
+        return re.split(r"[/\\.]", self.name.removesuffix(".py"))[-1]
+
     def add_cli_args(self, parser: argparse.ArgumentParser) -> None:
         """Let it add its flags."""
         self._optional("add_cli_args", parser)

@@ -48,7 +48,7 @@ def _run(words: list[str]) -> int:
     )
     _add_flags(parser)
     plug_ins = [producer for producer in chosen if isinstance(producer, PlugIn)]
-    names = {plug_in.name for plug_in in plug_ins}
+    names = {plug_in.stem for plug_in in plug_ins}
     built_in = [producer for name, producer in BUILT_IN.items() if name not in names]
     all_known: Producers = [*built_in, *plug_ins]
     for producer in all_known:
