@@ -104,6 +104,13 @@ class EncodeConfig(Settings):
     allow_tf32: Annotated[
         bool, Field(description="let a GPU round the products of float32; codes change")
     ] = False
+    on_engine_change: Annotated[
+        Literal["keep", "redo", "error"],
+        Field(
+            description="tokens that another version of torch, device or processor made, whose "
+            "codes may differ in near ties, are kept and counted, made again, or an error"
+        ),
+    ] = "keep"
     recursive: Annotated[bool, Field(description="look into subfolders")] = True
     suffix: Annotated[
         str, Field(pattern=r"^\.[^/\\]+$", description="ending of the token files")

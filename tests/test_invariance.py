@@ -14,7 +14,7 @@ import torch
 
 from preprocess.audio import read_audio
 from preprocess.codec import Codec, load_codec
-from preprocess.network import Recurrent
+from preprocess.recurrent import Recurrent
 from preprocess.specs import CODECS, codec_spec
 from tests.signals import own_encode, seeded_model
 
