@@ -45,6 +45,7 @@ class ClipSummary:
         tokens_rec: Hash of the settings that made the tokens, with that of the weights.
         sidecar_rec: Hash of the settings that made the parameters.
         features: By name; None where there is no readable sidecar.
+        engine: What computed the tokens; empty if they do not say.
     """
 
     rel: Path
@@ -53,6 +54,7 @@ class ClipSummary:
     tokens_rec: str = ""
     sidecar_rec: str = ""
     features: dict[str, FeatureSummary] | None = None
+    engine: str = ""
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,8 @@ def check_clip(root: Path, rel: Path, config: AuditConfig) -> Checked:
     except EcdcError as error:  # only codes that a header does not tell of are left to be wrong
         return Checked([_finding("token_values", path, error)])
     rec = f"{header.extra.get('rec', '')} {header.extra.get('ckpt', '')}".strip()
-    summary = ClipSummary(rel, content, header.duration_s, rec)
+    engine = str(header.extra.get("eng", ""))
+    summary = ClipSummary(rel, content, header.duration_s, rec, engine=engine)
     target = (config.cond_root or root) / rel
     parts = existing_paths(target, config.suffix)
     if not any(part.exists() for part in parts):
@@ -95,7 +98,7 @@ def check_clip(root: Path, rel: Path, config: AuditConfig) -> Checked:
     sidecar_rec = str(sidecar.provenance.get("rec", ""))
     return Checked(
         findings,
-        ClipSummary(rel, content, header.duration_s, rec, sidecar_rec, features),
+        ClipSummary(rel, content, header.duration_s, rec, sidecar_rec, features, engine),
     )
 
 

@@ -202,7 +202,7 @@ class AuditConfig(ShardConfig):
         BeforeValidator(_split_commas),
         Field(
             description="checks whose findings fail the audit, others are notes; without it, all "
-            "but duplicate, constant, all_nan and length_outlier"
+            "but duplicate, constant, all_nan, length_outlier and engines"
         ),
     ] = None
     cond_root: Annotated[

@@ -24,6 +24,7 @@ def check_corpus(
     yield from _duplicates(root, clips)
     yield from _lengths(root, clips, config.length_factor)
     yield from _provenance(root, clips)
+    yield from _engines(root, clips)
     annotated = [clip for clip in clips if clip.features is not None]
     names = Counter(name for clip in annotated for name in clip.features or {})
     for name, count in names.items():
@@ -69,6 +70,14 @@ def _provenance(root: Path, clips: Sequence[ClipSummary]) -> Iterator[Finding]:
     ):
         for clip in _minority(clips, rec):
             yield Finding("provenance", str(root / clip.rel), f"{what} than most")
+
+
+def _engines(root: Path, clips: Sequence[ClipSummary]) -> Iterator[Finding]:
+    counts = Counter(clip.engine for clip in clips if clip.engine)
+    if len(counts) > 1:
+        named = ", ".join(f"{engine} ({n:,})" for engine, n in counts.most_common())
+        text = f"holds tokens of {len(counts)} engines, which may differ in near ties: {named}"
+        yield Finding("engines", str(root), text)
 
 
 def _tokens_rec(clip: ClipSummary) -> str:

@@ -36,6 +36,7 @@ WARNINGS = {
     "constant": "a feature that never changes",
     "all_nan": "a feature without any value in a clip",
     "length_outlier": "a clip much shorter or longer than the others",
+    "engines": "tokens that different versions of torch, devices or processors computed",
 }
 CHECKS = {**ERRORS, **WARNINGS}
 

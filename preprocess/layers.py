@@ -13,6 +13,7 @@ Layers: `encodec/modules/seanet.py` and `conv.py` of facebookresearch/encodec.
 
 from __future__ import annotations
 
+from copy import copy
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -25,7 +26,7 @@ from preprocess.workers import with_threads
 if TYPE_CHECKING:
     from torch import Tensor
 
-LONG_SAMPLES = 1 << 20
+LONG_SAMPLES = 1 << 17
 """A clip of this length has outgrown every threshold of PyTorch's choice of kernels."""
 _LANES = 64
 """A multiple of what PyTorch's loops take at a time: twice the numbers in the widest register."""
@@ -40,16 +41,19 @@ class Convolution(nn.Module):
     """An `encodec` `SConv1d`: padding, convolution, normalization.
 
     On a CPU in float32 it runs the kernel that PyTorch takes for one long clip, whatever shape it
-    is given, or with `whole` that for a clip of just this length. oneDNN's kernels gave the same
-    bits for any length and number of rows.
+    is given; `for_whole_clips` gives one that takes the kernel for a clip of just its length.
+    oneDNN's kernels gave the same bits for any length and number of rows.
 
     Args:
         layer: encodec's.
         long_steps: Steps that a long clip has at this layer.
-        whole: Whether it is given whole clips.
+
+    Attributes:
+        backend: The kernel of a long clip.
+        grown: From how many steps on PyTorch takes it.
     """
 
-    def __init__(self, layer: Any, long_steps: int, whole: bool = False) -> None:
+    def __init__(self, layer: Any, long_steps: int) -> None:
         super().__init__()
         conv = layer.conv.conv
         self.weight, self.bias, self.norm = conv.weight, conv.bias, layer.conv.norm
@@ -58,7 +62,7 @@ class Convolution(nn.Module):
         self.pad_mode = layer.pad_mode
         self.reach = (self.kernel - 1) * self.dilation - (self.stride - 1)
         self.after = 0 if layer.causal else self.reach // 2
-        self.exact, self.whole = exact_here(conv.weight), whole
+        self.exact, self.whole = exact_here(conv.weight), False
         self._kernels = pinned_kernels() if self.exact else None
         self.backend, self.grown = "", 0
         if self._kernels is not None:
@@ -66,16 +70,23 @@ class Convolution(nn.Module):
                 REFERENCE_THREADS, lambda: self._choose(conv, long_steps)
             )
 
+    def for_whole_clips(self) -> Convolution:
+        """Return the same convolution, for whole clips that may be short."""
+        other = copy(self)
+        other.whole = True
+        return other
+
     def _choose(self, conv: nn.Conv1d, long_steps: int) -> tuple[str, int]:
         """Return the kernel of a long clip, and from how many steps on PyTorch takes it."""
         kernels = self._kernels
         if kernels is None:
             return "", 0
-        high = max(long_steps, self.reach + self.stride)
-        long = kernels.choose(conv, high)
         low = self.reach + self.stride - 1  # less than the kernel spans
-        while high - low > 1:
-            middle = (low + high) // 2
+        high = max(long_steps, low + 1)
+        long = kernels.choose(conv, high)
+        while low + 1 < high:
+            # Asking takes the longer the more steps there are, and the answer is near `low`.
+            middle = min((low + high) // 2, 2 * low + 64)
             if kernels.choose(conv, middle) == long:
                 high = middle
             else:

@@ -115,9 +115,8 @@ class _Rebuilt:
 
     def _convolution(self, layer: Any) -> tuple[Convolution, Convolution]:
         ours = Convolution(layer, self.rate * self._frames)
-        whole = Convolution(layer, self.rate * self._frames, whole=True)
         self._before += (ours.reach - ours.after) / self.rate
         self._after += ours.after / self.rate
         self.grown = max(self.grown, -(-ours.grown // self.rate))
         self.rate //= ours.stride
-        return ours, whole
+        return ours, ours.for_whole_clips()

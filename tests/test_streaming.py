@@ -15,8 +15,8 @@ from preprocess.codec import Codec
 from preprocess.ecdc import Ecdc
 from preprocess.errors import PreprocessError
 from preprocess.network import Parts
-from preprocess.specs import codec_spec
 from preprocess.runner import Runner
+from preprocess.specs import codec_spec
 from preprocess.streaming import Step, Track, Windows, run_clip
 from tests.signals import seeded_model
 
@@ -132,6 +132,7 @@ def test_a_run_that_does_not_fit_into_a_gpu_is_halved():
     results = runner.run(part, windows.pop_all())
     assert torch.equal(torch.cat(results, dim=2), 2 * clip)
     assert max(sizes) == 2
+    assert runner.rows == 2, "the next step need not find it out again"
 
     def never(x):
         raise torch.cuda.OutOfMemoryError("CUDA out of memory")
