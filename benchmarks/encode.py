@@ -4,7 +4,8 @@ All with the 24 kHz geometry at full size, the same seeded random weights, the s
 recordings that ship, cut to length), the same threads, in alternation in one process:
 
 - ours: `preprocess encode`
-- encodec: read, resample and mix by `convert_audio`, `encodec.compress`, file by file
+- encodec: read, resample and mix by `convert_audio` (by soxr where torchaudio, which that needs,
+  cannot be imported), `encodec.compress`, file by file
 - the predecessor's: librosa, `transformers.EncodecModel`, `torch.save`
 
 A large matrix product in float32 takes its turn among them: what it reaches, over the sums that a
@@ -33,12 +34,14 @@ from pathlib import Path
 from typing import Any
 
 import soundfile as sf
+import soxr
 import torch
 
 from benchmarks.memory import PEAK_KILOBYTES, SAMPLE_RATE, make_long_file, measure
 from benchmarks.timing import alternate, print_ratios
 from preprocess.codec import build_model
 from preprocess.config import CodecConfig, EncodeConfig
+from preprocess.encodec_package import torchaudio_problem
 from preprocess.specs import codec_spec
 from preprocess.steps.encode import encode
 
@@ -93,6 +96,12 @@ def encodec_way(source: Path, output: Path, model: Any) -> Callable[[], object]:
     """Return a call of encodec's own compression, file by file."""
     from encodec import compress  # the function of that module
     from encodec.utils import convert_audio
+
+    if torchaudio_problem() is not None:
+
+        def convert_audio(wav: torch.Tensor, rate: int, target: int, _: int) -> torch.Tensor:
+            mono = wav.mean(0).numpy()
+            return torch.from_numpy(soxr.resample(mono, rate, target))[None]
 
     model.set_target_bandwidth(KBPS)
 
