@@ -38,7 +38,7 @@ __all__ = ["Codec", "build_model", "decode", "decode_row", "load_codec"]
 
 Wave = NDArray[np.float32]
 
-CPU_ROWS = 2
+CPU_ROWS = 1
 """Windows that share a run of the convolutions on a CPU: more of them fall out of its caches."""
 ROW_BYTES = 64 << 20
 """What a window takes of a GPU's memory while it runs."""

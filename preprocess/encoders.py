@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from preprocess.specs import CodecSpec
 
 
+_GRAIN_SIZE = 32_768
+
+
 class StreamEncoder:
     """For codecs whose frames follow each other to the end of the clip (24 and 32 kHz).
 
@@ -242,10 +245,22 @@ def _rescale(segments: list[Tensor]) -> list[tuple[Tensor, float]]:
     """Return each segment `[1, C, n]` at an RMS of 1, and what it was divided by, as encodec does."""
     scaled = []
     for segment in segments:
-        volume = segment.mean(dim=1, keepdim=True).pow(2).mean(dim=2, keepdim=True).sqrt()
-        scale = 1e-8 + volume
+        mono = segment.mean(dim=1, keepdim=True)
+        scale = 1e-8 + _mean(mono.pow(2)).sqrt()
         scaled.append((segment / scale, float(scale)))
     return scaled
+
+
+def _mean(x: Tensor) -> Tensor:
+    """Return the mean over time of `[1, 1, n]`, in the sums of two threads.
+
+    They take a half each where there is more than PyTorch's least share for a thread
+    (`GRAIN_SIZE` in `ATen/TensorIterator.h`).
+    """
+    n = x.shape[2]
+    if n <= _GRAIN_SIZE or x.is_cuda:
+        return x.mean(dim=2, keepdim=True)
+    return sum(half.sum(2, keepdim=True) for half in x.split(-(-n // 2), dim=2)) / n
 
 
 def _to_codes(codes: Tensor) -> Codes:
