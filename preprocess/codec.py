@@ -7,7 +7,6 @@ Encoding is in `preprocess.encoding`, decoding in `preprocess.decoding`, both ov
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from copy import deepcopy
 from functools import cached_property
@@ -17,10 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from preprocess.ecdc import Ecdc, EcdcError
-from preprocess.encodec_package import import_encodec
 from preprocess.engine import engine_name, pick_device
 from preprocess.files import digest_file
 from preprocess.jobs import cpu_count
+from preprocess.models import build_model, fold_weight_norm
 from preprocess.playback import decode, decode_row
 from preprocess.specs import CodecSpec, codec_spec
 from preprocess.weights import find_weights, load_state
@@ -45,13 +44,6 @@ ROW_BYTES = 64 << 20
 CLIP_GROUP_THREADS = 4
 """How many workers one run of the LSTM keeps busy with the convolutions around it; with more, more
 clips are open at once."""
-# Name -> width of the latents, and the settings of SEANet, of models that encodec has no function
-# for. The demo codec has the geometry of the 24 kHz one; 32 kHz is as in the configuration of
-# facebook/encodec_32khz.
-NETWORKS: dict[str, tuple[int, dict[str, Any]]] = {
-    "encodec_24khz_demo": (32, {"n_filters": 8, "causal": True}),
-    "encodec_32khz": (128, {"n_filters": 64, "ratios": [8, 5, 4, 4], "true_skip": True}),
-}
 
 
 class Codec:
@@ -76,7 +68,7 @@ class Codec:
         self.spec, self.ckpt, self.precision = spec, ckpt, precision
         self.engine = engine_name(device, precision, allow_tf32)
         self._model, self._device = model, device
-        _fold_weight_norm(model)
+        fold_weight_norm(model)
 
     def encode(self, wav: Wave, bandwidth_kbps: float) -> Ecdc:
         """Encode one clip; see `encode_blocks`, of which this is the case of a single block.
@@ -267,47 +259,3 @@ def load_codec(
     path = find_weights(spec, weights)
     load_state(path, model, spec)
     return Codec(spec, model.to(target).eval(), digest_file(path), target, precision, allow_tf32)
-
-
-def build_model(spec: CodecSpec) -> Any:
-    """Return the `encodec.EncodecModel` of `spec`, with random weights."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # torch deprecates the weight norm that encodec uses
-        import_encodec()
-        from encodec import EncodecModel
-
-        if spec.name == "encodec_24khz":
-            return EncodecModel.encodec_model_24khz(pretrained=False)
-        if spec.name == "encodec_48khz":
-            return EncodecModel.encodec_model_48khz(pretrained=False)
-        return _assemble(spec, *NETWORKS[spec.name])
-
-
-def _assemble(spec: CodecSpec, dimension: int, network: dict[str, Any]) -> Any:
-    import_encodec()
-    from encodec import EncodecModel
-    from encodec.modules import SEANetDecoder, SEANetEncoder
-    from encodec.quantization import ResidualVectorQuantizer
-
-    network = {"channels": spec.channels, "dimension": dimension, "norm": "weight_norm", **network}
-    quantizer = ResidualVectorQuantizer(
-        dimension=dimension, n_q=spec.max_codebooks, bins=spec.codebook_size
-    )
-    return EncodecModel(
-        SEANetEncoder(**network),
-        SEANetDecoder(**network),
-        quantizer,
-        list(spec.codebooks),
-        spec.sample_rate,
-        spec.channels,
-        name=spec.name,
-    )
-
-
-def _fold_weight_norm(model: Any) -> None:
-    """Compute each normed weight once instead of at every call; the values are the same."""
-    from torch.nn.utils import remove_weight_norm
-
-    for module in model.modules():
-        if hasattr(module, "weight_g"):
-            remove_weight_norm(module)
