@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 TRIED = ("2.6.0", "2.13.0", "2.14.1")
-"""Versions of PyTorch under which the tests of invariance passed with the names below."""
+"""Versions of PyTorch in which the names below do what is expected here."""
 REFERENCE_THREADS = 2
 """PyTorch's choice of kernels depends on the number of threads; ours is that for two."""
 
