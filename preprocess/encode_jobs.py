@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from preprocess.audio import read_comment
-from preprocess.codec import engine_name
 from preprocess.config import CodecConfig, EncodeConfig
 from preprocess.ecdc import EcdcError, read_header
+from preprocess.engine import arithmetic, engine_name, pick_device
 from preprocess.files import digest_file, pair_outputs
 from preprocess.inputs import find_audio
 from preprocess.jobs import cpu_count, run_items
@@ -36,14 +36,20 @@ class Job:
 
     @property
     def current(self) -> bool:
-        """Whether the token file is already what this job would write."""
+        """Whether the token file is already what this job would write, on whatever engine."""
+        return self.engine is not None
+
+    @property
+    def engine(self) -> str | None:
+        """What computed the token file, if it is current; empty if it does not say."""
         try:
             stored = read_header(self.tokens).extra if self.tokens.exists() else {}
         except EcdcError:
-            return False
+            return None
+        compared = stored
         if "ckpt" not in self.origin:  # planned without the weights: any count as the same
-            stored = {key: value for key, value in stored.items() if key != "ckpt"}
-        return is_current(stored, self.origin)
+            compared = {key: value for key, value in stored.items() if key != "ckpt"}
+        return str(stored.get("eng", "")) if is_current(compared, self.origin) else None
 
 
 @dataclass(frozen=True)
@@ -88,10 +94,9 @@ def plan_jobs(
             report.note("the weights are not on this machine: tokens of any weights count as made")
     else:
         weights = find_weights(spec, codec_config.weights)
-    engine = engine_name(config.precision, config.allow_tf32)
-    rec = settings_digest(
-        step="encode", codec=spec.name, bandwidth_kbps=config.bandwidth, engine=engine
-    )
+    device = pick_device(codec_config.device)
+    engine = engine_name(device, config.precision, config.allow_tf32)
+    rec = tokens_digest(spec.name, config)
     made = provenance("", rec, digest_file(weights) if weights else None) | {"eng": engine}
     plan = Plan([], [], audio.stems)
     _add_jobs(plan, source, output, audio.files, config.suffix, made, report)
@@ -129,3 +134,15 @@ def _made_from(audio: Path) -> dict[str, str]:
     stored = parse_provenance(comment)
     norm = {"norm": str(stored["rec"])} if is_ours(stored) else {}
     return {"src": digest_file(audio), **norm}
+
+
+def tokens_digest(codec: str, config: EncodeConfig) -> str:
+    """Return the hash of the settings that shape tokens.
+
+    The engine is not in it: tokens of another one are not of other settings, and are kept unless
+    asked otherwise. The key and its value are those of earlier versions, whose tokens so stay.
+    """
+    engine = f"torch/{arithmetic(config.precision, config.allow_tf32)}"
+    return settings_digest(
+        step="encode", codec=codec, bandwidth_kbps=config.bandwidth, engine=engine
+    )

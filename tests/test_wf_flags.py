@@ -60,7 +60,7 @@ def test_the_table_of_flags_knows_every_flag():
     text = (ROOT / "docs/migrating.md").read_text()
     for module in (*modules, build_dataset):
         source = Path(module.__file__).read_text()
-        for flag in re.findall(r'"(--[a-z][a-z-]*)"', source):
+        for flag in set(re.findall(r'"(--[a-z][a-z-]*)"', source)) - {"--help"}:
             assert f"`{flag}`" in text, (module.__name__, flag)
 
 

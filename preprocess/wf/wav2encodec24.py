@@ -34,7 +34,7 @@ def _run(args: argparse.Namespace) -> int:
     given = {key: getattr(args, key) for key in (*_CONFIG, "verify_samples")}
     config = validate(EncodeConfig, {**given, "extensions": ("wav",)}, "--", "-")
     report = Report("encode", output=str(args.out_dir))
-    codec = CodecConfig(weights=args.weights, device=args.device)
+    codec = CodecConfig(weights=args.weights, device=_usable(args.device, report))
     plan = plan_jobs(args.in_dir, args.out_dir, codec, config, report)
     if config.overwrite:
         plan.refuse_foreign(report)
@@ -51,7 +51,6 @@ def _run(args: argparse.Namespace) -> int:
         print_report(report.finish())
         return 0 if report.ok else 1
     print(printable(f"Found {len(jobs)} wav files under {args.in_dir}"))
-    codec = CodecConfig(weights=args.weights, device=_usable(args.device, report))
     print(f"Using device: {codec.device}", flush=True)
     encode_plan(plan, args.out_dir, codec, config, report)
     skipped = report.current + (0 if config.overwrite else len(plan.foreign))
