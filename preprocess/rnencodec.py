@@ -33,7 +33,9 @@ CONFIG_NAME = "conditioning_config.json"
 
 LOADERS_ADD = 1e-8
 """What the loaders add to the width of every range before they divide by it."""
-_NARROW = 1e4 * LOADERS_ADD
+MOST_MOVED = 1e-4
+"""How far values may move in the loaders' arithmetic, in parts of the range, without a word."""
+_FLOAT32_STEP = 2.0**-23
 
 
 def write_tokens(path: Path, codes: NDArray[np.integer], audio_length: int) -> None:
@@ -75,10 +77,15 @@ def norms(stats: Mapping[str, FeatureStats]) -> dict[str, dict[str, float | None
     return made
 
 
-def narrow(norm: Mapping[str, Mapping[str, float | None]]) -> dict[str, float]:
-    """Return the width of the ranges that are so narrow that `LOADERS_ADD` changes the values."""
-    widths = {name: (n["max"] or 0.0) - (n["min"] or 0.0) for name, n in norm.items()}
-    return {name: width for name, width in widths.items() if abs(width) < _NARROW}
+def moved(norm: Mapping[str, float | None]) -> float:
+    """Return how far the loaders' arithmetic moves values at most, in parts of the range.
+
+    They subtract `min` in float32, which holds seven digits, and divide by too large a width.
+    """
+    low, high = norm["min"] or 0.0, norm["max"] or 0.0
+    width = abs(high - low)
+    by_rounding = max(abs(low), abs(high)) * _FLOAT32_STEP / width
+    return by_rounding + LOADERS_ADD / (width + LOADERS_ADD)
 
 
 def describe_sidecar(

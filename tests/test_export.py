@@ -1,194 +1,27 @@
-"""Export for RNeNcodec: its trainers must read our files as they are, and get our numbers.
-
-The readers here follow what its loaders (`rnencodec/audioDataLoader/audio_dataset.py`, all of its
-classes) and `training/loop.py` open, look up and compute; nothing of ours takes part in them.
-"""
+"""The export step: what it refuses, when it runs again, and what it replaces."""
 
 from __future__ import annotations
 
-import json
+import errno
+import os
 from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from datasets import load_from_disk
 
 from preprocess.cli import main
 from preprocess.ecdc import read_ecdc, write_ecdc
-from preprocess.scaling import normalise
 from preprocess.sidecar import read_sidecar, write_sidecar
-from preprocess.stats import read_stats
+from tests.export_helpers import NAMES, SECONDS, TheirReading, export, features, token_tree
 from tests.format_helpers import random_ecdc
 from tests.predecessor_helpers import preprocess
-
-SECONDS = {"train/a/take.1": 3, "train/a/take.2": 2, "train/b": 2, "validation/c": 1}
-NAMES = ["pitch", "level", "scene", "phase", "gain"]
-
-
-def features(clip: str, frames: int) -> dict:
-    """Return one parameter of every kind: declared, measured, labels, an angle, a constant."""
-    rng = np.random.default_rng(len(clip))
-    return {
-        "pitch": {"values": rng.uniform(60, 700, frames), "units": "Hz", "min": 50, "max": 800},
-        "level": {"values": rng.normal(-20, 6, frames), "units": "dB"},
-        "scene": {"values": rng.integers(0, 4, frames), "kind": "categorical"},
-        "phase": {"values": rng.uniform(0, 360, frames), "units": "deg", "kind": "circular"},
-        "gain": np.full(frames, 440.0),
-    }
 
 
 @pytest.fixture
 def tokens(tmp_path) -> Path:
-    """Four clips of the 24 kHz codec at 12 kbps in two splits, with five parameters."""
-    root = tmp_path / "ecdc"
-    for clip, seconds in SECONDS.items():
-        path = root / f"{clip}.ecdc"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        ecdc = random_ecdc("encodec_24khz", 24_000 * seconds - 13, 16)
-        write_ecdc(path, ecdc)
-        write_sidecar(path, features(clip, ecdc.codes.shape[1]))
-    return root
-
-
-def export(tokens: Path, *flags: str) -> tuple[int, Path]:
-    """Run the step as the training loop wants its folder called; return status and folder."""
-    out = tokens.parent / "corpus/hf_dataset"
-    return main(["export", str(tokens), str(out), "--for", "rnencodec", *flags]), out
-
-
-class TheirReading:
-    """What the trainers read of a folder, in the order in which they do."""
-
-    def __init__(self, folder: Path, split: str) -> None:
-        # training/loop.py looks in `hf_dataset` of the folder that it is given
-        self.config = json.loads((folder / "conditioning_config.json").read_text("utf-8"))
-        self.rows = load_from_disk(str(folder))[split]
-        self.paths = []
-        for row in self.rows:
-            places = [folder / row["audio"], folder / split / row["audio"], Path(row["audio"])]
-            self.paths.append(next(place for place in places if place.exists()))
-
-    def codes(self, path: Path) -> torch.Tensor:
-        """`[1, K, T]`: the singleton of segments goes, that of the batch stays."""
-        # Once as torch.load does by itself, once as they ask it to.
-        assert set(torch.load(path)) == {"audio_codes", "audio_scales", "audio_length"}
-        codes = torch.load(path, map_location="cpu", weights_only=False)["audio_codes"]
-        assert codes.dim() == 4 and codes.shape[:2] == (1, 1)
-        return codes.squeeze(1)
-
-    def array(self, path: Path) -> tuple[np.ndarray, dict]:
-        """Values `[T, D]` and metadata: both by the suffix of the token file's path."""
-        array_path = path.with_suffix(".cond.npy")
-        meta = json.loads(array_path.with_suffix(".json").read_text("utf-8"))
-        return np.load(array_path, mmap_mode="r"), meta
-
-    def first(self, path: Path, names: list[str]) -> np.ndarray:
-        """By `names` and `norm` of the sidecar."""
-        array, meta = self.array(path)
-        at = {name: i for i, name in enumerate(meta["names"])}
-        low, high = meta["norm"]["min"], meta["norm"]["max"]
-        return scaled(array, [(at[n], low[at[n]], high[at[n]]) for n in names])
-
-    def second(self, path: Path, names: list[str]) -> np.ndarray:
-        """By `features` of the sidecar, whose order is that of the columns."""
-        array, meta = self.array(path)
-        at = {name: i for i, name in enumerate(meta["features"])}
-        ends = [(at[n], meta["features"][n]["min"], meta["features"][n]["max"]) for n in names]
-        return scaled(array, ends)
-
-    def third(self, path: Path, names: list[str]) -> np.ndarray:
-        """By `features` of the configuration; it names all columns that there are."""
-        array, _ = self.array(path)
-        columns, described = self.config["feature_names"], self.config["features"]
-        assert array.shape[1] == len(columns) == self.config["num_features"]
-        ends = [(columns.index(n), described[n]["min"], described[n]["max"]) for n in names]
-        return scaled(array, ends)
-
-
-def scaled(array: np.ndarray, ends: list[tuple[int, float, float]]) -> np.ndarray:
-    """Bring columns to 0 to 1 in float32, clipped; a range without a width is left alone."""
-    out = np.zeros((len(array), len(ends)), np.float32)
-    for j, (column, low, high) in enumerate(ends):
-        assert isinstance(low, float | int) and isinstance(high, float | int)
-        x = array[:, column].astype(np.float32)
-        if high != low:
-            x = np.clip((x - low) / (high - low + 1e-8), 0.0, 1.0)
-        out[:, j] = x
-    return out
-
-
-@pytest.mark.parametrize("split", ["train", "validation"])
-def test_their_loaders_find_every_file_and_our_codes(tokens, split):
-    """They called torch.load on what we write, and it refused Meta's format."""
-    status, out = export(tokens)
-    assert status == 0
-    theirs = TheirReading(out, split)
-    clips = [clip for clip in SECONDS if clip.startswith(split)]
-    assert theirs.rows["audio"] == [f"tokens/{clip}.ecdc" for clip in clips]
-    for clip, path in zip(clips, theirs.paths, strict=True):
-        ours = read_ecdc(tokens / f"{clip}.ecdc")
-        codes = theirs.codes(path)
-        assert codes.shape == (1, 16, 75 * SECONDS[clip])
-        # what an embedding takes
-        assert codes.dtype == torch.int64 and np.array_equal(codes[0], ours.codes)
-        array, meta = theirs.array(path)
-        assert array.ndim == 2 and len(array) == codes.shape[-1]
-        assert array.dtype == np.float32 and meta["fps"] == 75
-
-
-@pytest.mark.parametrize("version", ["first", "second", "third"])
-def test_their_normalised_values_are_ours(tokens, version):
-    """By every version of their loaders, in an order of theirs; a constant comes out as 0."""
-    _, out = export(tokens)
-    assert main(["build", str(tokens), str(tokens.parent / "built")]) == 0
-    stats = read_stats(tokens.parent / "built/stats.json")["train"]
-    names = NAMES[::-1]
-    for split in ("train", "validation"):
-        theirs = TheirReading(out, split)
-        for path in theirs.paths:
-            clip = path.relative_to(out / "tokens").with_suffix("")
-            sidecar = read_sidecar(tokens / f"{clip}.ecdc")
-            got = getattr(theirs, version)(path, names)
-            for j, name in enumerate(names):
-                ours = normalise(sidecar.features[name].values, stats[name])
-                np.testing.assert_allclose(got[:, j], np.clip(ours, 0, 1), atol=2e-6)
-                if split == "train":
-                    assert ours.min() >= 0 and ours.max() <= 1
-    assert not got[:, 0].any()
-
-
-def test_norm_is_of_the_split_train_in_the_order_of_the_columns(tokens):
-    _, out = export(tokens)
-    theirs = TheirReading(out, "train")
-    metas = [theirs.array(path)[1] for path in theirs.paths]
-    assert all(meta == metas[0] for meta in metas)
-    norm = metas[0]["norm"]
-    assert metas[0]["names"] == NAMES and all(len(norm[key]) == 5 for key in norm)
-    level = np.concatenate([theirs.array(path)[0][:, 1] for path in theirs.paths]).astype(float)
-    column = [norm[key][1] for key in ("min", "max", "mean", "std")]
-    np.testing.assert_allclose(
-        column, [level.min(), level.max(), level.mean(), level.std()], rtol=1e-6
-    )
-    assert [norm[key][0] for key in ("min", "max")] == [50, 800], "the declared range"
-    assert [norm[key][3] for key in ("min", "max")] == [0, 360], "the circle"
-    assert [norm[key][2] for key in ("mean", "std")] == [None, None], "labels have none"
-
-
-def test_conditioning_config_goes_into_their_settings(tokens):
-    """Their dynamic loaders refuse a range in `parameter_specs`, which they take from files."""
-    _, out = export(tokens, "--features", "level", "pitch")
-    config = json.loads((out / "conditioning_config.json").read_bytes())
-    assert (config["feature_names"], config["num_features"]) == (["level", "pitch"], 2)
-    assert config["fps"] == 75 and config["parameter_specs"] == {"level": None, "pitch": None}
-    assert config["features"]["pitch"]["unit"] == "Hz"
-
-
-def test_constant_parameters_are_columns_for_their_first_loader(tokens):
-    """That one reads `row[NAME]`, one number a clip; a parameter that moves is none."""
-    _, out = export(tokens)
-    rows = load_from_disk(str(out))["train"]
-    assert rows.column_names == ["audio", "gain"] and rows["gain"] == [440.0] * 3
+    """Four clips in two splits, with five parameters."""
+    return token_tree(tmp_path / "ecdc")
 
 
 @pytest.mark.parametrize("flags", [("--codebooks", "5"), ("--bandwidth", "6")])
@@ -253,15 +86,26 @@ def test_values_that_float32_rounds_are_an_error(tokens, capsys):
     assert "float32 would make" in line and "subtract what all values share" in line
 
 
-def test_a_range_that_their_constant_bends_is_a_note(tokens, capsys):
-    """They add 1e-8 to every width: a range of 1e-7 would come out as 0 to 0.909."""
-    for clip, seconds in SECONDS.items():
-        tiny = {"tiny": {"values": np.linspace(0, 1e-7, 75 * seconds), "min": 0, "max": 1e-7}}
-        write_sidecar(tokens / f"{clip}.ecdc", tiny, mode="replace-all")
-    status, out = export(tokens)
-    assert status == 0 and "'tiny' spans 1e-07" in capsys.readouterr().err
-    theirs = TheirReading(out, "train")
-    assert theirs.first(theirs.paths[0], ["tiny"]).max() == pytest.approx(1 / 1.1)
+def test_a_failure_leaves_the_export_that_was_there(tokens, capsys, monkeypatch):
+    _, out = export(tokens)
+
+    def full(path: Path, *_: object) -> None:
+        path.write_bytes(b"PK")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("preprocess.rnencodec.write_tokens", full)
+    status, _ = export(tokens, "--codebooks", "2")
+    assert status == 1 and "No space left on device" in capsys.readouterr().err
+    assert TheirReading(out, "train").codes(out / "tokens/train/b.ecdc").shape[1] == 16
+    assert [path.name for path in out.parent.iterdir()] == ["hf_dataset"]
+
+
+def test_what_a_killed_run_left_goes_with_the_next(tokens):
+    """Half an export lies beside its place, never in it."""
+    left = tokens.parent / "corpus/.hf_dataset.00000000-1-1-00000000.tmp"
+    (left / "dataset").mkdir(parents=True)
+    os.utime(left, (0, 0))
+    assert export(tokens)[0] == 0 and not left.exists()
 
 
 def test_clips_without_sidecars(tokens, capsys):

@@ -76,17 +76,7 @@ def export(
     splits = find_splits(root, clips.tokens, options)
     if _TOKENS in splits:
         raise UsageError(f"a split cannot be called {_TOKENS!r}: the folder of the token files is")
-    origin = provenance(
-        manifest_digest(root, config.suffix, clips.cond_root),
-        settings_digest(
-            step="export",
-            version=_VERSION,
-            root=str(root.resolve()),
-            options=dataclasses.asdict(options),
-            export=[config.codebooks, config.nan, config.allow_mixed],
-            audit=repr(audit),
-        ),
-    )
+    origin = _origin(root, clips, config, options, audit)
     refuse_nested(root, output)
     if is_current(read_marker(output, MARKER), origin):
         report.current = len(clips.tokens)
@@ -115,6 +105,23 @@ def _options(config: ExportConfig) -> RowOptions:
     return options
 
 
+def _origin(
+    root: Path, clips: Clips, config: ExportConfig, options: RowOptions, audit: AuditConfig
+) -> dict[str, str]:
+    """Return what an export is made from, and by which settings."""
+    return provenance(
+        manifest_digest(root, config.suffix, clips.cond_root),
+        settings_digest(
+            step="export",
+            version=_VERSION,
+            root=str(root.resolve()),
+            options=dataclasses.asdict(options),
+            export=[config.codebooks, config.bandwidth, config.nan, config.allow_mixed],
+            audit=repr(audit),
+        ),
+    )
+
+
 def _make(
     root: Path,
     output: Path,
@@ -136,10 +143,10 @@ def _make(
         for rel in clips.tokens:
             path = root / rel
             row = clip_row(root, rel, schema, True, "", clips.cond_root, audit)
-            values: dict[str, NDArray[np.floating]] = row["features"]
+            values = {n: _as_float32(path, n, v) for n, v in row["features"].items()}
             if rel in measured:
                 stats.update({n: parameters[n].feature(v) for n, v in values.items()})
-            values = {n: _for_trainers(path, n, v, config.nan) for n, v in values.items()}
+            values = {n: _without_nan(path, n, v, config.nan) for n, v in values.items()}
             constants.add(rel, values)
             target = new / _exported(rel)
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -223,28 +230,31 @@ class Constants:
         return self._values
 
 
-def _for_trainers(
-    path: Path, name: str, values: NDArray[np.floating], nan: float | None
-) -> NDArray[np.float32]:
-    """Return the values of a parameter as the trainers take them: float32, and no NaN."""
-    missing = np.isnan(values)
-    if missing.any():
-        if nan is None:
-            raise DatasetError(
-                f"{path}: parameter {name!r} is NaN at frame {int(np.argmax(missing))}, which the "
-                f"trainers do not know; name the number to put there by --nan"
-            )
-        values = np.where(missing, nan, values)
+def _as_float32(path: Path, name: str, values: NDArray[np.floating]) -> NDArray[np.float32]:
+    """Return the values of a parameter in the type that the trainers compute in."""
     measured = measure(values)
     low, high = measured["min"], measured["max"]
-    span = 0.0 if low is None or high is None else high - low
-    damage = find_damage(values, "float32", span)
+    damage = find_damage(values, "float32", 0.0 if low is None or high is None else high - low)
     if damage is not None:
         raise DatasetError(
             f"{path}: parameter {name!r}: {damage}, and float32 is what the trainers compute in; "
             f"subtract what all values share"
         )
     return values.astype(np.float32)
+
+
+def _without_nan(
+    path: Path, name: str, values: NDArray[np.float32], nan: float | None
+) -> NDArray[np.float32]:
+    missing = np.isnan(values)
+    if not missing.any():
+        return values
+    if nan is None:
+        raise DatasetError(
+            f"{path}: parameter {name!r} is NaN at frame {int(np.argmax(missing))}, which the "
+            f"trainers do not know; name the number to put there by --nan"
+        )
+    return np.where(missing, np.float32(nan), values)
 
 
 def _exported(rel: str) -> str:
@@ -273,10 +283,12 @@ def _notes(
     notes = [f"mixed: {mixed}"] if mixed else []
     if measured_over != "train":
         notes.append(f"there is no split train: ranges were measured over {measured_over}")
-    for name, width in rnencodec.narrow(norm).items():
-        off = rnencodec.LOADERS_ADD / (abs(width) + rnencodec.LOADERS_ADD)
-        notes.append(
-            f"parameter {name!r} spans {width:g}, to which the trainers' loaders add "
-            f"{rnencodec.LOADERS_ADD:g}: their values are up to {off:.2%} too small; scale it up"
-        )
+    for name, of in norm.items():
+        moved = rnencodec.moved(of)
+        if moved > rnencodec.MOST_MOVED:
+            notes.append(
+                f"parameter {name!r} goes from {of['min']:.9g} to {of['max']:.9g}: the trainers "
+                f"compute in float32 and add {rnencodec.LOADERS_ADD:g} to that range, which moves "
+                f"values by up to {moved:.2%} of it; scale it, or subtract what all values share"
+            )
     return notes
