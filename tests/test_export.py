@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import errno
+import json
 import os
 from pathlib import Path
 
@@ -168,3 +170,17 @@ def test_our_own_tools_read_an_export_back(tokens):
             )
             assert (after[name].units, after[name].kind) == (before[name].units, before[name].kind)
     assert main(["audit", str(out / "tokens")]) == 0
+
+
+def test_clips_made_otherwise_are_refused_or_named_in_the_export(tokens, capsys):
+    path = tokens / "train/b.ecdc"
+    ecdc = read_ecdc(path)
+    write_ecdc(path, dataclasses.replace(ecdc, extra={"rec": "other", "by": "enchf-dataset 9"}))
+    write_sidecar(path, features("train/b", 150))
+    line = fails(tokens, capsys)
+    assert "tokens by other settings" in line and "--allow-mixed" in line
+    status, out = export(tokens, "--allow-mixed")
+    assert (
+        status == 0
+        and "train/b.ecdc" in json.loads((out / "enchf_export.json").read_text())["mixed"]
+    )

@@ -105,19 +105,7 @@ def build(
     check_options(options)
     clips = find_clips(root, options)
     splits = find_splits(root, clips.tokens, options)
-    origin = provenance(
-        manifest_digest(root, config.suffix, clips.cond_root),
-        settings_digest(
-            step="build",
-            root=str(root.resolve()),
-            options=asdict(options),
-            tokens_subdir=config.tokens_subdir,
-            materialize=config.materialize,
-            stats=STATS_VERSION,
-            allow_mixed=config.allow_mixed,
-            audit=repr(audit),
-        ),
-    )
+    origin = _origin(root, clips, config, options, audit)
     refuse_nested(root, output)
     if is_current(read_marker(output, MARKER), origin):
         report.current = len(clips.tokens)
@@ -131,6 +119,25 @@ def build(
     if config.verify:
         report.detail += f", {verify(root, output, splits, config)} rows verified"
     return report.finish()
+
+
+def _origin(
+    root: Path, clips: Clips, config: BuildConfig, options: RowOptions, audit: AuditConfig
+) -> dict[str, str]:
+    """Return what a dataset is built from, and by which settings."""
+    return provenance(
+        manifest_digest(root, config.suffix, clips.cond_root),
+        settings_digest(
+            step="build",
+            root=str(root.resolve()),
+            options=asdict(options),
+            tokens_subdir=config.tokens_subdir,
+            materialize=config.materialize,
+            stats=STATS_VERSION,
+            allow_mixed=config.allow_mixed,
+            audit=repr(audit),
+        ),
+    )
 
 
 def _make(

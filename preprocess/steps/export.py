@@ -160,6 +160,7 @@ def _make(
         (new / rnencodec.CONFIG_NAME).write_bytes(config_json)
         _save_rows(new, splits, constants.columns())
         stored = {**origin, "target": EXPORT_TARGETS[0], "tokens_subdir": _TOKENS}
+        stored |= {"mixed": mixed} if mixed else {}
         (new / MARKER).write_text(json.dumps(stored, indent=2))
         replace_folder(new, output, Path(scratch, "old"))
     return _notes(norm, measured_over, mixed)
