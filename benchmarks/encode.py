@@ -4,8 +4,13 @@ All with the 24 kHz geometry at full size, the same seeded random weights, the s
 recordings that ship, cut to length), the same threads, in alternation in one process:
 
 - ours: `preprocess encode`
-- encodec: read, resample and mix by `convert_audio`, `encodec.compress`, file by file
+- encodec: read, resample and mix by `convert_audio` (by soxr where torchaudio, which that needs,
+  cannot be imported), `encodec.compress`, file by file
 - the predecessor's: librosa, `transformers.EncodecModel`, `torch.save`
+
+A large matrix product in float32 takes its turn among them: what it reaches, over the sums that a
+second of audio needs at the least, bounds the speed of any float32 engine on this machine, and the
+share of that bound is printed.
 
 Ours loads its model within the time, the peers have theirs loaded. `--minutes` times one long file
 by ours, against the speed for the short ones, and says the peak memory of a process that does just
@@ -29,17 +34,20 @@ from pathlib import Path
 from typing import Any
 
 import soundfile as sf
+import soxr
 import torch
 
 from benchmarks.memory import PEAK_KILOBYTES, SAMPLE_RATE, make_long_file, measure
 from benchmarks.timing import alternate, print_ratios
 from preprocess.codec import build_model
 from preprocess.config import CodecConfig, EncodeConfig
+from preprocess.encodec_package import torchaudio_problem
 from preprocess.specs import codec_spec
 from preprocess.steps.encode import encode
 
 KBPS = 6.0
 SPEC = codec_spec("encodec_24khz")
+SIZE, PRODUCTS = 2048, 40
 
 
 def make_files(folder: Path, count: int, seconds: float) -> None:
@@ -59,10 +67,41 @@ def ours(source: Path, output: Path, weights: Path) -> Callable[[], object]:
     return lambda: encode(source, output, codec, config)
 
 
+def matrix_products() -> Callable[[], object]:
+    """Return a call of `PRODUCTS` products of square matrices, on all threads."""
+    a, b = torch.randn(2, SIZE, SIZE)
+    return lambda: [a @ b for _ in range(PRODUCTS)]
+
+
+def operations_a_second(model: Any) -> float:
+    """Return the floating-point operations that a second of audio needs at `KBPS`."""
+    rate = SPEC.sample_rate
+    total = 0.0
+    for layer in model.encoder.modules():
+        if isinstance(layer, torch.nn.Conv1d):
+            outputs = layer.out_channels * layer.in_channels * layer.kernel_size[0]
+            rate //= layer.stride[0]
+            total += 2 * outputs * rate
+        elif isinstance(layer, torch.nn.LSTM):
+            total += (
+                2
+                * sum(p.numel() for name, p in layer.named_parameters() if "weight" in name)
+                * rate
+            )
+    codebooks = SPEC.n_codebooks(KBPS)
+    return total + 2 * codebooks * model.quantizer.bins * model.quantizer.dimension * rate
+
+
 def encodec_way(source: Path, output: Path, model: Any) -> Callable[[], object]:
     """Return a call of encodec's own compression, file by file."""
     from encodec import compress  # the function of that module
     from encodec.utils import convert_audio
+
+    if torchaudio_problem() is not None:
+
+        def convert_audio(wav: torch.Tensor, rate: int, target: int, _: int) -> torch.Tensor:
+            mono = wav.mean(0).numpy()
+            return torch.from_numpy(soxr.resample(mono, rate, target))[None]
 
     model.set_target_bandwidth(KBPS)
 
@@ -167,13 +206,20 @@ def main() -> None:
             "librosa, transformers, torch.save": predecessors_way(
                 source, third, transformers_model
             ),
+            f"{PRODUCTS} products of {SIZE} x {SIZE}": matrix_products(),
         }
         print(f"{args.files} files of {args.seconds:g} s at {KBPS:g} kbps, {args.threads} threads")
         seconds = alternate(calls, args.rounds)
         print_ratios(seconds, "ours")
         total = args.files * args.seconds
         speed = total / seconds["ours"]
-        print(f"ours: {speed:.1f}x real time")
+        reached = 2 * SIZE**3 * PRODUCTS / list(seconds.values())[-1]
+        needed = operations_a_second(own)
+        bound = reached / needed
+        print(
+            f"ours: {speed:.1f}x real time, {speed / bound:.0%} of the bound: {reached / 1e9:.0f} "
+            f"GFLOP/s over {needed / 1e9:.2f} GFLOP a second of audio are {bound:.1f}x"
+        )
         if args.minutes:
             time_long_file(Path(scratch), weights, args.minutes, speed)
             peer_memory(weights, args.peer_minutes)

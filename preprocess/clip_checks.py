@@ -50,6 +50,7 @@ class ClipSummary:
         parameter_makers: What made its parameters.
         is_tied: Whether the sidecar says which tokens it was written for.
         features: By name; None where there is no readable sidecar.
+        engine: What computed the tokens; empty if they do not say.
     """
 
     rel: Path
@@ -59,6 +60,7 @@ class ClipSummary:
     parameter_makers: Makers = field(default_factory=dict)
     is_tied: bool = True
     features: dict[str, FeatureSummary] | None = None
+    engine: str = ""
 
 
 @dataclass(frozen=True)
@@ -81,7 +83,10 @@ def check_clip(root: Path, rel: Path, config: AuditConfig) -> Checked:
         content = _content(data, header, path)
     except EcdcError as error:  # only codes that a header does not tell of are left to be wrong
         return Checked([_finding("token_values", path, error)])
-    summary = ClipSummary(rel, content, replace(header, extra={}), token_makers(header))
+    engine = str(header.extra.get("eng", ""))
+    summary = ClipSummary(
+        rel, content, replace(header, extra={}), token_makers(header), engine=engine
+    )
     target = (config.cond_root or root) / rel
     parts = existing_paths(target, config.suffix)
     if not any(part.exists() for part in parts):

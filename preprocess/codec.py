@@ -1,26 +1,25 @@
 """The codec: waveforms to tokens and back, by encodec's own network.
 
 Encoding is in `preprocess.encoding`, decoding in `preprocess.decoding`, both over
-`preprocess.streaming` (long clips in windows) and `preprocess.network` (which kernels run).
+`preprocess.streaming` (long clips in windows), `preprocess.layers` (which kernels run) and
+`preprocess.workers` (in which threads).
 """
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from copy import deepcopy
 from functools import cached_property
-from itertools import count
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from preprocess.ecdc import Ecdc, EcdcError
-from preprocess.encodec_package import import_encodec
-from preprocess.errors import UsageError
+from preprocess.engine import engine_name, pick_device
 from preprocess.files import digest_file
 from preprocess.jobs import cpu_count
+from preprocess.models import build_model, fold_weight_norm
 from preprocess.playback import decode, decode_row
 from preprocess.specs import CodecSpec, codec_spec
 from preprocess.weights import find_weights, load_state
@@ -32,22 +31,19 @@ if TYPE_CHECKING:
     from preprocess.encoding import Clip
     from preprocess.network import Parts
     from preprocess.quantizer import Quantizer
+    from preprocess.runner import Runner
 
-__all__ = ["Codec", "build_model", "decode", "decode_row", "engine_name", "load_codec"]
+__all__ = ["Codec", "build_model", "decode", "decode_row", "load_codec"]
 
 Wave = NDArray[np.float32]
 
-CPU_ROWS = 2
+CPU_ROWS = 1
 """Windows that share a run of the convolutions on a CPU: more of them fall out of its caches."""
 ROW_BYTES = 64 << 20
 """What a window takes of a GPU's memory while it runs."""
-# Name -> width of the latents, and the settings of SEANet, of models that encodec has no function
-# for. The demo codec has the geometry of the 24 kHz one; 32 kHz is as in the configuration of
-# facebook/encodec_32khz.
-NETWORKS: dict[str, tuple[int, dict[str, Any]]] = {
-    "encodec_24khz_demo": (32, {"n_filters": 8, "causal": True}),
-    "encodec_32khz": (128, {"n_filters": 64, "ratios": [8, 5, 4, 4], "true_skip": True}),
-}
+CLIP_GROUP_THREADS = 4
+"""How many workers one run of the LSTM keeps busy with the convolutions around it; with more, more
+clips are open at once."""
 
 
 class Codec:
@@ -70,9 +66,9 @@ class Codec:
         allow_tf32: bool = False,
     ) -> None:
         self.spec, self.ckpt, self.precision = spec, ckpt, precision
-        self.engine = engine_name(precision, allow_tf32)
+        self.engine = engine_name(device, precision, allow_tf32)
         self._model, self._device = model, device
-        _fold_weight_norm(model)
+        fold_weight_norm(model)
 
     def encode(self, wav: Wave, bandwidth_kbps: float) -> Ecdc:
         """Encode one clip; see `encode_blocks`, of which this is the case of a single block.
@@ -86,8 +82,8 @@ class Codec:
     def encode_blocks(self, blocks: Iterable[Wave], bandwidth_kbps: float) -> Ecdc:
         """Encode one clip that arrives in blocks of any sizes.
 
-        How it is cut does not matter, nor what is encoded beside it: the codes are those of
-        `encodec.EncodecModel.encode`, in the memory of a few seconds of audio
+        How it is cut does not matter, nor what is encoded beside it, nor the number of threads: the
+        codes are those of `encodec.EncodecModel.encode`, in the memory of a few seconds of audio
         (`preprocess.streaming`).
 
         Args:
@@ -111,7 +107,13 @@ class Codec:
             UsageError: The codec has no such bandwidth.
             PreprocessError: A clip has another number of channels, or NaN, or no samples.
         """
-        clips = self.encode_streams(([wav] for wav in wavs), bandwidth_kbps, read_ahead=False)
+        return self.encode_in_order(([wav] for wav in wavs), bandwidth_kbps, read_ahead=False)
+
+    def encode_in_order(
+        self, streams: Iterable[Iterable[Wave]], bandwidth_kbps: float, read_ahead: bool = True
+    ) -> list[Ecdc]:
+        """Encode as `encode_streams` does, and return the tokens of all, in the streams' order."""
+        clips = self.encode_streams(streams, bandwidth_kbps, read_ahead)
         done = sorted(clips, key=lambda clip: clip.index)
         return [clip.result(self.spec) for clip in done]
 
@@ -131,13 +133,24 @@ class Codec:
         Raises:
             UsageError: The codec has no such bandwidth.
         """
-        from preprocess.encoding import encode_streams
-        from preprocess.network import ROWS
+        return self._encode(streams, self.spec.n_codebooks(bandwidth_kbps), read_ahead)
 
-        encoder = self._encoder(self.spec.n_codebooks(bandwidth_kbps))
-        open_clips = max(ROWS, self._rows)
+    def _encode(
+        self, streams: Iterable[Iterable[Wave]], n_codebooks: int, read_ahead: bool
+    ) -> Iterator[Clip]:
+        from preprocess.encoding import encode_streams
+        from preprocess.recurrent import ROWS
+        from preprocess.runner import Runner
+        from preprocess.workers import Workers, worker_count
+
+        threads = worker_count() if self._device.type == "cpu" else 0
+        open_clips = max(ROWS * -(-threads // CLIP_GROUP_THREADS), self._rows)
         loaders = cpu_count() if read_ahead else 0
-        return encode_streams(encoder, streams, self.spec, open_clips, loaders)
+        with Workers(threads) as workers:
+            runner = Runner(self._rows, workers)
+            encoder = self._encoder(n_codebooks, runner)
+            yield from encode_streams(encoder, streams, self.spec, open_clips, loaders)
+            self._rows = runner.rows
 
     def decode(self, ecdc: Ecdc) -> Wave:
         """Decode one clip to float32 `[C, N]`, N being its `audio_length`.
@@ -165,22 +178,20 @@ class Codec:
         run = decode_segments if self.spec.segment_samples else decode_stream
         return run(self._decoder_parts, self._quantizer, ecdc, self.spec)
 
-    def _encoder(self, n_codebooks: int) -> StreamEncoder | SegmentEncoder:
+    def _encoder(self, n_codebooks: int, runner: Runner) -> StreamEncoder | SegmentEncoder:
         from preprocess.encoders import SegmentEncoder, StreamEncoder
 
-        parts, quantizer, rows = self._encoder_parts, self._quantizer, self._rows
-        exact = self.precision == "float32"
-        whole = self._model.encoder if exact else parts
+        parts, quantizer = self._encoder_parts, self._quantizer
         if self.spec.segment_samples is not None:
-            return SegmentEncoder(parts, quantizer, self.spec, n_codebooks, rows, whole)
-        hop = self.spec.hop
-        return StreamEncoder(parts, quantizer, hop, n_codebooks, rows, (whole, self._short))
+            return SegmentEncoder(parts, quantizer, self.spec, n_codebooks, runner)
+        return StreamEncoder(parts, quantizer, self.spec.hop, n_codebooks, runner)
 
     @cached_property
     def _encoder_parts(self) -> Parts:
         import torch
 
-        from preprocess.network import LONG_SAMPLES, Parts
+        from preprocess.layers import LONG_SAMPLES
+        from preprocess.network import Parts
 
         network = self._model.encoder
         if self.precision != "float32":
@@ -192,7 +203,8 @@ class Codec:
     def _decoder_parts(self) -> Parts:
         import torch
 
-        from preprocess.network import LONG_SAMPLES, Parts
+        from preprocess.layers import LONG_SAMPLES
+        from preprocess.network import Parts
 
         with torch.inference_mode():
             samples = self.spec.segment_samples or LONG_SAMPLES
@@ -203,12 +215,6 @@ class Codec:
         from preprocess.quantizer import Quantizer
 
         return Quantizer(self._model.quantizer)
-
-    @cached_property
-    def _short(self) -> int:
-        """Samples up to which PyTorch may take other kernels than for a long clip."""
-        grown = next(n for n in count(1) if self._encoder_parts.outgrown(n))
-        return (grown - 1) * self.spec.hop
 
     @cached_property
     def _rows(self) -> int:
@@ -245,14 +251,7 @@ def load_codec(
     import torch
 
     spec = codec_spec(name)
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        target = torch.device(device)
-        torch.empty(0, device=target)
-    except (RuntimeError, AssertionError) as error:
-        reason = str(error).strip().splitlines()[0][:120]
-        raise UsageError(f"device {device} cannot be used: {reason}") from None
+    target = pick_device(device)
     if target.type == "cuda":
         # TF32, which cuDNN takes for convolutions by default, changes tokens.
         torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = allow_tf32
@@ -260,52 +259,3 @@ def load_codec(
     path = find_weights(spec, weights)
     load_state(path, model, spec)
     return Codec(spec, model.to(target).eval(), digest_file(path), target, precision, allow_tf32)
-
-
-def engine_name(precision: str, allow_tf32: bool) -> str:
-    """Return what stands in the provenance for an arithmetic."""
-    return f"torch/{precision}" + ("+tf32" if allow_tf32 else "")
-
-
-def build_model(spec: CodecSpec) -> Any:
-    """Return the `encodec.EncodecModel` of `spec`, with random weights."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # torch deprecates the weight norm that encodec uses
-        import_encodec()
-        from encodec import EncodecModel
-
-        if spec.name == "encodec_24khz":
-            return EncodecModel.encodec_model_24khz(pretrained=False)
-        if spec.name == "encodec_48khz":
-            return EncodecModel.encodec_model_48khz(pretrained=False)
-        return _assemble(spec, *NETWORKS[spec.name])
-
-
-def _assemble(spec: CodecSpec, dimension: int, network: dict[str, Any]) -> Any:
-    import_encodec()
-    from encodec import EncodecModel
-    from encodec.modules import SEANetDecoder, SEANetEncoder
-    from encodec.quantization import ResidualVectorQuantizer
-
-    network = {"channels": spec.channels, "dimension": dimension, "norm": "weight_norm", **network}
-    quantizer = ResidualVectorQuantizer(
-        dimension=dimension, n_q=spec.max_codebooks, bins=spec.codebook_size
-    )
-    return EncodecModel(
-        SEANetEncoder(**network),
-        SEANetDecoder(**network),
-        quantizer,
-        list(spec.codebooks),
-        spec.sample_rate,
-        spec.channels,
-        name=spec.name,
-    )
-
-
-def _fold_weight_norm(model: Any) -> None:
-    """Compute each normed weight once instead of at every call; the values are the same."""
-    from torch.nn.utils import remove_weight_norm
-
-    for module in model.modules():
-        if hasattr(module, "weight_g"):
-            remove_weight_norm(module)

@@ -109,6 +109,13 @@ class EncodeConfig(Settings):
     allow_tf32: Annotated[
         bool, Field(description="let a GPU round the products of float32; codes change")
     ] = False
+    on_engine_change: Annotated[
+        Literal["keep", "redo", "error"],
+        Field(
+            description="tokens that another version of torch, device or processor made, whose "
+            "codes may differ in near ties, are kept and counted, made again, or an error"
+        ),
+    ] = "keep"
     recursive: Annotated[bool, Field(description="look into subfolders")] = True
     suffix: Annotated[
         str, Field(pattern=r"^\.[^/\\]+$", description="ending of the token files")
@@ -221,7 +228,7 @@ class ChecksConfig(Settings):
         BeforeValidator(_split_commas),
         Field(
             description="checks that fail it, the audit's others being notes; without it, all "
-            "but duplicate, constant, all_nan and length_outlier"
+            "but duplicate, constant, all_nan, length_outlier, untied and engines"
         ),
     ] = None
 

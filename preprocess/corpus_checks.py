@@ -27,6 +27,7 @@ def check_corpus(
     yield from _codecs(root, clips, config.bandwidth)
     yield from _lengths(root, clips, config)
     yield from _mixed(root, clips)
+    yield from _engines(root, clips)
     annotated = [clip for clip in clips if clip.features is not None]
     yield from _untied(root, annotated)
     for name in dict.fromkeys(name for clip in annotated for name in clip.features or {}):
@@ -114,6 +115,14 @@ def _lengths(root: Path, clips: Sequence[ClipSummary], config: AuditConfig) -> I
         if not low <= seconds <= high:
             text = f"lasts {seconds:.3g} s, the median clip {median:.3g} s"
             yield Finding("length_outlier", str(root / clip.rel), text)
+
+
+def _engines(root: Path, clips: Sequence[ClipSummary]) -> Iterator[Finding]:
+    counts = Counter(clip.engine for clip in clips if clip.engine)
+    if len(counts) > 1:
+        named = ", ".join(f"{engine} ({n:,})" for engine, n in counts.most_common())
+        text = f"holds tokens of {len(counts)} engines, which may differ in near ties: {named}"
+        yield Finding("engines", str(root), text)
 
 
 def _minority(

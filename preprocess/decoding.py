@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from preprocess.network import ROWS, Parts
-from preprocess.streaming import WINDOW_FRAMES, Wave, Window, run_clip, run_windows
+from preprocess.network import Parts
+from preprocess.recurrent import ROWS
+from preprocess.runner import Runner, Window
+from preprocess.streaming import WINDOW_FRAMES, Wave, run_clip
 
 if TYPE_CHECKING:
     from preprocess.ecdc import Ecdc
@@ -65,12 +67,13 @@ def _segments(parts: Parts, quantizer: Quantizer, ecdc: Ecdc) -> Iterator[Wave]:
     ends = np.cumsum((0, *ecdc.segment_frames)).tolist()
     bounds = list(pairwise(ends))
     scales = ecdc.scales if ecdc.scales is not None else np.ones(len(bounds), np.float32)
+    runner = Runner(ROWS)
     for first in range(0, len(bounds), ROWS):
         windows = []
         for start, end in bounds[first : first + ROWS]:
             codes = torch.from_numpy(ecdc.codes[:, start:end].astype(np.int64)).to(parts.device)
             windows.append(Window(quantizer.decode(codes), slice(None)))
         with torch.inference_mode():
-            audio = run_windows(parts, windows, ROWS)
+            audio = runner.run(parts, windows)
         for segment, scale in zip(audio, scales[first : first + ROWS], strict=True):
             yield segment[0].cpu().numpy() * scale

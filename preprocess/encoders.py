@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import Future
+from functools import partial
 from typing import TYPE_CHECKING
 
 import torch
 
 from preprocess.encoding import Clip, Codes
-from preprocess.network import ROWS, Parts
-from preprocess.streaming import Track, Window, advance, run_windows
+from preprocess.network import Parts
+from preprocess.recurrent import ROWS
+from preprocess.runner import RECURRENT, Runner, Window
+from preprocess.streaming import Step, Track
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -18,65 +22,72 @@ if TYPE_CHECKING:
     from preprocess.specs import CodecSpec
 
 
+_GRAIN_SIZE = 32_768
+
+
 class StreamEncoder:
     """For codecs whose frames follow each other to the end of the clip (24 and 32 kHz).
+
+    A clip so short that PyTorch may take other kernels for it than for a long one is run whole, by
+    those.
 
     Args:
         parts: The encoder.
         quantizer: The codebooks.
         hop: Samples of a frame.
         n_codebooks: K.
-        rows: Windows that share a run of the convolutions.
-        whole: encodec's own encoder, and up to how many samples a clip goes through it: PyTorch
-            may take other kernels for so short a clip than for a long one.
+        runner: What runs the windows.
     """
 
     def __init__(
-        self,
-        parts: Parts,
-        quantizer: Quantizer,
-        hop: int,
-        n_codebooks: int,
-        rows: int,
-        whole: tuple[Callable[[Tensor], Tensor], int],
+        self, parts: Parts, quantizer: Quantizer, hop: int, n_codebooks: int, runner: Runner
     ) -> None:
         self._parts, self._quantizer, self._hop = parts, quantizer, hop
-        self._n_codebooks, self._rows = n_codebooks, rows
-        self._whole, self._short = whole
+        self._n_codebooks, self._runner = n_codebooks, runner
+        self._short = (parts.grown - 1) * hop
         self._tracks: dict[int, Track] = {}
 
-    def step(self, clips: list[Clip]) -> None:
-        """Run the next windows of each clip."""
-        share = max(1, max(self._rows, ROWS) // len(clips))
-        windows: dict[int, list[Window]] = {}
+    def start(self, clips: list[Clip]) -> _StreamPart:
+        """Begin to encode the next windows of each clip."""
+        windows_a_step = max(ROWS, self._runner.rows * len(self._runner.workers))
+        share = max(1, windows_a_step // len(clips))
+        running: list[tuple[Clip, Track, list[Window]]] = []
+        short: list[tuple[Clip, Future[Codes]]] = []
         for clip in clips:
             try:
-                windows[clip.index] = self._next(clip, share)
+                track = self._tracks.get(clip.index)
+                if track is None and (audio := self._short_audio(clip)) is not None:
+                    short.append((clip, self._encode_whole(audio)))
+                elif not clip.read:
+                    track = self._tracks[clip.index]
+                    running.append((clip, track, self._next(clip, track, share)))
             except Exception as error:  # reported as that clip's
                 clip.fail(error)
-        running = [clip for clip in clips if not clip.done]
-        tracks = [self._tracks[clip.index] for clip in running]
-        outputs = advance(self._parts, tracks, [windows[c.index] for c in running], self._rows)
-        for clip, track, embeddings in zip(running, tracks, outputs, strict=True):
-            clip.codes += [self._codes(part) for part in embeddings]
-            clip.done = track.last.ended
-        for clip in clips:
-            if clip.done:
+            if clip.read:
                 self._tracks.pop(clip.index, None)
+        tracks, windows = [t for _, t, _ in running], [w for _, _, w in running]
+        step = Step(self._parts, tracks, windows, self._runner)
+        return _StreamPart(step, [clip for clip, _, _ in running], short, self._codes)
 
-    def _next(self, clip: Clip, share: int) -> list[Window]:
-        """Return the next windows of a clip; a short one is encoded and done instead."""
-        source = clip.source
-        if clip.index not in self._tracks:
-            track = self._tracks[clip.index] = Track(self._parts, self._hop, 1)
-            audio = source.take(self._short + 1)
-            if audio is None or source.samples <= self._short:
-                if audio is not None:
-                    clip.codes = [self._codes(self._whole(self._given(audio)))]
-                clip.done = True
-                return []
-            track.first.push(self._given(audio))
-        first = self._tracks[clip.index].first
+    def _short_audio(self, clip: Clip) -> Tensor | None:
+        """Return all audio of a new clip that is short; a longer one gets its track instead."""
+        audio = clip.source.take(self._short + 1)
+        if audio is None:
+            clip.read = clip.done = True
+            return None
+        if clip.source.samples <= self._short:
+            clip.read = True
+            return self._given(audio)
+        track = self._tracks[clip.index] = Track(self._parts, self._hop, 1)
+        track.first.push(self._given(audio))
+        return None
+
+    def _encode_whole(self, audio: Tensor) -> Future[Codes]:
+        return self._runner.workers.submit(lambda: self._codes(self._parts.whole(audio)))
+
+    def _next(self, clip: Clip, track: Track, share: int) -> list[Window]:
+        """Return the next windows of a clip, at most `share` of them."""
+        source, first = clip.source, track.first
         result: list[Window] = []
         while len(result) < share:
             if first.wanted and not source.ended:
@@ -88,6 +99,7 @@ class StreamEncoder:
             if window is None:
                 break
             result.append(window)
+        clip.read = first.ended and not first.pending
         return result
 
     def _given(self, audio: Tensor) -> Tensor:
@@ -97,19 +109,44 @@ class StreamEncoder:
         return _to_codes(self._quantizer.encode(embeddings, self._n_codebooks))
 
 
+class _StreamPart:
+    """The next windows of some clips, on their way to codes."""
+
+    def __init__(
+        self,
+        step: Step,
+        clips: list[Clip],
+        short: list[tuple[Clip, Future[Codes]]],
+        codes: Callable[[Tensor], Codes],
+    ) -> None:
+        self._step, self._clips, self._short, self._codes = step, clips, short, codes
+
+    def recur(self) -> None:
+        """Begin what needs the step before."""
+        self._step.recur()
+
+    def finish(self) -> None:
+        """Wait for the codes, and give them to the clips."""
+        outputs = self._step.finish(self._codes)
+        for clip, ends, codes in zip(self._clips, self._step.ends, outputs, strict=True):
+            clip.codes += codes
+            clip.done = clip.done or ends
+        for clip, whole in self._short:
+            clip.codes, clip.done = [whole.result()], True
+
+
 class SegmentEncoder:
     """For a codec of independent segments, each with a scale (48 kHz).
 
     Whole segments of all clips share runs. The shorter one at a clip's end is encoded by itself,
-    by encodec: its scale and its group norms span just that segment.
+    by the kernels for its length: its scale and its group norms span just that segment.
 
     Args:
         parts: The encoder.
         quantizer: The codebooks.
         spec: The codec.
         n_codebooks: K.
-        rows: Segments that share a run.
-        whole: encodec's own encoder.
+        runner: What runs the segments.
     """
 
     def __init__(
@@ -118,39 +155,40 @@ class SegmentEncoder:
         quantizer: Quantizer,
         spec: CodecSpec,
         n_codebooks: int,
-        rows: int,
-        whole: Callable[[Tensor], Tensor],
+        runner: Runner,
     ) -> None:
         if spec.segment_samples is None or spec.stride_samples is None:
             raise ValueError(f"{spec.name} has no segments")
         self._size, self._stride = spec.segment_samples, spec.stride_samples
-        self._parts, self._quantizer, self._whole = parts, quantizer, whole
-        self._n_codebooks, self._rows = n_codebooks, rows
+        self._parts, self._quantizer, self._runner = parts, quantizer, runner
+        self._n_codebooks = n_codebooks
         self._held: dict[int, Tensor] = {}
 
-    def step(self, clips: list[Clip]) -> None:
-        """Encode the next segments of each clip."""
-        share = max(1, max(self._rows, ROWS) // len(clips))
+    def start(self, clips: list[Clip]) -> _SegmentPart:
+        """Begin to encode the next segments of each clip."""
+        share = max(1, max(ROWS, self._runner.rows * len(self._runner.workers)) // len(clips))
         segments: list[tuple[Clip, Tensor]] = []
         for clip in clips:
             try:
                 segments += [(clip, segment) for segment in self._next(clip, share)]
             except Exception as error:  # reported as that clip's
                 clip.fail(error)
-        segments = [(clip, segment) for clip, segment in segments if clip.error is None]
-        scaled = [_rescale(segment) for _, segment in segments]
-        scaled = [(x.to(self._parts.dtype), scale) for x, scale in scaled]
-        full = [x for x, _ in scaled if x.shape[2] == self._size]
-        embeddings = iter(
-            run_windows(self._parts, [Window(x, slice(None)) for x in full], self._rows)
-        )
-        for (clip, segment), (x, scale) in zip(segments, scaled, strict=True):
-            y = next(embeddings) if segment.shape[2] == self._size else self._whole(x)
-            clip.codes.append(_to_codes(self._quantizer.encode(y, self._n_codebooks)))
-            clip.scales.append(scale)
-        for clip in clips:
-            if clip.done:
+            if clip.read:
                 self._held.pop(clip.index, None)
+        segments = [(clip, segment) for clip, segment in segments if clip.error is None]
+        rescale = partial(_rescale, [segment for _, segment in segments])
+        scaled = self._runner.workers.submit(rescale, RECURRENT).result()
+        windows = [Window(x.to(self._parts.dtype), slice(None)) for x, _ in scaled]
+        full = [window.x.shape[2] == self._size for window in windows]
+        whole = [window for window, is_full in zip(windows, full, strict=True) if is_full]
+        short = [window for window, is_full in zip(windows, full, strict=True) if not is_full]
+        waits = [
+            self._runner.start(self._parts, whole, self._codes),
+            self._runner.start(self._parts.whole, short, self._codes),
+        ]
+        ends = [clip for clip in clips if clip.read]
+        scales = [(clip, scale) for (clip, _), (_, scale) in zip(segments, scaled, strict=True)]
+        return _SegmentPart(scales, full, waits, ends)
 
     def _next(self, clip: Clip, share: int) -> list[Tensor]:
         source = clip.source
@@ -162,7 +200,7 @@ class SegmentEncoder:
             audio = audio.to(self._parts.device)
             held = audio if held is None else torch.cat([held, audio], dim=2)
         if held is None:
-            clip.done = True
+            clip.read = True
             return []
         segments: list[Tensor] = []
         while len(segments) < share and held.shape[2]:
@@ -171,15 +209,58 @@ class SegmentEncoder:
             segments.append(held[..., : self._size])
             held = held[..., self._stride :]
         self._held[clip.index] = held
-        clip.done = source.ended and not held.shape[2]
+        clip.read = source.ended and not held.shape[2]
         return segments
 
+    def _codes(self, embeddings: Tensor) -> Codes:
+        return _to_codes(self._quantizer.encode(embeddings, self._n_codebooks))
 
-def _rescale(segment: Tensor) -> tuple[Tensor, float]:
-    """Return a segment `[1, C, n]` at an RMS of 1, and what it was divided by, as encodec does."""
-    volume = segment.mean(dim=1, keepdim=True).pow(2).mean(dim=2, keepdim=True).sqrt()
-    scale = 1e-8 + volume
-    return segment / scale, float(scale)
+
+class _SegmentPart:
+    """The next segments of some clips, on their way to codes."""
+
+    def __init__(
+        self,
+        segments: list[tuple[Clip, float]],
+        full: list[bool],
+        waits: list[Callable[[], list[Codes]]],
+        ends: list[Clip],
+    ) -> None:
+        self._segments, self._full, self._waits, self._ends = segments, full, waits, ends
+
+    def recur(self) -> None:
+        """Nothing: a segment needs no other."""
+
+    def finish(self) -> None:
+        """Wait for the codes, and give them to the clips."""
+        whole, short = (iter(wait()) for wait in self._waits)
+        for (clip, scale), is_full in zip(self._segments, self._full, strict=True):
+            clip.codes.append(next(whole if is_full else short))
+            clip.scales.append(scale)
+        for clip in self._ends:
+            clip.done = True
+
+
+def _rescale(segments: list[Tensor]) -> list[tuple[Tensor, float]]:
+    """Return each segment `[1, C, n]` at an RMS of 1, and what it was divided by, as encodec does."""
+    scaled = []
+    for segment in segments:
+        mono = segment.mean(dim=1, keepdim=True)
+        scale = 1e-8 + _mean(mono.pow(2)).sqrt()
+        scaled.append((segment / scale, float(scale)))
+    return scaled
+
+
+def _mean(x: Tensor) -> Tensor:
+    """Return the mean over time of `[1, 1, n]`, in the sums of two threads.
+
+    They take a half each where there is more than PyTorch's least share for a thread
+    (`GRAIN_SIZE` in `ATen/TensorIterator.h`).
+    """
+    n = x.shape[2]
+    if n <= _GRAIN_SIZE or x.is_cuda:
+        return x.mean(dim=2, keepdim=True)
+    return sum(half.sum(2, keepdim=True) for half in x.split(-(-n // 2), dim=2)) / n
 
 
 def _to_codes(codes: Tensor) -> Codes:

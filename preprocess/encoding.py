@@ -1,9 +1,10 @@
 """Many clips through one model: read ahead of it, in batches, each with its own codes.
 
-    streams --loader threads--> Source, a chunk ahead --Encoder.step--> codes of each clip
+    streams --loader threads--> Source, a chunk ahead --Encoder.start--> Part --> codes of each clip
 
-A step takes the next part of every open clip. How many clips are open, and which, does not change
-the codes of any of them: see `preprocess.network`.
+A part is what comes next of every open clip. While its convolutions run, those of the part after
+it are begun, so that no worker waits for the LSTM. How many clips are open, and which, does not
+change the codes of any of them: see `preprocess.layers`.
 """
 
 from __future__ import annotations
@@ -99,6 +100,7 @@ class Clip:
     Attributes:
         codes: `[K, T]` of its parts, in order.
         scales: One for each segment, where the codec has segments.
+        read: Whether its last part is on its way.
         done: Whether it is encoded, or has failed with `error`.
     """
 
@@ -106,12 +108,12 @@ class Clip:
         self.index, self.source = index, source
         self.codes: list[Codes] = []
         self.scales: list[float] = []
-        self.done = False
+        self.read = self.done = False
         self.error: Exception | None = None
 
     def fail(self, error: Exception) -> None:
         """Give the clip up."""
-        self.error, self.done = error, True
+        self.error, self.read, self.done = error, True, True
 
     def result(self, spec: CodecSpec) -> Ecdc:
         """Return the tokens of a clip that is done.
@@ -129,11 +131,21 @@ class Clip:
         return Ecdc(spec.name, codes, self.source.samples, frames, scales)
 
 
-class Encoder(Protocol):
-    """What turns the audio of open clips into codes, step by step (`preprocess.encoders`)."""
+class Part(Protocol):
+    """The next part of some clips, its convolutions begun."""
 
-    def step(self, clips: list[Clip]) -> None:
-        """Encode the next part of each clip; those that end or fail are done."""
+    def recur(self) -> None:
+        """Begin what needs the part before, which is finished."""
+
+    def finish(self) -> None:
+        """Wait for the codes and give them to the clips; those that end with it are done."""
+
+
+class Encoder(Protocol):
+    """What turns the audio of open clips into codes, part by part (`preprocess.encoders`)."""
+
+    def start(self, clips: list[Clip]) -> Part:
+        """Begin to encode the next part of each clip; clips that fail are done."""
 
 
 def encode_streams(
@@ -157,17 +169,27 @@ def encode_streams(
     numbered = enumerate(streams)
     waiting: deque[Clip] = deque()
     clips: list[Clip] = []
+    begun: Part | None = None
+    recurring: Part | None = None
     try:
         while True:
             # As many again wait, their first chunk being read.
-            for index, blocks in islice(numbered, max(0, 2 * rows - len(clips) - len(waiting))):
+            reading = sum(not clip.read for clip in clips)
+            for index, blocks in islice(numbered, max(0, 2 * rows - reading - len(waiting))):
                 waiting.append(Clip(index, Source(blocks, spec, pool)))
-            while waiting and len(clips) < rows:
+            while waiting and reading < rows:
                 clips.append(waiting.popleft())
+                reading += 1
             if not clips:
                 return
             with torch.inference_mode():
-                encoder.step(clips)
+                going_on = [clip for clip in clips if not clip.read]
+                after = encoder.start(going_on) if going_on else None
+                if recurring is not None:
+                    recurring.finish()
+                if begun is not None:
+                    begun.recur()
+            recurring, begun = begun, after
             done = [clip for clip in clips if clip.done]
             clips = [clip for clip in clips if not clip.done]
             yield from done

@@ -42,6 +42,7 @@ WARNINGS = {
     "all_nan": "a feature without any value in a clip",
     "length_outlier": "a clip much shorter or longer than the others",
     "untied": "a sidecar that does not say which tokens it was written for",
+    "engines": "tokens that different versions of torch, devices or processors computed",
 }
 CHECKS = {**ERRORS, **WARNINGS}
 

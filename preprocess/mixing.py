@@ -24,7 +24,6 @@ Makers = Mapping[str, str]
 _OF_TOKENS = {
     "rec": "tokens by other settings",
     "ckpt": "tokens by other weights",
-    "eng": "tokens by another engine",
     "norm": "audio normalized by other settings",
 }
 _NAMED = 3
@@ -122,13 +121,14 @@ def describe(mixtures: Collection[Mixture]) -> str:
 def token_makings(root: Path, tokens: Sequence[str]) -> tuple[Makings, dict[str, str]]:
     """Return what made the tokens, and of that the weights and programs in words."""
     makings = Makings()
-    tools: dict[str, set[str]] = {"weights": set(), "encoded by": set()}
+    tools: dict[str, set[str]] = {"weights": set(), "encoded by": set(), "engine": set()}
     for rel in tokens:
         header = read_header(root / rel)
         extra = header.extra
         makings.add(rel, token_makers(header), token_group(header))
         tools["weights"].add(str(extra.get("ckpt", "")))
         tools["encoded by"].add(str(extra.get("by", "")))
+        tools["engine"].add(str(extra.get("eng", "")))
     return makings, {k: ", ".join(sorted(filter(None, v))[:10]) for k, v in tools.items()}
 
 

@@ -12,7 +12,9 @@ write now:
 Token files also say what the audio before them was normalized by, `norm` (the WAV's `rec`), so
 that two levels in one folder of tokens are seen there.
 
-Token files also say what computed them, `eng` (a part of `rec`), such as `torch/float32`.
+Token files also say what computed them, `eng`, such as `torch2.13-cpu-avx2-float32`
+(`preprocess.engine`). It is no part of `rec`: tokens of another engine are of the same settings,
+and `on_engine_change` decides whether they stay.
 """
 
 from __future__ import annotations

@@ -20,21 +20,25 @@ look-ahead needs no halo behind. All but the last window of a clip have one leng
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from itertools import groupby, islice
-from typing import TYPE_CHECKING
+from concurrent.futures import Future
+from functools import partial
+from itertools import islice
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from preprocess.errors import PreprocessError
-from preprocess.network import ROWS, Parts
+from preprocess.network import Parts
+from preprocess.recurrent import ROWS
+from preprocess.runner import LAST, RECURRENT, Runner, Window
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from preprocess.network import State
+    from preprocess.recurrent import State
+
+T = TypeVar("T")
 
 Wave = NDArray[np.float32]
 
@@ -43,14 +47,6 @@ WINDOW_FRAMES = 128
 in another order than over what is left (see `preprocess.quantizer`)."""
 LEAST_FRAMES = 32
 """The last window of a clip keeps more than this, and up to as many more than `WINDOW_FRAMES`."""
-
-
-@dataclass(frozen=True)
-class Window:
-    """A part of a clip `[1, C, n]`; of what comes out for it, `kept` belongs to the clip."""
-
-    x: Tensor
-    kept: slice
 
 
 class Windows:
@@ -115,37 +111,6 @@ class Windows:
         return windows
 
 
-def run_windows(
-    part: Callable[[Tensor], Tensor], windows: Sequence[Window], rows: int
-) -> list[Tensor]:
-    """Return what `part` makes of each window, halos dropped.
-
-    Windows of one length share a run, `rows` at most. Where a GPU's memory does not hold a run, it
-    is split in halves.
-    """
-    results: dict[int, Tensor] = {}
-    order = sorted(range(len(windows)), key=lambda i: windows[i].x.shape[2])
-    for _, group in groupby(order, key=lambda i: windows[i].x.shape[2]):
-        same = list(group)
-        for at in range(0, len(same), rows):
-            chosen = same[at : at + rows]
-            x = torch.cat([windows[i].x for i in chosen])
-            for i, y in zip(chosen, _in_halves(part, x).split(1), strict=True):
-                results[i] = y[..., windows[i].kept]
-    return [results[i] for i in range(len(windows))]
-
-
-def _in_halves(part: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
-    try:
-        return part(x.clone() if x.is_cuda else x)  # it may overwrite what it is given
-    except torch.cuda.OutOfMemoryError:
-        if x.shape[0] == 1:
-            raise PreprocessError("the GPU's memory does not hold one window of audio") from None
-    torch.cuda.empty_cache()
-    middle = x.shape[0] // 2
-    return torch.cat([_in_halves(part, half) for half in (x[:middle], x[middle:])])
-
-
 class Track:
     """One clip on its way through an encoder or decoder: what its parts remember of it."""
 
@@ -155,51 +120,74 @@ class Track:
         self.state: State | None = None
 
 
-def advance(
-    parts: Parts, tracks: Sequence[Track], windows: Sequence[Sequence[Window]], rows: int
-) -> list[list[Tensor]]:
-    """Run the next windows of each track through all three parts.
+class Step:
+    """The next windows of some clips on their way through the three parts.
+
+    The convolutions of a step may run before the step before is done; `recur` and `finish` follow
+    in the order of steps.
 
     Args:
         parts: The network.
         tracks: One for each clip.
         windows: For each clip its next windows, cut by `Track.first`.
-        rows: How many windows share a run of the convolutions.
-
-    Returns:
-        For each clip what comes out now, in order, `[1, C, n]` each.
+        runner: What runs them.
     """
-    flat = [window for own in windows for window in own]
-    outputs = iter(run_windows(parts.first, flat, rows))
-    inputs = [torch.cat([next(outputs) for _ in own], dim=2) if own else None for own in windows]
-    for track, y in zip(tracks, _recur(parts, tracks, inputs), strict=True):
-        if y is not None:
+
+    def __init__(
+        self,
+        parts: Parts,
+        tracks: Sequence[Track],
+        windows: Sequence[Sequence[Window]],
+        runner: Runner,
+    ) -> None:
+        self._parts, self._tracks, self._runner = parts, tracks, runner
+        self._counts = [len(own) for own in windows]
+        self.ends = [track.first.ended and not track.first.pending for track in tracks]
+        self._first = runner.start(parts.first, [window for own in windows for window in own])
+        self._recurring: list[Future[list[Tensor]]] = []
+
+    def recur(self) -> None:
+        """Begin to run the LSTM over what the convolutions made."""
+        outputs = iter(self._first())
+        inputs = [torch.cat([next(outputs) for _ in range(n)], dim=2) for n in self._counts]
+        clips = list(zip(self._tracks, inputs, self.ends, strict=True))
+        self._recurring = [
+            self._runner.workers.submit(partial(_recur, self._parts, some), RECURRENT)
+            for some in batched(clips, ROWS)
+        ]
+
+    def finish(self, then: Callable[[Tensor], Any] | None = None) -> list[list[Any]]:
+        """Return for each clip what comes out, in order, or what `then` makes of each part."""
+        outputs = (y for some in self._recurring for y in some.result())
+        windows = []
+        for track, y, ends in zip(self._tracks, outputs, self.ends, strict=True):
             track.last.push(y)
-        track.last.ended = track.first.ended and not track.first.pending
-    return [run_windows(parts.last, track.last.pop_all(), 1) for track in tracks]
+            track.last.ended = ends
+            windows.append(track.last.pop_all())
+        flat = [window for own in windows for window in own]
+        results = iter(self._runner.start(self._parts.last, flat, then, LAST)())
+        return [[next(results) for _ in own] for own in windows]
 
 
-def _recur(
-    parts: Parts, tracks: Sequence[Track], inputs: Sequence[Tensor | None]
-) -> list[Tensor | None]:
-    """Run the LSTM over the next frames of each clip, `ROWS` clips at a time.
+def _recur(parts: Parts, clips: Sequence[tuple[Track, Tensor, bool]]) -> list[Tensor]:
+    """Run the LSTM over the next frames of up to `ROWS` clips, and keep their states.
 
     A clip at its end may share a run with longer ones: what follows it does not count.
     """
-    outputs: list[list[Tensor]] = [[] for _ in inputs]
-    left = {i: x for i, x in enumerate(inputs) if x is not None}
+    outputs: list[list[Tensor]] = [[] for _ in clips]
+    left = {i: x for i, (_, x, _) in enumerate(clips)}
     while left:
-        going_on = [x.shape[2] for i, x in left.items() if tracks[i].first.pending]
+        going_on = [x.shape[2] for i, x in left.items() if not clips[i][2]]
         limit = min(going_on) if going_on else max(x.shape[2] for x in left.values())
-        for some in batched(left, ROWS):
-            batch = torch.cat([_fit(left[i], limit) for i in some])
-            y, (h, c) = parts.recurrent(batch, _gather(parts, [tracks[i] for i in some], batch))
-            for row, i in enumerate(some):
-                at = slice(row, row + 1)
-                outputs[i].append(y[at, :, : left[i].shape[2]])
-                tracks[i].state = (h[:, at].clone(), c[:, at].clone())
+        batch = torch.cat([_fit(x, limit) for x in left.values()])
+        tracks = [clips[i][0] for i in left]
+        y, (h, c) = parts.recurrent(batch, _gather(parts, tracks, batch))
+        for row, (i, x) in enumerate(left.items()):
+            at = slice(row, row + 1)
+            outputs[i].append(y[at, :, : x.shape[2]])
+            tracks[row].state = (h[:, at].clone(), c[:, at].clone())
         left = {i: x[..., limit:] for i, x in left.items() if x.shape[2] > limit}
-    return [torch.cat(own, dim=2) if own else None for own in outputs]
+    return [torch.cat(own, dim=2) for own in outputs]
 
 
 def _fit(x: Tensor, steps: int) -> Tensor:
@@ -215,7 +203,7 @@ def _gather(parts: Parts, tracks: Sequence[Track], like: Tensor) -> State:
     return h, c
 
 
-def batched(items: Iterable[int], size: int) -> Iterator[list[int]]:
+def batched(items: Iterable[T], size: int) -> Iterator[list[T]]:
     """Yield the items in lists of `size`, the last of what is left."""
     rest = iter(items)
     while some := list(islice(rest, size)):
@@ -224,11 +212,17 @@ def batched(items: Iterable[int], size: int) -> Iterator[list[int]]:
 
 def run_clip(parts: Parts, blocks: Iterable[Tensor], unit: int, out_unit: int) -> Iterator[Tensor]:
     """Run one clip `[1, C, n]` that arrives in blocks, and yield what comes out as it does."""
-    track = Track(parts, unit, out_unit)
-    for block in blocks:
-        track.first.push(block)
+    track, runner = Track(parts, unit, out_unit), Runner(1)
+
+    def advance() -> Iterator[Tensor]:
         windows = track.first.pop_all()
         if windows:
-            yield from advance(parts, [track], [windows], 1)[0]
+            step = Step(parts, [track], [windows], runner)
+            step.recur()
+            yield from step.finish()[0]
+
+    for block in blocks:
+        track.first.push(block)
+        yield from advance()
     track.first.ended = True
-    yield from advance(parts, [track], [track.first.pop_all()], 1)[0]
+    yield from advance()

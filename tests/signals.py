@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -58,3 +60,27 @@ def own_encode(model: Any, wav: NDArray[np.float32], kbps: float) -> tuple[Any, 
         frames = model.encode(torch.from_numpy(wav)[None])
     scales = [scale.item() for _, scale in frames if scale is not None]
     return torch.cat([codes[0] for codes, _ in frames], dim=1).numpy(), scales
+
+
+@contextmanager
+def without_tails(model: Any) -> Iterator[None]:
+    """Give every number in encodec's own encoder the ELU that PyTorch has for most of them.
+
+    The few at the end of each thread's share get another exponential, which differs in its last
+    bit; which they are depends on the shape and the number of threads. Here the memory is padded,
+    so that the shares of one thread and of two end on a multiple of 64.
+    """
+
+    def elu(x: torch.Tensor) -> torch.Tensor:
+        flat = x.reshape(-1)
+        padded = torch.nn.functional.pad(flat, (0, -flat.numel() % 128))
+        return torch.nn.functional.elu(padded)[: flat.numel()].view(x.shape)
+
+    layers = [m for m in model.encoder.modules() if isinstance(m, torch.nn.ELU)]
+    for layer in layers:
+        layer.forward = elu
+    try:
+        yield
+    finally:
+        for layer in layers:
+            del layer.forward

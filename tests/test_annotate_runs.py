@@ -114,8 +114,8 @@ def test_only_what_changed_is_made_again(root, tmp_path, capsys):
 
 def test_two_producers_of_one_feature_are_refused_though_one_is_up_to_date(root, capsys):
     annotate(capsys, root, X1)
-    result = annotate(capsys, root, f"{X1} --ramp name=x start=0 end=1", status=1)
-    assert "two producers make the feature 'x'" in result.error
+    result = annotate(capsys, root, f"{X1} --ramp name=x start=0 end=1", status=2)
+    assert "two producers (constant and ramp) make the feature 'x'" in result.error
     assert values(root) == {"x": 1}
 
 

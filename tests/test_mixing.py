@@ -127,7 +127,6 @@ def test_a_parameter_written_by_hand_in_one_clip_is_no_silent_neighbour(knob, tm
     [
         ({**OURS, "rec": "r2"}, "tokens by other settings in 1 of 3 clips: c.ecdc"),
         ({**OURS, "ckpt": "w2"}, "tokens by other weights in 1 of 3 clips: c.ecdc"),
-        ({**OURS, "eng": "torch/bfloat16"}, "tokens by another engine"),
         ({**OURS, "norm": "n2"}, "audio normalized by other settings in 1 of 3 clips: c.ecdc"),
         ({}, "tokens by other settings and tokens by other weights"),
     ],
@@ -139,6 +138,17 @@ def test_tokens_of_another_make_are_refused(tmp_path, capsys, other, what):
     assert_says(result.error, [what])
     assert run(capsys, "build @ @ --allow-mixed", root, tmp_path / "ds").status == 0
     assert what in json.loads((tmp_path / "ds" / MARKER).read_bytes())["mixed"]
+
+
+def test_tokens_of_two_engines_build_and_that_is_said(tmp_path, capsys):
+    """They are of the same settings; `encode --on-engine-change` decides about them."""
+    engines = ("torch2.13-cpu-avx2-float32", "torch2.14-cpu-avx2-float32")
+    a, b = ({**OURS, "eng": engine} for engine in engines)
+    root = tokens(tmp_path / "ecdc", a=a, b=b)
+    result = run(capsys, "build @ @", root, tmp_path / "ds")
+    assert result.status == 0
+    assert_says(result.error, ["several engines", *engines])
+    assert json.loads((tmp_path / "ds" / MARKER).read_bytes())["engine"] == ", ".join(engines)
 
 
 def test_tokens_of_which_nothing_is_known_are_no_mixture(tmp_path, capsys):

@@ -15,8 +15,9 @@ from preprocess.codec import Codec
 from preprocess.ecdc import Ecdc
 from preprocess.errors import PreprocessError
 from preprocess.network import Parts
+from preprocess.runner import Runner
 from preprocess.specs import codec_spec
-from preprocess.streaming import Track, Windows, advance, run_clip, run_windows
+from preprocess.streaming import Step, Track, Windows, run_clip
 from tests.signals import seeded_model
 
 
@@ -104,9 +105,12 @@ def test_clips_of_any_lengths_share_the_lstm_and_keep_their_states():
             track.first.ended = True
         together = [[] for _ in clips]
         while any(track.first.pending for track in tracks):
-            windows = [[w] if (w := track.first.pop()) else [] for track in tracks]
-            for own, new in zip(together, advance(parts, tracks, windows, 2), strict=True):
-                own += new
+            going_on = [i for i, track in enumerate(tracks) if track.first.pending]
+            windows = [[tracks[i].first.pop()] for i in going_on]
+            step = Step(parts, [tracks[i] for i in going_on], windows, Runner(2))
+            step.recur()
+            for i, new in zip(going_on, step.finish(), strict=True):
+                together[i] += new
     for own, expected in zip(together, alone, strict=True):
         assert torch.equal(torch.cat(own, dim=2), expected)
 
@@ -124,16 +128,18 @@ def test_a_run_that_does_not_fit_into_a_gpu_is_halved():
     clip = torch.arange(400.0)[None, None]
     windows.push(clip)
     windows.ended = True
-    results = run_windows(part, windows.pop_all(), 16)
+    runner = Runner(16)
+    results = runner.run(part, windows.pop_all())
     assert torch.equal(torch.cat(results, dim=2), 2 * clip)
     assert max(sizes) == 2
+    assert runner.rows == 2, "the next step need not find it out again"
 
     def never(x):
         raise torch.cuda.OutOfMemoryError("CUDA out of memory")
 
     windows.push(clip)
     with pytest.raises(PreprocessError, match="does not hold one window"):
-        run_windows(never, windows.pop_all(), 16)
+        Runner(16).run(never, windows.pop_all())
 
 
 LONG = """

@@ -112,7 +112,8 @@ def build(
     else:
         check_replaceable(output, MARKER, _NAMES, "build")
         remove_stale(output.parent, recursive=False)
-        report.note(_make(root, output, clips, config, audit, origin))
+        for note in _make(root, output, clips, config, audit, origin):
+            report.note(note)
         report.done = len(clips.tokens)
     counts = ", ".join(f"{name} {len(rels)}" for name, rels in splits.items())
     report.detail = f"{plural('split', len(splits))} {counts}"
@@ -147,8 +148,8 @@ def _make(
     config: BuildConfig,
     audit: AuditConfig,
     origin: Mapping[str, str],
-) -> str:
-    """Make the dataset and move it into place; return what of it is a mixture, in a line."""
+) -> list[str]:
+    """Make the dataset and move it into place; return lines on what of it differs in its making."""
     makings, tools = token_makings(root, clips.tokens)
     with temporary_folder(output) as scratch:
         new = Path(scratch, "dataset")
@@ -158,7 +159,10 @@ def _make(
         stored |= {"mixed": mixed} if mixed else {}
         (new / MARKER).write_text(json.dumps(stored, indent=2))
         replace_folder(new, output, Path(scratch, "old"))
-    return mixed and f"mixed: {mixed}"
+    notes = [f"mixed: {mixed}"] if mixed else []
+    if ", " in tools["engine"]:
+        notes.append(f"tokens of several engines, which may differ in near ties: {tools['engine']}")
+    return notes
 
 
 def verify(

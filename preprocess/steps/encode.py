@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import random
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections import Counter, deque
+from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
-from preprocess.audio import EXTENSIONS, read_blocks, read_comment, stated_samples
-from preprocess.codec import Codec, Wave, engine_name, load_codec
+from preprocess.audio import EXTENSIONS, read_comment
+from preprocess.codec import Codec, load_codec
 from preprocess.config import CodecConfig, EncodeConfig
-from preprocess.ecdc import Ecdc, EcdcError, read_ecdc, read_header, write_ecdc
-from preprocess.errors import printable
+from preprocess.ecdc import EcdcError, read_header, write_ecdc
+from preprocess.engine import arithmetic, engine_name, pick_device
+from preprocess.errors import PreprocessError, printable
 from preprocess.files import digest_file, pair_outputs, require_writable
 from preprocess.inputs import find_audio
 from preprocess.jobs import Outcome, attempt, cpu_count, progress, run_items
@@ -36,15 +34,13 @@ from preprocess.provenance import (
     settings_digest,
 )
 from preprocess.report import Report
-from preprocess.specs import CodecSpec, codec_spec
+from preprocess.specs import codec_spec
+from preprocess.steps.verify import agreement, audio_blocks, verify
 from preprocess.temporaries import remove_stale
 from preprocess.weights import find_weights
 
 if TYPE_CHECKING:
     from preprocess.encoding import Clip
-
-AGREEMENT_CLIPS = 4
-"""How many clips an encoding in lower precision is compared on."""
 
 
 @dataclass(frozen=True)
@@ -57,11 +53,17 @@ class Job:
 
     @property
     def current(self) -> bool:
-        """Whether the token file is already what this job would write."""
+        """Whether the token file is already what this job would write, on whatever engine."""
+        return self.engine is not None
+
+    @property
+    def engine(self) -> str | None:
+        """What computed the token file, if it is current; empty if it does not say."""
         try:
-            return self.tokens.exists() and is_current(read_header(self.tokens).extra, self.origin)
+            stored = read_header(self.tokens).extra if self.tokens.exists() else {}
         except EcdcError:
-            return False
+            return None
+        return str(stored.get("eng", "")) if is_current(stored, self.origin) else None
 
 
 def encode(source: Path, output: Path, codec_config: CodecConfig, config: EncodeConfig) -> Report:
@@ -71,6 +73,7 @@ def encode(source: Path, output: Path, codec_config: CodecConfig, config: Encode
 
     Raises:
         UsageError: `source` is no folder or holds no audio, or the codec lacks the bandwidth.
+        PreprocessError: There are tokens of another engine, and `on_engine_change` is `error`.
         WeightsError: The weights cannot be had or do not fit.
     """
     report = Report("encode", output=str(output))
@@ -79,7 +82,13 @@ def encode(source: Path, output: Path, codec_config: CodecConfig, config: Encode
     audio = find_audio(source, output, EXTENSIONS, config.recursive)
     report.notes += audio.notes
     jobs = _jobs(source, output, audio.files, codec_config, config, report)
-    todo = [job for job in jobs if config.overwrite or not job.current]
+    engines = [job.engine for job in jobs]
+    redo = other_engines(engines, jobs, config, report)
+    todo = [
+        job
+        for job, engine in zip(jobs, engines, strict=True)
+        if config.overwrite or engine is None or engine in redo
+    ]
     report.current = len(jobs) - len(todo)
     report.detail = f"{config.bandwidth:g} kbps"
     if config.list_missing:
@@ -97,13 +106,13 @@ def encode(source: Path, output: Path, codec_config: CodecConfig, config: Encode
         _encode_all(todo, load(), config.bandwidth, report)
         if config.precision != "float32":
             exact = _load(codec_config, replace(config, precision="float32", allow_tf32=False))
-            report.note(_agreement(todo, exact, config))
+            report.note(agreement([job for job in todo if job.current], exact, config))
     failed = report.failed
     whole = [job for job in jobs if str(job.audio) not in failed]
     _report_leftovers(report, whole, output, audio.stems, config)
     report.finish()
     if config.verify:
-        verified = _verify(whole, load, spec, config, report)
+        verified = verify(whole, load, spec, config, report)
         report.detail += f", {len(whole)} checked, {verified} encoded again"
     return report
 
@@ -121,6 +130,46 @@ def _load(codec_config: CodecConfig, config: EncodeConfig) -> Codec:
     return load_codec(*model, precision=config.precision, allow_tf32=config.allow_tf32)
 
 
+def tokens_digest(codec: str, config: EncodeConfig) -> str:
+    """Return the hash of the settings that shape tokens.
+
+    The engine is not in it: tokens of another one are not of other settings, and are kept unless
+    asked otherwise. The key and its value are those of earlier versions, whose tokens so stay.
+    """
+    engine = f"torch/{arithmetic(config.precision, config.allow_tf32)}"
+    return settings_digest(
+        step="encode", codec=codec, bandwidth_kbps=config.bandwidth, engine=engine
+    )
+
+
+def other_engines(
+    engines: Sequence[str | None], jobs: Sequence[Job], config: EncodeConfig, report: Report
+) -> set[str]:
+    """Return the engines whose tokens are to be made again, and say which there are.
+
+    Raises:
+        PreprocessError: There are others than this run's, and that is to be an error.
+    """
+    if not jobs or config.overwrite:
+        return set()
+    own = jobs[0].origin["eng"]
+    counts = Counter(engine for engine in engines if engine not in (None, own))
+    if not counts:
+        return set()
+    names = ", ".join(f"{name or 'an unknown engine'} ({n:,})" for name, n in counts.items())
+    found = f"{counts.total():,} of {len(jobs):,} clips have tokens made by {names}, not {own}"
+    if config.on_engine_change == "error":
+        raise PreprocessError(f"{found}; --on-engine-change keep or redo decides")
+    if config.on_engine_change == "redo":
+        report.note(f"{found}; they are made again")
+        return {str(name) for name in counts}
+    report.note(
+        f"{found}; they are kept, though near ties may be decided otherwise "
+        "(--on-engine-change redo makes them again)"
+    )
+    return set()
+
+
 def _encode_all(jobs: Sequence[Job], codec: Codec, bandwidth_kbps: float, report: Report) -> None:
     """Encode and write each clip; one that fails does not stop the others."""
 
@@ -131,7 +180,7 @@ def _encode_all(jobs: Sequence[Job], codec: Codec, bandwidth_kbps: float, report
 
     written: dict[int, Future[Outcome[int, float]]] = {}
     waiting: deque[Future[Outcome[int, float]]] = deque()
-    clips = codec.encode_streams((_blocks(job.audio, codec) for job in jobs), bandwidth_kbps)
+    clips = codec.encode_streams((audio_blocks(job.audio, codec) for job in jobs), bandwidth_kbps)
     with progress(len(jobs), "encode") as bar, ThreadPoolExecutor(1) as writer:
         for clip in clips:
             written[clip.index] = writer.submit(attempt, partial(write, clip), clip.index)
@@ -148,32 +197,6 @@ def _encode_all(jobs: Sequence[Job], codec: Codec, bandwidth_kbps: float, report
             report.audio_s += outcome.value
 
 
-def _blocks(audio: Path, codec: Codec) -> Iterator[Wave]:
-    for block in read_blocks(audio, codec.spec.sample_rate, codec.spec.channels):
-        yield block.T
-
-
-def _encode_sample(jobs: Sequence[Job], codec: Codec, bandwidth_kbps: float) -> list[Ecdc]:
-    streams = (_blocks(job.audio, codec) for job in jobs)
-    clips = sorted(codec.encode_streams(streams, bandwidth_kbps), key=lambda clip: clip.index)
-    return [clip.result(codec.spec) for clip in clips]
-
-
-def _agreement(jobs: Sequence[Job], exact: Codec, config: EncodeConfig) -> str:
-    """Say how many codes of a sample are those of float32, by codebook."""
-    written = [job for job in jobs if job.current]
-    sample = random.Random(0).sample(written, min(AGREEMENT_CLIPS, len(written)))
-    if not sample:
-        return ""
-    again = _encode_sample(sample, exact, config.bandwidth)
-    pairs = [
-        (read_ecdc(job.tokens).codes, own.codes) for job, own in zip(sample, again, strict=True)
-    ]
-    same = np.concatenate([codes == own for codes, own in pairs], axis=1).mean(axis=1)
-    shares = " ".join(f"{100 * share:.1f}" for share in same)
-    return f"{config.precision} gave the codes of float32 in {shares} % (by codebook, {len(sample)} clips)"
-
-
 def _jobs(
     source: Path,
     output: Path,
@@ -184,10 +207,9 @@ def _jobs(
 ) -> list[Job]:
     spec = codec_spec(codec_config.codec)
     ckpt = digest_file(find_weights(spec, codec_config.weights))
-    engine = engine_name(config.precision, config.allow_tf32)
-    rec = settings_digest(
-        step="encode", codec=spec.name, bandwidth_kbps=config.bandwidth, engine=engine
-    )
+    device = pick_device(codec_config.device)
+    engine = engine_name(device, config.precision, config.allow_tf32)
+    rec = tokens_digest(spec.name, config)
     pairs, clashes = pair_outputs(files, config.suffix)
     for rel, message in clashes:
         report.fail(source / rel, message)
@@ -213,38 +235,3 @@ def _made_from(audio: Path) -> tuple[str, dict[str, str]]:
     comment = read_comment(audio) if audio.suffix.lower() == ".wav" else ""
     stored = parse_provenance(comment)
     return digest_file(audio), {"norm": str(stored["rec"])} if is_ours(stored) else {}
-
-
-def _verify(
-    jobs: list[Job],
-    load: Callable[[], Codec],
-    spec: CodecSpec,
-    config: EncodeConfig,
-    report: Report,
-) -> int:
-    """Check header and length of all, and the codes of a sample; return the size of the sample."""
-    k = spec.n_codebooks(config.bandwidth)
-    good = []
-    for job in jobs:
-        try:
-            header = read_ecdc(job.tokens).header
-        except (EcdcError, OSError) as error:
-            report.fail(job.tokens, error)
-            continue
-        expected = (
-            spec.name,
-            k,
-            stated_samples(job.audio, spec.sample_rate) or header.audio_length,
-        )
-        found = (header.model, header.n_codebooks, header.audio_length)
-        if found == expected:
-            good.append(job)
-        else:
-            report.fail(job.tokens, f"model, codebooks, samples are {found}, expected {expected}")
-    sample = random.Random(0).sample(good, min(config.verify_samples, len(good)))
-    again = _encode_sample(sample, load(), config.bandwidth) if sample else []
-    for job, own in zip(sample, again, strict=True):
-        differing = int(np.count_nonzero(own.codes != read_ecdc(job.tokens).codes))
-        if differing:
-            report.fail(job.tokens, f"{differing} of {own.codes.size} codes differ when encoded")
-    return len(sample)

@@ -8,7 +8,7 @@ from encodec import EncodecModel
 from safetensors import safe_open
 from safetensors.torch import load_file, save
 
-from preprocess.codec import NETWORKS, build_model
+from preprocess.models import NETWORKS, build_model
 from preprocess.specs import codec_spec
 
 SPEC = codec_spec("encodec_24khz_demo")

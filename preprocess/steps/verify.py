@@ -1,0 +1,96 @@
+"""Are token files what their audio gives? Headers and lengths of all, codes of a sample."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from preprocess.audio import read_blocks, stated_samples
+from preprocess.codec import Codec, Wave
+from preprocess.config import EncodeConfig
+from preprocess.ecdc import Ecdc, EcdcError, read_ecdc
+from preprocess.report import Report
+from preprocess.specs import CodecSpec
+
+if TYPE_CHECKING:
+    from preprocess.steps.encode import Job
+
+AGREEMENT_CLIPS = 4
+"""How many clips an encoding in lower precision is compared on."""
+
+
+def audio_blocks(audio: Path, codec: Codec) -> Iterator[Wave]:
+    """Yield an audio file in blocks `[C, n]` as `codec` takes them."""
+    for block in read_blocks(audio, codec.spec.sample_rate, codec.spec.channels):
+        yield block.T
+
+
+def verify(
+    jobs: Sequence[Job],
+    load: Callable[[], Codec],
+    spec: CodecSpec,
+    config: EncodeConfig,
+    report: Report,
+) -> int:
+    """Check header and length of all, and the codes of a sample; return the size of the sample.
+
+    Tokens of another engine than this run's may differ: that is said as a rate, and is no failure.
+    """
+    good = [job for job in jobs if _is_whole(job, spec, config, report)]
+    sample = random.Random(0).sample(good, min(config.verify_samples, len(good)))
+    again = _encode_sample(sample, load(), config.bandwidth) if sample else []
+    across: dict[str, list[int]] = {}
+    for job, own in zip(sample, again, strict=True):
+        stored = read_ecdc(job.tokens)
+        differing = int(np.count_nonzero(own.codes != stored.codes))
+        engine = str(stored.extra.get("eng", "")) or "an unknown engine"
+        if engine != job.origin["eng"]:
+            counts = across.setdefault(engine, [0, 0])
+            counts[0] += differing
+            counts[1] += own.codes.size
+        elif differing:
+            report.fail(job.tokens, f"{differing} of {own.codes.size} codes differ when encoded")
+    for engine, (differing, size) in across.items():
+        report.note(
+            f"{differing:,} of {size:,} codes differ across engines: "
+            f"{engine}, and {sample[0].origin['eng']} now"
+        )
+    return len(sample)
+
+
+def agreement(written: Sequence[Job], exact: Codec, config: EncodeConfig) -> str:
+    """Say how many codes of a sample are those of float32, by codebook."""
+    sample = random.Random(0).sample(list(written), min(AGREEMENT_CLIPS, len(written)))
+    if not sample:
+        return ""
+    again = _encode_sample(sample, exact, config.bandwidth)
+    pairs = [
+        (read_ecdc(job.tokens).codes, own.codes) for job, own in zip(sample, again, strict=True)
+    ]
+    same = np.concatenate([codes == own for codes, own in pairs], axis=1).mean(axis=1)
+    shares = " ".join(f"{100 * share:.1f}" for share in same)
+    return f"{config.precision} gave the codes of float32 in {shares} % (by codebook, {len(sample)} clips)"
+
+
+def _is_whole(job: Job, spec: CodecSpec, config: EncodeConfig, report: Report) -> bool:
+    """Whether a token file can be read and has the length of its audio; report it otherwise."""
+    try:
+        header = read_ecdc(job.tokens).header
+    except (EcdcError, OSError) as error:
+        report.fail(job.tokens, error)
+        return False
+    k = spec.n_codebooks(config.bandwidth)
+    expected = (spec.name, k, stated_samples(job.audio, spec.sample_rate) or header.audio_length)
+    found = (header.model, header.n_codebooks, header.audio_length)
+    if found != expected:
+        report.fail(job.tokens, f"model, codebooks, samples are {found}, expected {expected}")
+    return found == expected
+
+
+def _encode_sample(jobs: Sequence[Job], codec: Codec, bandwidth_kbps: float) -> list[Ecdc]:
+    streams = (audio_blocks(job.audio, codec) for job in jobs)
+    return codec.encode_in_order(streams, bandwidth_kbps)
