@@ -12,12 +12,14 @@ from typing import Any
 
 from preprocess import __version__, commands
 from preprocess.config import (
+    EXPORT_TARGETS,
     AnnotateConfig,
     AuditConfig,
     BuildConfig,
     ChecksConfig,
     CodecConfig,
     EncodeConfig,
+    ExportConfig,
     MigrateConfig,
     ModelConfig,
     NormalizeConfig,
@@ -52,6 +54,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_audit(steps)
     _add_stats(steps)
     _add_build(steps)
+    _add_export(steps)
     _add_migrate(steps)
     _add_push(steps)
     _add_run(steps)
@@ -169,6 +172,22 @@ def _add_build(steps: Any) -> None:
     parser.add_argument("root", metavar="ECDC_DIR", type=Path, help="folder with .ecdc files")
     parser.add_argument("output", type=Path, help="folder for the saved dataset")
     add_flags(parser, BuildConfig)
+    add_flags(parser, ChecksConfig)
+
+
+def _add_export(steps: Any) -> None:
+    text = "write tokens and parameters as the trainers of another project read them"
+    parser = _subparser(steps, "export", text, commands.export_command)
+    parser.add_argument("root", metavar="ECDC_DIR", type=Path, help="folder with .ecdc files")
+    parser.add_argument("output", type=Path, help="folder for the export")
+    parser.add_argument(
+        "--for",
+        dest="target",
+        choices=EXPORT_TARGETS,
+        required=True,
+        help="whose trainers are to read it: rnencodec is smilo7/RNeNcodec",
+    )
+    add_flags(parser, ExportConfig)
     add_flags(parser, ChecksConfig)
 
 

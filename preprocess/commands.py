@@ -18,6 +18,7 @@ from preprocess.config import (
     ChecksConfig,
     CodecConfig,
     EncodeConfig,
+    ExportConfig,
     MigrateConfig,
     ModelConfig,
     NormalizeConfig,
@@ -105,6 +106,15 @@ def build_command(args: Namespace) -> int:
     audit = AuditConfig(**dataclasses.asdict(checks))
     report = build(args.root, args.output, from_flags(BuildConfig, args), audit)
     return _finish(report)
+
+
+def export_command(args: Namespace) -> int:
+    """Run `preprocess export`; there is one target so far, which the parser has checked."""
+    from preprocess.steps.export import export
+
+    checks = from_flags(ChecksConfig, args)
+    audit = AuditConfig(**dataclasses.asdict(checks))
+    return _finish(export(args.root, args.output, from_flags(ExportConfig, args), audit))
 
 
 def migrate_command(args: Namespace) -> int:

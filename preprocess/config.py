@@ -346,8 +346,8 @@ class MigrateConfig(Settings):
 
 
 @dataclass(frozen=True, kw_only=True)
-class BuildConfig(Settings):
-    """How token files and sidecars become a saved dataset."""
+class ClipsConfig(Settings):
+    """Which clips and parameters come into a dataset, and in which splits."""
 
     bandwidth: Annotated[
         float | None,
@@ -357,19 +357,6 @@ class BuildConfig(Settings):
         tuple[str, ...],
         Field(description="parameters to take, in this order; without it, all"),
     ] = ()
-    require_features: Annotated[
-        tuple[str, ...], Field(description="parameters that every clip must have")
-    ] = ()
-    missing_sidecar: Annotated[
-        Literal["error", "skip", "empty"],
-        Field(
-            description="a clip without a sidecar, where others have one, is an error, is left "
-            "out, or has parameters of no frames"
-        ),
-    ] = "error"
-    dtype: Annotated[
-        Literal["float16", "float32", "float64"], Field(description="of the parameters")
-    ] = "float32"
     split: Annotated[
         str | None,
         Field(pattern=r"^\w+$", description="name of the one split; without it, see --split-by"),
@@ -406,6 +393,32 @@ class BuildConfig(Settings):
     max_files: Annotated[
         int | None, Field(ge=1, description="use at most this many token files")
     ] = None
+    allow_mixed: Annotated[
+        bool,
+        Field(
+            description="take clips that other settings or code made than their neighbours; the "
+            "dataset and its card say so"
+        ),
+    ] = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class BuildConfig(ClipsConfig):
+    """How token files and sidecars become a saved dataset."""
+
+    require_features: Annotated[
+        tuple[str, ...], Field(description="parameters that every clip must have")
+    ] = ()
+    missing_sidecar: Annotated[
+        Literal["error", "skip", "empty"],
+        Field(
+            description="a clip without a sidecar, where others have one, is an error, is left "
+            "out, or has parameters of no frames"
+        ),
+    ] = "error"
+    dtype: Annotated[
+        Literal["float16", "float32", "float64"], Field(description="of the parameters")
+    ] = "float32"
     tokens_subdir: Annotated[
         str,
         Field(
@@ -418,16 +431,37 @@ class BuildConfig(Settings):
         Field(description="link, copy or leave out the token files and sidecars"),
     ] = "link"
     num_proc: Annotated[int, Field(ge=1, description="processes that make rows at once")] = 1
-    allow_mixed: Annotated[
-        bool,
-        Field(
-            description="take clips that other settings or code made than their neighbours; the "
-            "dataset and its card say so"
-        ),
-    ] = False
     verify: Annotated[
         bool, Field(description="load the saved dataset again and compare it with the files")
     ] = False
+
+
+EXPORT_TARGETS = ("rnencodec",)
+"""Whose trainers `preprocess export` writes for."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportConfig(ClipsConfig):
+    """What the trainers of another project get to read."""
+
+    codebooks: Annotated[
+        int | None,
+        Field(ge=1, description="codebooks to slice to, instead of --bandwidth; without it, all"),
+    ] = None
+    missing_sidecar: Annotated[
+        Literal["error", "skip"],
+        Field(
+            description="a clip without a sidecar, where others have one, is an error, or left out"
+        ),
+    ] = "error"
+    nan: Annotated[
+        float | None,
+        Field(
+            allow_inf_nan=False,
+            description="number in place of NaN, which the trainers do not know; without it, NaN "
+            "is an error",
+        ),
+    ] = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,6 +13,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from preprocess.dataset import DatasetError
 from preprocess.ecdc import EcdcHeader, read_header
 from preprocess.records import Record, makers
 from preprocess.report import listed
@@ -129,3 +130,12 @@ def token_makings(root: Path, tokens: Sequence[str]) -> tuple[Makings, dict[str,
         tools["encoded by"].add(str(extra.get("by", "")))
         tools["engine"].add(str(extra.get("eng", "")))
     return makings, {k: ", ".join(sorted(filter(None, v))[:10]) for k, v in tools.items()}
+
+
+def refuse_mixed(root: Path, mixed: str) -> None:
+    """Raise `DatasetError` unless `mixed`, what `describe` says of a folder, is empty."""
+    if mixed:
+        raise DatasetError(
+            f"{root} is mixed: {mixed}; make these again as the others were, delete them, or take "
+            f"all with --allow-mixed"
+        )

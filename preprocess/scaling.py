@@ -9,6 +9,7 @@ float64 to a few units in the last place of the range. NaN stays NaN.
 
 from __future__ import annotations
 
+import math
 from typing import Literal
 
 import numpy as np
@@ -48,19 +49,31 @@ def denormalise(
     return np.asarray(scaled, np.float64) * scale + offset
 
 
-def _offset_and_scale(stats: FeatureStats, method: Method) -> tuple[float, float]:
-    if method == "zscore":
-        if stats.kind != "continuous":
-            raise StatsError(f"zscore is for continuous features, not {stats.kind}; take minmax")
-        low, width = stats.mean, stats.std
-    elif method == "minmax" and stats.kind == "circular":
-        low, width = stats.declared_min or 0.0, stats.period if stats.count else None
-    elif method == "minmax":
+def minmax_range(stats: FeatureStats) -> tuple[float, float]:
+    """Return the values that `minmax` maps to 0 and 1; the same twice where the range is 0 wide.
+
+    Raises:
+        StatsError: The feature has no values.
+    """
+    if stats.kind == "circular":
+        low: float | None = stats.declared_min or 0.0
+        high = (stats.declared_min or 0.0) + (stats.period or math.tau) if stats.count else None
+    else:
         low = stats.min if stats.declared_min is None else stats.declared_min
         high = stats.max if stats.declared_max is None else stats.declared_max
-        width = None if low is None or high is None else high - low
-    else:
+    if low is None or high is None:
+        raise StatsError("minmax needs statistics of at least one value")
+    return low, high
+
+
+def _offset_and_scale(stats: FeatureStats, method: Method) -> tuple[float, float]:
+    if method == "minmax":
+        low, high = minmax_range(stats)
+        return low, high - low or 1.0
+    if method != "zscore":
         raise StatsError(f"method {method!r} must be minmax or zscore")
-    if low is None or width is None:
-        raise StatsError(f"{method} needs statistics of at least one value")
-    return low, width or 1.0
+    if stats.kind != "continuous":
+        raise StatsError(f"zscore is for continuous features, not {stats.kind}; take minmax")
+    if stats.mean is None or stats.std is None:
+        raise StatsError("zscore needs statistics of at least one value")
+    return stats.mean, stats.std or 1.0

@@ -13,6 +13,7 @@ from preprocess.config import (
     BuildConfig,
     CodecConfig,
     EncodeConfig,
+    ExportConfig,
     ModelConfig,
     NormalizeConfig,
 )
@@ -29,6 +30,7 @@ COMMANDS = [
     ("annotate", ModelConfig),
     ("audit", AuditConfig),
     ("build", BuildConfig),
+    ("export", ExportConfig),
 ]
 
 

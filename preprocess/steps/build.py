@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from preprocess.config import AuditConfig, BuildConfig
+from preprocess.config import AuditConfig, BuildConfig, ClipsConfig
 from preprocess.corpus import corpus_stats
 from preprocess.dataset import (
     Clips,
@@ -29,11 +29,12 @@ from preprocess.ecdc import read_ecdc
 from preprocess.errors import UsageError
 from preprocess.files import temporary_folder
 from preprocess.interrupts import forks_ignore_interrupts
-from preprocess.mixing import Makings, describe, parameter_makers, token_makings
+from preprocess.mixing import Makings, describe, parameter_makers, refuse_mixed, token_makings
 from preprocess.outputs import refuse_nested
 from preprocess.provenance import is_current, provenance, settings_digest
 from preprocess.report import Report, plural
 from preprocess.rows import survey
+from preprocess.saved_folder import check_replaceable, read_marker, replace_folder
 from preprocess.sidecar import existing_paths
 from preprocess.sidecar_format import Sidecar
 from preprocess.stats import STATS_NAME, STATS_VERSION, write_stats
@@ -45,9 +46,10 @@ if TYPE_CHECKING:
 _ERROR_OF_WORKER = re.compile(r"OSError: \[Errno (\d+)\]")
 MARKER = "enchf_build.json"
 """In a built dataset: what it was made from. Only a folder that has it is ever replaced."""
+_NAMES = (STATS_NAME,)
 
 
-def row_options(config: BuildConfig) -> RowOptions:
+def row_options(config: ClipsConfig) -> RowOptions:
     """Return the options of the builder that the settings of a build stand for.
 
     Raises:
@@ -57,12 +59,9 @@ def row_options(config: BuildConfig) -> RowOptions:
     names = [name for name, _ in parts]
     if len(set(names)) < len(names):
         raise UsageError(f"fractions: a split is named twice: {', '.join(names)}")
-    return RowOptions(
+    options = RowOptions(
         bandwidth_kbps=config.bandwidth,
         features=config.features,
-        require_features=config.require_features,
-        missing_sidecar=config.missing_sidecar,
-        dtype=config.dtype,
         split_name=config.split,
         split_by=config.split_by,
         fractions={name: float(part) for name, part in parts} or None,
@@ -70,9 +69,14 @@ def row_options(config: BuildConfig) -> RowOptions:
         suffix=config.suffix,
         recursive=config.recursive,
         max_files=config.max_files,
-        audio_prefix="" if config.materialize == "none" else config.tokens_subdir,
         cond_root=None if config.cond_root is None else str(config.cond_root.resolve()),
     )
+    if isinstance(config, BuildConfig):
+        options.require_features = config.require_features
+        options.missing_sidecar = config.missing_sidecar
+        options.dtype = config.dtype
+        options.audio_prefix = "" if config.materialize == "none" else config.tokens_subdir
+    return options
 
 
 def build(
@@ -101,7 +105,28 @@ def build(
     check_options(options)
     clips = find_clips(root, options)
     splits = find_splits(root, clips.tokens, options)
-    origin = provenance(
+    origin = _origin(root, clips, config, options, audit)
+    refuse_nested(root, output)
+    if is_current(read_marker(output, MARKER), origin):
+        report.current = len(clips.tokens)
+    else:
+        check_replaceable(output, MARKER, _NAMES, "build")
+        remove_stale(output.parent, recursive=False)
+        for note in _make(root, output, clips, config, audit, origin):
+            report.note(note)
+        report.done = len(clips.tokens)
+    counts = ", ".join(f"{name} {len(rels)}" for name, rels in splits.items())
+    report.detail = f"{plural('split', len(splits))} {counts}"
+    if config.verify:
+        report.detail += f", {verify(root, output, splits, config)} rows verified"
+    return report.finish()
+
+
+def _origin(
+    root: Path, clips: Clips, config: BuildConfig, options: RowOptions, audit: AuditConfig
+) -> dict[str, str]:
+    """Return what a dataset is built from, and by which settings."""
+    return provenance(
         manifest_digest(root, config.suffix, clips.cond_root),
         settings_digest(
             step="build",
@@ -114,20 +139,6 @@ def build(
             audit=repr(audit),
         ),
     )
-    refuse_nested(root, output)
-    if is_current(_stored(output), origin):
-        report.current = len(clips.tokens)
-    else:
-        _check_output(output)
-        remove_stale(output.parent, recursive=False)
-        for note in _make(root, output, clips, config, audit, origin):
-            report.note(note)
-        report.done = len(clips.tokens)
-    counts = ", ".join(f"{name} {len(rels)}" for name, rels in splits.items())
-    report.detail = f"{plural('split', len(splits))} {counts}"
-    if config.verify:
-        report.detail += f", {verify(root, output, splits, config)} rows verified"
-    return report.finish()
 
 
 def _make(
@@ -147,19 +158,11 @@ def _make(
         stored = {**origin, **tools, "tokens_subdir": config.tokens_subdir}
         stored |= {"mixed": mixed} if mixed else {}
         (new / MARKER).write_text(json.dumps(stored, indent=2))
-        _replace(new, output, Path(scratch, "old"))
+        replace_folder(new, output, Path(scratch, "old"))
     notes = [f"mixed: {mixed}"] if mixed else []
     if ", " in tools["engine"]:
         notes.append(f"tokens of several engines, which may differ in near ties: {tools['engine']}")
     return notes
-
-
-def _refuse_mixed(root: Path, mixed: str, config: BuildConfig, audit: AuditConfig) -> None:
-    if mixed and not config.allow_mixed and audit.fails("mixed"):
-        raise DatasetError(
-            f"{root} is mixed: {mixed}; make these again as the others were, delete them, or take "
-            f"all with --allow-mixed"
-        )
 
 
 def verify(
@@ -221,7 +224,8 @@ def _build(
         # As the builder would do later by itself, which would read all sidecars once more.
         builder.surveyed = survey(root, builder._clips, builder._schema, options, look)
         mixed = describe(makings.mixtures())
-        _refuse_mixed(root, mixed, config, audit)
+        if audit.fails("mixed") and not config.allow_mixed:
+            refuse_mixed(root, mixed)
         with forks_ignore_interrupts():
             _prepare(builder, config.num_proc)
         made: DatasetDict = builder.as_dataset()
@@ -292,34 +296,3 @@ def _materialize(root: Path, clips: Clips, folder: Path, output: Path, config: B
                 final = (output / config.tokens_subdir / rel.parent).resolve()
                 seen[original.parent] = os.path.relpath(original.parent.resolve(), final)
             os.symlink(os.path.join(seen[original.parent], original.name), target / original.name)
-
-
-def _stored(output: Path) -> dict[str, Any]:
-    try:
-        stored = json.loads((output / MARKER).read_bytes())
-    except (OSError, ValueError):
-        return {}
-    return stored if isinstance(stored, dict) else {}
-
-
-def _check_output(output: Path) -> None:
-    """Refuse to replace what this step has not made."""
-    if not output.exists() or (output.is_dir() and not any(output.iterdir())):
-        return
-    if not (output / MARKER).exists():
-        raise UsageError(f"output {output} exists and is no built dataset; remove it first")
-    splits = json.loads((output / "dataset_dict.json").read_bytes())["splits"]
-    ours = {MARKER, STATS_NAME, "dataset_dict.json", *splits}
-    ours.add(_stored(output).get("tokens_subdir", BuildConfig.tokens_subdir).split("/")[0])
-    for path in sorted(output.iterdir()):
-        if path.name not in ours and not path.name.startswith("."):
-            raise UsageError(
-                f"{path} was not made by build, which replaces the whole folder; move it first"
-            )
-
-
-def _replace(new: Path, output: Path, old: Path) -> None:
-    """Move `new` to `output`; what was there goes to `old`, on the same file system."""
-    if output.exists():
-        os.replace(output, old)
-    os.replace(new, output)

@@ -1,0 +1,295 @@
+"""Export: tokens and sidecars become what the trainers of another project read, unchanged."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from preprocess import rnencodec
+from preprocess.config import EXPORT_TARGETS, AuditConfig, ExportConfig
+from preprocess.dataset import (
+    Clips,
+    DatasetError,
+    RowOptions,
+    check_options,
+    clip_id,
+    find_clips,
+    find_splits,
+    manifest_digest,
+    quiet_datasets,
+)
+from preprocess.ecdc import read_header
+from preprocess.errors import UsageError
+from preprocess.features import measure
+from preprocess.files import temporary_folder
+from preprocess.mixing import describe, parameter_makers, refuse_mixed, token_makings
+from preprocess.outputs import refuse_nested
+from preprocess.precision import find_damage
+from preprocess.provenance import is_current, provenance, settings_digest
+from preprocess.report import Report, plural
+from preprocess.rows import clip_row, read_schema, survey
+from preprocess.saved_folder import check_replaceable, read_marker, replace_folder
+from preprocess.schema import Parameter, Schema
+from preprocess.sidecar_format import Sidecar, sidecar_paths
+from preprocess.stats import CorpusStats
+from preprocess.steps.build import row_options
+from preprocess.temporaries import remove_stale
+
+MARKER = "enchf_export.json"
+"""In an export: what it was made from. Only a folder that has it is ever replaced."""
+_TOKENS = "tokens"
+_VERSION = 1
+
+
+def export(
+    root: Path, output: Path, config: ExportConfig, audit: AuditConfig | None = None
+) -> Report:
+    """Write the clips under `root` to `output` as the trainers of RNeNcodec read them.
+
+    It is made beside `output` and moved there when it is whole. Ranges are those that the clips
+    declare, else those of the split `train` (of the first, where there is no such).
+
+    Args:
+        root: The token folder.
+        output: Where the export goes.
+        config: What to export.
+        audit: What each clip must pass, as in an audit; without it, an audit's defaults.
+
+    Raises:
+        UsageError: `root` holds no tokens or no sidecars, `output` lies in it or around it, or
+            exists and holds what `export` has not made.
+        DatasetError: A clip is of another codec, has fewer codebooks than were asked for, does not
+            fit the others, would fail the audit, or holds values that the trainers cannot take.
+    """
+    report = Report("export", output=str(output))
+    audit = audit or AuditConfig()
+    options = _options(config)
+    clips = find_clips(root, options)
+    if not clips.described:
+        raise UsageError(f"no clip under {root} has a sidecar, and the trainers read one of each")
+    splits = find_splits(root, clips.tokens, options)
+    if _TOKENS in splits:
+        raise UsageError(f"a split cannot be called {_TOKENS!r}: the folder of the token files is")
+    origin = _origin(root, clips, config, options, audit)
+    refuse_nested(root, output)
+    if is_current(read_marker(output, MARKER), origin):
+        report.current = len(clips.tokens)
+    else:
+        check_replaceable(output, MARKER, (rnencodec.CONFIG_NAME,), "export")
+        remove_stale(output.parent, recursive=False)
+        for note in _make(root, output, clips, splits, config, audit, origin):
+            report.note(note)
+        report.done = len(clips.tokens)
+    counts = ", ".join(f"{name} {len(rels)}" for name, rels in splits.items())
+    report.detail = f"{plural('split', len(splits))} {counts}"
+    return report.finish()
+
+
+def _options(config: ExportConfig) -> RowOptions:
+    if config.codebooks is not None and config.bandwidth is not None:
+        raise UsageError("codebooks and bandwidth both say how many codebooks; give one of them")
+    if config.codebooks is not None and config.codebooks > rnencodec.SPEC.max_codebooks:
+        most = rnencodec.SPEC.max_codebooks
+        raise UsageError(f"codebooks: {config.codebooks} are asked for; the codec has up to {most}")
+    options = row_options(config)
+    options.missing_sidecar = config.missing_sidecar
+    options.bandwidth_kbps = None  # by the codebooks: that need not be one of the codec's
+    options.dtype = "float64"  # until it is known that float32 holds them
+    check_options(options)
+    return options
+
+
+def _origin(
+    root: Path, clips: Clips, config: ExportConfig, options: RowOptions, audit: AuditConfig
+) -> dict[str, str]:
+    """Return what an export is made from, and by which settings."""
+    return provenance(
+        manifest_digest(root, config.suffix, clips.cond_root),
+        settings_digest(
+            step="export",
+            version=_VERSION,
+            root=str(root.resolve()),
+            options=dataclasses.asdict(options),
+            export=[config.codebooks, config.bandwidth, config.nan, config.allow_mixed],
+            audit=repr(audit),
+        ),
+    )
+
+
+def _make(
+    root: Path,
+    output: Path,
+    clips: Clips,
+    splits: Mapping[str, Sequence[str]],
+    config: ExportConfig,
+    audit: AuditConfig,
+    origin: Mapping[str, str],
+) -> list[str]:
+    """Make the export and move it into place; return what is worth saying of it."""
+    k = _check_tokens(root, clips, config)
+    schema, mixed = _read_schema(root, clips, config, audit, k)
+    measured_over = "train" if "train" in splits else next(iter(splits))
+    measured = set(splits[measured_over])
+    parameters = schema.parameters
+    stats, constants = CorpusStats(), Constants(parameters)
+    with temporary_folder(output) as scratch:
+        new = Path(scratch, "dataset")
+        for rel in clips.tokens:
+            path = root / rel
+            row = clip_row(root, rel, schema, True, "", clips.cond_root, audit)
+            values = {n: _as_float32(path, n, v) for n, v in row["features"].items()}
+            if rel in measured:
+                stats.update({n: parameters[n].feature(v) for n, v in values.items()})
+            values = {n: _without_nan(path, n, v, config.nan) for n, v in values.items()}
+            constants.add(rel, values)
+            target = new / _exported(rel)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            rnencodec.write_tokens(target, row["codes"], row["audio_length"])
+            np.save(sidecar_paths(target)[0], np.stack([*values.values()], axis=1))
+        norm = rnencodec.norms({name: stats[name] for name in parameters})
+        meta = rnencodec.describe_sidecar(norm, parameters)
+        for rel in clips.tokens:
+            sidecar_paths(new / _exported(rel))[1].write_bytes(meta)
+        config_json = rnencodec.conditioning_config(norm, parameters)
+        (new / rnencodec.CONFIG_NAME).write_bytes(config_json)
+        _save_rows(new, splits, constants.columns())
+        stored = {**origin, "target": EXPORT_TARGETS[0], "tokens_subdir": _TOKENS}
+        stored |= {"mixed": mixed} if mixed else {}
+        (new / MARKER).write_text(json.dumps(stored, indent=2))
+        replace_folder(new, output, Path(scratch, "old"))
+    return _notes(norm, measured_over, mixed)
+
+
+def _check_tokens(root: Path, clips: Clips, config: ExportConfig) -> int:
+    """Return how many codebooks to export; all clips have as many, of the trainers' codec."""
+    wanted = config.codebooks
+    if config.bandwidth is not None:
+        wanted = rnencodec.SPEC.n_codebooks(config.bandwidth)
+    found = 0
+    for rel in clips.tokens:
+        header = read_header(root / rel)
+        if header.model != rnencodec.MODEL:
+            raise DatasetError(
+                f"{root / rel} was coded by {header.model}, but the trainers of RNeNcodec decode "
+                f"with {rnencodec.MODEL} alone"
+            )
+        has = header.n_codebooks
+        if wanted is not None and has < wanted:
+            raise DatasetError(
+                f"{root / rel} has {has} codebooks ({header.bandwidth_kbps:g} kbps), fewer than "
+                f"the {wanted} asked for ({rnencodec.SPEC.bandwidth_kbps(wanted):g} kbps)"
+            )
+        if wanted is None and found not in (0, has):
+            raise DatasetError(
+                f"{root / rel} has {has} codebooks, the clips before it {found}; export what all "
+                f"have, by --codebooks {min(has, found)}"
+            )
+        found = has
+    return wanted or found
+
+
+def _read_schema(
+    root: Path, clips: Clips, config: ExportConfig, audit: AuditConfig, k: int
+) -> tuple[Schema, str]:
+    """Return what all clips share, and what of them is a mixture."""
+    options = _options(config)
+    makings, _ = token_makings(root, clips.tokens)
+
+    def look(rel: str, sidecar: Sidecar) -> None:
+        names = [n for n in sidecar.features if not options.chosen or n in options.chosen]
+        makings.add(rel, parameter_makers(sidecar.records, names))
+
+    schema = survey(root, clips, read_schema(root, clips, options), options, look)
+    mixed = describe(makings.mixtures())
+    if audit.fails("mixed") and not config.allow_mixed:
+        refuse_mixed(root, mixed)
+    return dataclasses.replace(schema, n_codebooks=k, slices=True), mixed
+
+
+class Constants:
+    """Parameters that keep one value in each clip, for the loaders that read them from the rows."""
+
+    def __init__(self, parameters: Mapping[str, Parameter]) -> None:
+        self._values: dict[str, dict[str, float]] = {n: {} for n in parameters if n != "audio"}
+
+    def add(self, rel: str, values: Mapping[str, NDArray[np.floating]]) -> None:
+        """Take in the values of a clip; a parameter that moves in it is constant no more."""
+        for name in list(self._values):
+            if (values[name] == values[name][0]).all():
+                self._values[name][rel] = float(values[name][0])
+            else:
+                del self._values[name]
+
+    def columns(self) -> dict[str, dict[str, float]]:
+        """Return name -> clip -> value."""
+        return self._values
+
+
+def _as_float32(path: Path, name: str, values: NDArray[np.floating]) -> NDArray[np.float32]:
+    """Return the values of a parameter in the type that the trainers compute in."""
+    measured = measure(values)
+    low, high = measured["min"], measured["max"]
+    damage = find_damage(values, "float32", 0.0 if low is None or high is None else high - low)
+    if damage is not None:
+        raise DatasetError(
+            f"{path}: parameter {name!r}: {damage}, and float32 is what the trainers compute in; "
+            f"subtract what all values share"
+        )
+    return values.astype(np.float32)
+
+
+def _without_nan(
+    path: Path, name: str, values: NDArray[np.float32], nan: float | None
+) -> NDArray[np.float32]:
+    missing = np.isnan(values)
+    if not missing.any():
+        return values
+    if nan is None:
+        raise DatasetError(
+            f"{path}: parameter {name!r} is NaN at frame {int(np.argmax(missing))}, which the "
+            f"trainers do not know; name the number to put there by --nan"
+        )
+    return np.where(missing, np.float32(nan), values)
+
+
+def _exported(rel: str) -> str:
+    """Return where a clip's token file goes, as the column `audio` has it."""
+    return f"{_TOKENS}/{clip_id(rel)}.ecdc"
+
+
+def _save_rows(
+    folder: Path, splits: Mapping[str, Sequence[str]], constants: Mapping[str, Mapping[str, float]]
+) -> None:
+    from datasets import Dataset, DatasetDict, Features, Value
+
+    types = Features({"audio": Value("string"), **{n: Value("float64") for n in constants}})
+    made = {}
+    for split, rels in splits.items():
+        columns: dict[str, Any] = {"audio": [_exported(rel) for rel in rels]}
+        columns |= {name: [of[rel] for rel in rels] for name, of in constants.items()}
+        made[split] = Dataset.from_dict(columns, features=types)
+    with quiet_datasets():
+        DatasetDict(made).save_to_disk(str(folder))
+
+
+def _notes(
+    norm: Mapping[str, Mapping[str, float | None]], measured_over: str, mixed: str
+) -> list[str]:
+    notes = [f"mixed: {mixed}"] if mixed else []
+    if measured_over != "train":
+        notes.append(f"there is no split train: ranges were measured over {measured_over}")
+    for name, of in norm.items():
+        moved = rnencodec.moved(of)
+        if moved > rnencodec.MOST_MOVED:
+            notes.append(
+                f"parameter {name!r} goes from {of['min']:.9g} to {of['max']:.9g}: the trainers "
+                f"compute in float32 and add {rnencodec.LOADERS_ADD:g} to that range, which moves "
+                f"values by up to {moved:.2%} of it; scale it, or subtract what all values share"
+            )
+    return notes
