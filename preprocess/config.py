@@ -221,7 +221,7 @@ class ChecksConfig(Settings):
         BeforeValidator(_split_commas),
         Field(
             description="checks that fail it, the audit's others being notes; without it, all "
-            "but duplicate, constant, all_nan and length_outlier"
+            "but those that are warnings: duplicate, constant, other_unit, ... (docs/audit.md)"
         ),
     ] = None
 
@@ -292,6 +292,13 @@ class AuditConfig(ShardConfig, ChecksConfig):
     suffix: Annotated[
         str, Field(pattern=r"^\.[^/\\]+\.npy$", description="ending of the sidecars' arrays")
     ] = ARRAY_SUFFIX
+    against_audio: Annotated[
+        Path | None,
+        Field(
+            description="folder with the normalized audio; levels, gates and onsets are compared "
+            "with it, and recordings between splits"
+        ),
+    ] = None
 
 
 @dataclass(frozen=True, kw_only=True)
