@@ -14,6 +14,7 @@ What is kept is half a byte to one byte a frame, where the tokens themselves are
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -31,6 +32,7 @@ _KEPT_BITS = 3
 _MOST_CLIPS = 32
 """A run that occurs in more places than this says nothing about a recording."""
 _SCALE_BYTES = 4
+_PLACES = np.arange(RUN)[:, None]
 _FACTOR = np.uint64(0x9E3779B97F4A7C15)
 
 Codes = NDArray[np.int64]
@@ -76,14 +78,21 @@ def first_codebook(payload: bytes | memoryview, header: EcdcHeader) -> Codes:
     scale = _SCALE_BYTES if spec.segment_samples is not None else 0
     found, start = [], 0
     for run in segment_runs(header.audio_length, spec):
+        first, last, shift = _places(run.frames, k, spec.bits)
+        size = packed_size(run.frames * k, spec.bits)
         for _ in range(run.repeats):
-            start += scale
-            at = np.arange(run.frames, dtype=np.int64) * (k * spec.bits)
-            first, last = start + (at >> 3), start + ((at + spec.bits - 1) >> 3)
-            word = data[first].astype(np.int64) | (data[last].astype(np.int64) << 8)
-            found.append((word >> (at & 7)) & ((1 << spec.bits) - 1))
-            start += packed_size(run.frames * k, spec.bits)
+            part = data[start + scale : start + scale + size]
+            word = part[first] | (part[last].astype(np.int64) << 8)
+            found.append((word >> shift) & ((1 << spec.bits) - 1))
+            start += scale + size
     return np.concatenate(found)
+
+
+@lru_cache(maxsize=16)  # the clips of a corpus have few different lengths, or differ in the last
+def _places(frames: int, k: int, bits: int) -> tuple[Codes, Codes, Codes]:
+    """Return first byte, last byte and shift `[T]` of each frame's first code."""
+    at = np.arange(frames, dtype=np.int64) * (k * bits)
+    return at >> 3, (at + bits - 1) >> 3, at & 7
 
 
 def fingerprint(codes: Codes) -> Fingerprint:
@@ -91,14 +100,14 @@ def fingerprint(codes: Codes) -> Fingerprint:
     empty = Fingerprint(np.empty(0, np.uint64), np.empty(0, np.int32))
     if len(codes) < RUN:
         return empty
-    windows = np.lib.stride_tricks.sliding_window_view(codes.astype(np.uint64), RUN)
-    hashes = np.zeros(len(windows), np.uint64)
-    for place in range(RUN):
-        hashes = (hashes ^ windows[:, place]) * _FACTOR
-        hashes ^= hashes >> np.uint64(29)
-    kept = np.flatnonzero(hashes & np.uint64((1 << _KEPT_BITS) - 1) == 0)
-    ordered = np.sort(windows[kept], axis=1)
-    different = 1 + (np.diff(ordered, axis=1) != 0).sum(axis=1)
+    ones = codes.astype(np.uint64, copy=False)
+    twos = ones[:-1] | (ones[1:] << np.uint64(10))  # two, four and then six codes in a number
+    fours = twos[:-2] | (twos[2:] << np.uint64(20))
+    hashes = (fours[:-2] | (twos[4:] << np.uint64(40))) * _FACTOR
+    hashes ^= hashes >> np.uint64(29)
+    kept = np.flatnonzero(hashes < np.uint64(1 << (64 - _KEPT_BITS)))
+    ordered = np.sort(codes[kept + _PLACES], axis=0)
+    different = 1 + np.count_nonzero(ordered[1:] != ordered[:-1], axis=0)
     kept = kept[different >= _FEWEST_DIFFERENT]
     return Fingerprint(hashes[kept], kept.astype(np.int32))
 

@@ -74,6 +74,8 @@ def _factors(column: Column) -> Iterator[tuple[int, str]]:
         return
     shape_low, shape_high = sizes.shapes[near].min(axis=0), sizes.shapes[near].max(axis=0)
     indices = column.clips[moving]
+    # What counts frames or seconds is as much larger as the clip is longer.
+    longer = np.abs(np.log10(column.seconds[moving] / np.median(column.seconds[moving])))
     for at in far.tolist():
         in_shape = (
             (sizes.shapes[at] >= shape_low - _SHAPE_PAD)
@@ -82,6 +84,8 @@ def _factors(column: Column) -> Iterator[tuple[int, str]]:
         for what, power in _candidates(column) if in_shape else ():
             moved = sizes.logs[at] + power
             narrow = (high - low < _MOST_WIDTH * abs(power)).all()
+            if longer[at] > abs(power) / 2:
+                continue
             if narrow and (moved >= low - _PAD / 2).all() and (moved <= high + _PAD / 2).all():
                 text = f"{column.name!r} is up to {10 ** sizes.logs[at, 0]:.4g} in size, in most "
                 text += f"clips {10 ** float(np.median(sizes.logs[near, 0])):.4g}: {what}?"

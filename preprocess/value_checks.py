@@ -68,6 +68,7 @@ class Column:
         kind: Its kind in most clips.
         units: Its units in most clips.
         still: Whether it is the same in all frames of each clip `[N]`.
+        seconds: How long each clip lasts `[N]`.
         usual: What is usual of it.
     """
 
@@ -77,6 +78,7 @@ class Column:
     kind: str
     units: str
     still: NDArray[np.bool_]
+    seconds: Values
     usual: Usual
 
 
@@ -97,7 +99,8 @@ def collect_column(name: str, clips: Sequence[ClipSummary]) -> Column | None:
         for key in ("kind", "units")
     )
     still = numbers[:, 0] == numbers[:, 1]
-    return Column(name, np.array(indices), numbers, kind, units, still, Usual.of(numbers))
+    seconds = np.array([clips[index].header.duration_s for index in indices])
+    return Column(name, np.array(indices), numbers, kind, units, still, seconds, Usual.of(numbers))
 
 
 def find_swapped(columns: Sequence[Column]) -> Iterator[tuple[int, str, str]]:
