@@ -23,7 +23,7 @@ from preprocess.ecdc import EcdcHeader
 from preprocess.errors import PreprocessError
 from preprocess.features import Feature
 from preprocess.frames import frame_centre_samples
-from preprocess.lags import MAX_LAG_S, Lag, level_lag, onset_lag
+from preprocess.lags import ATTACK_S, MAX_LAG_S, Lag, level_lag, onset_lag
 from preprocess.measures import SILENCE_DB, frame_rms
 from preprocess.records import Record, makers
 from preprocess.sidecar_format import Sidecar
@@ -53,6 +53,7 @@ def check_against_audio(
         return
     path, level = found
     max_lag = min(round(MAX_LAG_S * header.spec.fps), len(level) // 2)
+    attack = round(ATTACK_S * header.spec.fps)
     made_by = makers(sidecar.records)
     for name, feature in sidecar.features.items():
         values = _on_grid(feature.values.astype(np.float64), header)
@@ -62,7 +63,7 @@ def check_against_audio(
                 yield "shifted_level", _text(name, lag, header, f"the level of {path}")
         elif is_gate(name, feature):
             begins = np.diff(values, prepend=0.0) > 0
-            lag = onset_lag(begins.astype(np.float64), level, max_lag)
+            lag = onset_lag(begins.astype(np.float64), level, max_lag, attack)
             if lag is not None:
                 yield "shifted_onsets", _text(name, lag, header, f"the attacks in {path}")
 

@@ -22,11 +22,15 @@ MAX_LAG_S = 2.0
 LEVEL_FLOOR_DB = 60.0
 """How far below its peak a level is still compared; noise floors differ."""
 _FEWEST_CHANGES = 12
-_LEAST_ALIKE = 0.6
+_LEAST_ALIKE, _SURELY_ALIKE = 0.6, 0.95
 _NOT_HERE = 0.5
 """At no lag, a shifted level is less than this part as much alike as at its own lag."""
+_EXACT = 0.1
+"""Or what is left unlike at its own lag is less than this part of what is unlike at none."""
 _ELSEWHERE = 0.85
 """At all other lags, it is less than this part as much alike; else the sound repeats itself."""
+ATTACK_S = 0.15
+"""How long after its gate a note may be heard to begin."""
 _FEWEST_ONSETS = 4
 _ONSETS_NOT_HERE = 0.2
 _ONSET_RISE_DB = 6.0
@@ -64,24 +68,29 @@ def level_lag(parameter: Values, level_db: Values, max_lag: int) -> Lag | None:
     lags, alike = _correlations(a, b, min(max_lag, len(a) // 2))
     at = int(np.argmax(alike))
     lag, there, here = int(lags[at]), float(alike[at]), float(alike[len(lags) // 2])
-    elsewhere = alike[np.abs(lags - lag) > 2]
-    significant = max(_LEAST_ALIKE, 5 / np.sqrt(min(_events(a), _events(b))))
-    if not lag or there < min(significant, 0.95) or here > _NOT_HERE * there:
+    width = _width(b, len(lags) // 2)
+    freely = min(_events(a), _events(b)) / width  # steps that do not follow from those before
+    significant = min(_SURELY_ALIKE, max(_LEAST_ALIKE, 5 / np.sqrt(freely)))
+    exact = 1 - there < _EXACT * (1 - here)  # as only the level itself can be, a frame away
+    if not lag or there < significant or not (here < _NOT_HERE * there or exact):
         return None
-    if len(elsewhere) and elsewhere.max() > _ELSEWHERE * there:
+    elsewhere = alike[np.abs(lags - lag) > width]
+    if not len(elsewhere) or elsewhere.max() > _ELSEWHERE * there:
         return None
     return Lag(lag, there, here)
 
 
-def onset_lag(begins: Values, level_db: Values, max_lag: int) -> Lag | None:
+def onset_lag(begins: Values, level_db: Values, max_lag: int, attack: int) -> Lag | None:
     """Return how far the beginnings of notes lie behind those in the sound; None if they do not.
 
-    Of a regular rhythm many lags fit; the shortest of them is returned.
+    Of a regular rhythm many lags fit; the shortest of them is returned, and none if that may be
+    an attack.
 
     Args:
         begins: 1 in each frame `[T]` in which a note begins, else 0.
         level_db: Of the sound `[T]`.
         max_lag: The most frames to look for.
+        attack: For how many frames a sound may rise after its note has begun.
     """
     rises = np.maximum(0.0, np.diff(_floored(level_db), prepend=level_db[:1]))
     heard = np.where(rises >= _ONSET_RISE_DB, 1.0, 0.0)
@@ -95,7 +104,7 @@ def onset_lag(begins: Values, level_db: Values, max_lag: int) -> Lag | None:
     near = lags[alike >= best - 1.5 / whole]
     lag = int(near[np.argmin(np.abs(near))])
     there, here = float(alike[lag + max_lag]), float(alike[max_lag])
-    if not lag or there < _LEAST_ALIKE or here > _ONSETS_NOT_HERE * there:
+    if -attack <= lag <= 0 or there < _LEAST_ALIKE or here > _ONSETS_NOT_HERE * there:
         return None
     return Lag(lag, there, here)
 
@@ -109,6 +118,13 @@ def _changes(values: Values) -> Values:
     steps = np.diff(values)
     usual = 1.4826 * float(np.median(np.abs(steps - np.median(steps))))
     return np.clip(steps, -4 * usual, 4 * usual) if usual > 0 else steps
+
+
+def _width(steps: Values, most: int) -> int:
+    """Return after how many frames a curve's steps are unlike those before."""
+    lags, own = _correlations(steps, steps, most)
+    unlike = np.flatnonzero(own[len(lags) // 2 :] < _NOT_HERE)
+    return int(unlike[0]) if len(unlike) else most + 1
 
 
 def _events(steps: Values) -> float:

@@ -24,7 +24,7 @@ Values = NDArray[np.float64]
 _FEWEST = 10
 """Clips that have a parameter, for its usual values to be known."""
 _MOST_PART = 0.05
-_FAR, _NEAR = 8.0, 3.0
+_FAR, _NEAR = 8.0, 4.0
 """How many usual deviations away a clip is an outlier, and up to how many it fits."""
 _LEAST_SCALE = 0.02
 """A deviation is at least this part of the usual width: rounding is no difference."""

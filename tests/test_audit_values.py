@@ -157,7 +157,7 @@ def constants(rng, number):
     return {
         "flute": np.full(FRAMES, float(not label)),
         "piano": np.full(FRAMES, float(label)),
-        "pitch": np.full(FRAMES, 440.0 * 2 ** rng.integers(-3, 4)),
+        "pitch": np.full(FRAMES, 440.0 * 2.0 ** rng.integers(-3, 4)),
         "rate": np.full(FRAMES, 10.0 if number == 4 else 1.0),
     }
 
