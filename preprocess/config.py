@@ -295,8 +295,8 @@ class AuditConfig(ShardConfig, ChecksConfig):
     against_audio: Annotated[
         Path | None,
         Field(
-            description="folder with the normalized audio; levels, gates and onsets are compared "
-            "with it, and recordings between splits"
+            description="folder with the normalized audio, with whose level and attacks those that "
+            "the parameters say are compared"
         ),
     ] = None
 

@@ -95,7 +95,7 @@ def test_a_level_that_is_shifted_by_half_a_second_is_an_error(tmp_path, capsys, 
     assert (status, found) == (1, {"shifted_level"})
     assert_says(text, ["behind" if seconds > 0 else "ahead of"])
     said = float(text.partition("(")[2].partition(" s)")[0])
-    assert abs(said - abs(seconds)) < 0.51 * spec.hop / spec.sample_rate
+    assert abs(said - abs(seconds)) < 0.6 * spec.hop / spec.sample_rate
 
 
 def test_a_record_that_says_rms_db_is_enough(tmp_path, capsys):
@@ -239,5 +239,3 @@ def test_clips_without_their_audio_are_named(tmp_path, capsys):
         (tmp_path / name).unlink()
     result = run(capsys, "audit @ --against-audio nowhere", tmp_path / "ecdc")
     assert result.status == 2
-
-
