@@ -221,7 +221,7 @@ class ChecksConfig(Settings):
         BeforeValidator(_split_commas),
         Field(
             description="checks that fail it, the audit's others being notes; without it, all "
-            "but those that are warnings: duplicate, constant, other_unit, ... (docs/audit.md)"
+            "but the warnings in docs/audit.md (duplicate, constant, length_outlier, ...)"
         ),
     ] = None
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 
 import numpy as np
 import pytest
@@ -113,26 +112,18 @@ def test_crops_of_natural_recordings_are_found_where_they_start_on_a_hop(
     tmp_path, demo_codec, recordings, capsys
 ):
     """And the recordings themselves have nothing in common."""
-    found_on_hop, found_off_hop, clips = 0, 0, 0
-    spec = demo_codec.spec
-    paths = sorted([*recordings.rglob("*.flac"), *recordings.rglob("*.wav")])
-    for number, path in enumerate(paths[:6]):
-        wav = sf.read(path, dtype="float32", always_2d=True)[0].T[:1]
-        split = "train" if number % 2 else "test"
-        (tmp_path / f"ecdc/{split}").mkdir(parents=True, exist_ok=True)
-        write_ecdc(tmp_path / f"ecdc/{split}/{number}.ecdc", demo_codec.encode(wav, 6))
-    assert audit(capsys, tmp_path / "ecdc")[0] == set()
-    for number, path in enumerate(paths[:6]):
-        wav = sf.read(path, dtype="float32", always_2d=True)[0].T[:1]
-        for name, start in (("on", 40 * spec.hop), ("off", 40 * spec.hop + spec.hop // 2)):
-            root = tmp_path / f"{name}{number}"
-            split = "test" if number % 2 else "train"
-            shutil.copytree(tmp_path / "ecdc", root)
-            crop = demo_codec.encode(np.ascontiguousarray(wav[:, start:]), 6)
-            write_ecdc(root / f"{split}/crop.ecdc", crop)
-            leaks = {check for check, _ in audit(capsys, root)[0]} & {"shared_recording"}
-            found_on_hop += bool(leaks) and name == "on"
-            found_off_hop += bool(leaks) and name == "off"
-        clips += 1
-    print(clips, found_on_hop, found_off_hop)
-    assert found_on_hop >= clips - 1
+    paths = sorted([*recordings.rglob("*.flac"), *recordings.rglob("*.wav")])[:3]
+    for number, path in enumerate(paths):
+        wav = sf.read(path, dtype="float32", always_2d=True, stop=60_000)[0].T[:1]
+        whole, crop = ("train", "test")[:: 1 if number % 2 else -1]
+        for name, part in ((f"{whole}/{number}", wav), (f"{crop}/{number}c", wav[:, 320 * 20 :])):
+            (tmp_path / name).parent.mkdir(exist_ok=True)
+            part = np.ascontiguousarray(part)
+            write_ecdc(tmp_path / f"{name}.ecdc", demo_codec.encode(part, 6))
+    found, text = audit(capsys, tmp_path)
+    assert {check for check, _ in found} == {"shared_recording"}
+    assert len(found) == len(paths)
+    assert text.count("0.267 s") == len(paths)
+    for path in tmp_path.glob("*/*c.ecdc"):
+        path.unlink()
+    assert audit(capsys, tmp_path)[0] == set()
