@@ -18,6 +18,7 @@ import numpy as np
 
 from preprocess.config import AuditConfig
 from preprocess.ecdc import EcdcHeader, payload_size
+from preprocess.files import digest_bytes
 from preprocess.jobs import cpu_count
 from preprocess.sidecar import write_sidecar
 from preprocess.sidecar_format import sidecar_paths
@@ -32,13 +33,14 @@ def main() -> None:
     parser.add_argument("--clips", type=int, default=100_000)
     parser.add_argument("--jobs", type=int, default=cpu_count())
     parser.add_argument("--runs", type=int, default=2)
+    parser.add_argument("--splits", action="store_true", help="in train and test, ten to one")
     parser.add_argument("--folder", type=Path, help="keep the clips there, and use those there")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         root = args.folder or Path(scratch)
-        if not any(root.glob("*/*.ecdc")):
+        if not any(root.rglob("*.ecdc")):
             started = time.perf_counter()
-            size = make_clips(root, args.clips)
+            size = make_clips(root, args.clips, args.splits)
             seconds = time.perf_counter() - started
             print(f"{args.clips:,} clips, {size / 1e6:,.0f} MB, made in {seconds:.0f} s")
         for _ in range(args.runs):
@@ -50,18 +52,21 @@ def main() -> None:
         print(f"{args.jobs} processes, {peak:.0f} MB of memory in the first")
 
 
-def make_clips(root: Path, clips: int) -> int:
+def make_clips(root: Path, clips: int, splits: bool = False) -> int:
     """Write clips in folders of 1,000, their sidecars with them; return their bytes."""
     header = EcdcHeader("encodec_24khz", SAMPLES, CODEBOOKS)
     text = b'{"m": "encodec_24khz", "al": 240000, "nc": 8, "lm": false}'
     head = b"ECDC\x00" + len(text).to_bytes(4, "big") + text
     frames = np.arange(header.n_frames)
     sidecar: list[tuple[str, bytes]] = []
+    tie = b""
     total = 0
     for number in range(clips):
-        path = root / f"{number // 1000:03d}" / f"{number:06d}.ecdc"
+        folder = ("train", "test")[number % 10 == 0] if splits else ""
+        path = root / folder / f"{number // 1000:03d}" / f"{number:06d}.ecdc"
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(head + os.urandom(payload_size(header)))
+        tokens = head + os.urandom(payload_size(header))
+        path.write_bytes(tokens)
         if not sidecar:
             write_sidecar(
                 path,
@@ -71,12 +76,14 @@ def make_clips(root: Path, clips: int) -> int:
                     "phase": {"values": frames % 360, "units": "deg", "kind": "circular"},
                 },
             )
+            tie = digest_bytes(tokens).encode()
             sidecar = [
                 (part.name.removeprefix(path.stem), part.read_bytes())
                 for part in sidecar_paths(path)
             ]
         for suffix, data in sidecar:
-            path.with_name(path.stem + suffix).write_bytes(data)
+            tied = data.replace(tie, digest_bytes(tokens).encode())
+            path.with_name(path.stem + suffix).write_bytes(tied)
         total += path.stat().st_size + sum(len(data) for _, data in sidecar)
     return total
 

@@ -8,17 +8,23 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
+from preprocess.audio_checks import check_against_audio
 from preprocess.config import AuditConfig
+from preprocess.dataset import SPLIT_FOLDERS
 from preprocess.ecdc import MAGIC, EcdcError, EcdcHeader, read_ecdc, read_header
-from preprocess.features import Feature, SidecarError
+from preprocess.features import Feature, SidecarError, measure
 from preprocess.files import digest_bytes
 from preprocess.findings import Finding
+from preprocess.fingerprints import Fingerprint, fingerprint, first_codebook
 from preprocess.frames import time_model
 from preprocess.mixing import Makers, parameter_makers, token_makers
 from preprocess.records import Record, makers
 from preprocess.sidecar import existing_paths, read_pair
 from preprocess.sidecar_format import Sidecar
+
+Codes = NDArray[np.int16]
 
 
 @dataclass(frozen=True)
@@ -30,12 +36,16 @@ class FeatureSummary:
         kind: Its kind.
         constant: Its value, if that is the same in all of several frames; else None.
         is_meant: Whether that was declared: by the producer `constant`, or a range of one value.
+        numbers: Least, largest, mean and deviation of its values; None where there is none.
+        declared: Its range; None where none was declared.
     """
 
     units: str
     kind: str
     constant: float | None
     is_meant: bool = False
+    numbers: tuple[float, float, float, float] | None = None
+    declared: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -51,6 +61,7 @@ class ClipSummary:
         is_tied: Whether the sidecar says which tokens it was written for.
         features: By name; None where there is no readable sidecar.
         engine: What computed the tokens; empty if they do not say.
+        prints: Runs of its codes; None where they are compared with no other clip's.
     """
 
     rel: Path
@@ -61,6 +72,17 @@ class ClipSummary:
     is_tied: bool = True
     features: dict[str, FeatureSummary] | None = None
     engine: str = ""
+    prints: Fingerprint | None = None
+
+    @property
+    def split(self) -> str | None:
+        """The split of the folder that it lies in; None where it lies in none."""
+        return split_of(self.rel)
+
+
+def split_of(rel: Path) -> str | None:
+    """Return the split of the folder that a clip lies in, None where it lies in none."""
+    return SPLIT_FOLDERS.get(rel.parts[0]) if len(rel.parts) > 1 else None
 
 
 @dataclass(frozen=True)
@@ -80,12 +102,19 @@ def check_clip(root: Path, rel: Path, config: AuditConfig) -> Checked:
         return Checked([_finding("unreadable_tokens", path, error)])
     data = path.read_bytes()
     try:
-        content = _content(data, header, path)
+        payload = _payload(data, path)
     except EcdcError as error:  # only codes that a header does not tell of are left to be wrong
         return Checked([_finding("token_values", path, error)])
-    engine = str(header.extra.get("eng", ""))
+    prints = None
+    if config.split is None and split_of(rel) is not None:
+        prints = _fingerprint(payload, header)
     summary = ClipSummary(
-        rel, content, replace(header, extra={}), token_makers(header), engine=engine
+        rel,
+        _content(payload, header),
+        replace(header, extra={}),
+        token_makers(header),
+        engine=str(header.extra.get("eng", "")),
+        prints=prints,
     )
     target = (config.cond_root or root) / rel
     parts = existing_paths(target, config.suffix)
@@ -99,10 +128,10 @@ def check_clip(root: Path, rel: Path, config: AuditConfig) -> Checked:
     except SidecarError as error:
         present = next(part for part in parts if part.exists())
         return Checked([_finding("unreadable_sidecar", present, error)], summary)
-    findings = [
-        Finding(check, str(parts[0]), text)
-        for check, text in check_sidecar(sidecar, header, path, digest_bytes(data), config)
-    ]
+    found = [*check_sidecar(sidecar, header, path, digest_bytes(data), config)]
+    if config.against_audio is not None and sidecar.n_frames == header.n_frames:
+        found += check_against_audio(config.against_audio, rel, header, sidecar)
+    findings = [Finding(check, str(parts[0]), text) for check, text in found]
     made_by = makers(sidecar.records)
     features = {
         name: _summary(feature, made_by.get(name, Record()))
@@ -115,15 +144,24 @@ def check_clip(root: Path, rel: Path, config: AuditConfig) -> Checked:
     )
 
 
-def _content(data: bytes, header: EcdcHeader, path: Path) -> str:
-    """Return a hash of the tokens; provenance in the header does not make a clip another one."""
+def _payload(data: bytes, path: Path) -> bytes | Codes:
+    """Return the packed codes of an `.ecdc` file, or the codes `[K, T]` of an old token file."""
     if data.startswith(MAGIC):
         (size,) = struct.unpack_from("!I", data, len(MAGIC) + 1)
-        payload = data[len(MAGIC) + 5 + size :]
-    else:
-        payload = read_ecdc(path).codes.tobytes()
+        return data[len(MAGIC) + 5 + size :]
+    return read_ecdc(path).codes
+
+
+def _content(payload: bytes | Codes, header: EcdcHeader) -> str:
+    """Return a hash of the tokens; provenance in the header does not make a clip another one."""
     label = f"{header.model} {header.audio_length} {header.n_codebooks} "
-    return digest_bytes(label.encode() + payload)
+    codes = payload if isinstance(payload, bytes) else payload.tobytes()
+    return digest_bytes(label.encode() + codes)
+
+
+def _fingerprint(payload: bytes | Codes, header: EcdcHeader) -> Fingerprint:
+    codes = first_codebook(payload, header) if isinstance(payload, bytes) else payload[0]
+    return fingerprint(codes)
 
 
 def _finding(check: str, path: Path, error: Exception) -> Finding:
@@ -235,4 +273,14 @@ def _summary(feature: Feature, record: Record) -> FeatureSummary:
     same = len(values) > 1 and bool((values == values[0]).all())
     is_meant = record.producer == "constant" or (feature.declared and feature.min == feature.max)
     value = float(values[0]) if same else None
-    return FeatureSummary(feature.units, feature.kind, value, is_meant)
+    measured = feature.measured or measure(values)
+    numbers = tuple(measured.get(key) for key in ("min", "max", "mean", "std"))
+    declared = (feature.min, feature.max) if feature.declared else (None, None)
+    return FeatureSummary(
+        feature.units,
+        feature.kind,
+        value,
+        is_meant,
+        None if None in numbers else numbers,  # type: ignore[arg-type]
+        None if None in declared else declared,  # type: ignore[arg-type]
+    )

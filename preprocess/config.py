@@ -231,7 +231,7 @@ class ChecksConfig(Settings):
         BeforeValidator(_split_commas),
         Field(
             description="checks that fail it, the audit's others being notes; without it, all "
-            "but duplicate, constant, all_nan, length_outlier, untied and engines"
+            "but the warnings in docs/audit.md (duplicate, constant, length_outlier, ...)"
         ),
     ] = None
 
@@ -302,6 +302,13 @@ class AuditConfig(ShardConfig, ChecksConfig):
     suffix: Annotated[
         str, Field(pattern=r"^\.[^/\\]+\.npy$", description="ending of the sidecars' arrays")
     ] = ARRAY_SUFFIX
+    against_audio: Annotated[
+        Path | None,
+        Field(
+            description="folder with the normalized audio, with whose level and attacks those that "
+            "the parameters say are compared"
+        ),
+    ] = None
 
 
 @dataclass(frozen=True, kw_only=True)

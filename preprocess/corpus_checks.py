@@ -6,13 +6,19 @@ import math
 import statistics
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
-from preprocess.clip_checks import ClipSummary, FeatureSummary
+import numpy as np
+
+from preprocess.clip_checks import ClipSummary, FeatureSummary, split_of
 from preprocess.config import AuditConfig
-from preprocess.dataset import SPLIT_FOLDERS
 from preprocess.findings import Finding
 from preprocess.mixing import Makings, token_group
+from preprocess.recording_checks import check_recordings
+from preprocess.sidecar import existing_paths, read_pair
+from preprocess.unit_checks import find_units
+from preprocess.value_checks import Values, collect_column, declared_ranges, find_swapped
 
 _FEWEST_FOR_OUTLIERS = 5
 _RARELY_CONSTANT = 0.1
@@ -28,11 +34,16 @@ def check_corpus(
     yield from _lengths(root, clips, config)
     yield from _mixed(root, clips)
     yield from _engines(root, clips)
+    yield from check_recordings(root, clips)
     annotated = [clip for clip in clips if clip.features is not None]
     yield from _untied(root, annotated)
-    for name in dict.fromkeys(name for clip in annotated for name in clip.features or {}):
-        if config.features and name not in config.features:
-            continue
+    names = [
+        name
+        for name in dict.fromkeys(name for clip in annotated for name in clip.features or {})
+        if not config.features or name in config.features
+    ]
+    yield from _values(root, names, annotated, config)
+    for name in names:
         if name not in config.constant:
             yield from _constant(root, name, annotated)
         yield from _description(root, name, annotated)
@@ -91,13 +102,9 @@ def _duplicates(root: Path, clips: Sequence[ClipSummary], config: AuditConfig) -
         same.setdefault(clip.content, []).append(clip.rel)
     for first, *others in same.values():
         for rel in others:
-            leak = config.split is None and _split(first) != _split(rel)
+            leak = config.split is None and split_of(first) != split_of(rel)
             check = "duplicate_across_splits" if leak else "duplicate"
             yield Finding(check, str(root / rel), f"has the same tokens as {root / first}")
-
-
-def _split(rel: Path) -> str | None:
-    return SPLIT_FOLDERS.get(rel.parts[0]) if len(rel.parts) > 1 else None
 
 
 def _lengths(root: Path, clips: Sequence[ClipSummary], config: AuditConfig) -> Iterator[Finding]:
@@ -176,3 +183,35 @@ def _description(root: Path, name: str, clips: Sequence[ClipSummary]) -> Iterato
             if value != most:
                 text = f"{key} of {name!r}: {value!r}, in most clips {most!r}"
                 yield Finding("description", str(root / clip.rel), text)
+
+
+def _values(
+    root: Path, names: Sequence[str], clips: Sequence[ClipSummary], config: AuditConfig
+) -> Iterator[Finding]:
+    """Yield the clips whose values fit the others' only in another column or unit."""
+
+    def read(name: str, index: int) -> Values:
+        target = (config.cond_root or root) / clips[index].rel
+        sidecar = read_pair(*existing_paths(target, config.suffix))
+        values = sidecar.features[name].values.astype(np.float64)
+        return values[np.isfinite(values)]
+
+    columns = [c for name in names if (c := collect_column(name, clips)) is not None]
+    swapped: set[tuple[int, str]] = set()
+    for index, first, second in find_swapped(columns):
+        swapped |= {(index, first), (index, second)}
+        text = (
+            f"{first!r} has values that are usual for {second!r}, and the other way round: did "
+            f"the two columns change places?"
+        )
+        yield Finding("swapped", str(root / clips[index].rel), text)
+    for column in columns:
+        for index, text in find_units(column, partial(read, column.name)):
+            if (index, column.name) not in swapped:
+                yield Finding("other_unit", str(root / clips[index].rel), text)
+    for name in names:
+        odd, whole = declared_ranges(name, clips)
+        if whole:
+            yield Finding("declared_range", str(root), whole)
+        for index, text in odd:
+            yield Finding("declared_range", str(root / clips[index].rel), text)

@@ -34,13 +34,20 @@ ERRORS = {
     "provenance": "parameters of other tokens or other audio",
     "mixed": "tokens or parameters that other settings or code made than most clips'",
     "orphan_sidecar": "a sidecar without a token file",
-    "duplicate_across_splits": "the same tokens in two splits",
+    "duplicate_across_splits": "the same tokens in two splits, at any bandwidth",
+    "shifted_level": "a level that lies before or behind that of the sound",
 }
 WARNINGS = {
     "duplicate": "the same tokens twice",
     "constant": "a feature that never changes",
     "all_nan": "a feature without any value in a clip",
     "length_outlier": "a clip much shorter or longer than the others",
+    "shared_recording": "another crop of a recording that is in another split",
+    "swapped": "two parameters that have changed places in a clip",
+    "other_unit": "values in another unit than in most clips",
+    "declared_range": "another declared range than in most clips",
+    "shifted_onsets": "notes that begin before or behind their sound",
+    "missing_audio": "a clip without its audio, where one is compared with it",
     "untied": "a sidecar that does not say which tokens it was written for",
     "engines": "tokens that different versions of torch, devices or processors computed",
 }

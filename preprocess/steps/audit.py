@@ -48,6 +48,8 @@ def audit(root: Path, config: AuditConfig, jobs: int) -> tuple[Report, list[Find
     everything = find_tokens(root)
     if config.cond_root is not None:
         require_folder(config.cond_root, "sidecar folder")
+    if config.against_audio is not None:
+        require_folder(config.against_audio, "audio folder")
     tokens = [rel for rel in everything if config.has(rel)]
     findings: list[Finding] = []
     summaries: list[ClipSummary] = []
