@@ -9,17 +9,19 @@ import argparse
 import io
 
 import numpy as np
-from encodec.binary import BitPacker, BitUnpacker
 
 from benchmarks.timing import alternate, print_ratios
 from preprocess.bits import pack, unpack
+from preprocess.encodec_package import import_encodec
 from preprocess.specs import CODECS
+
+binary = import_encodec().binary
 
 
 def encodec_pack(codes: list[int], bits: int) -> bytes:
     """Pack with encodec's own packer."""
     out = io.BytesIO()
-    packer = BitPacker(bits, out)
+    packer = binary.BitPacker(bits, out)
     for code in codes:
         packer.push(code)
     packer.flush()
@@ -28,7 +30,7 @@ def encodec_pack(codes: list[int], bits: int) -> bytes:
 
 def encodec_unpack(data: bytes, count: int, bits: int) -> list[int]:
     """Unpack with encodec's own unpacker."""
-    unpacker = BitUnpacker(bits, io.BytesIO(data))
+    unpacker = binary.BitUnpacker(bits, io.BytesIO(data))
     return [unpacker.pull() for _ in range(count)]  # type: ignore[misc]
 
 

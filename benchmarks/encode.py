@@ -4,8 +4,8 @@ All with the 24 kHz geometry at full size, the same seeded random weights, the s
 recordings that ship, cut to length), the same threads, in alternation in one process:
 
 - ours: `preprocess encode`
-- encodec: read, resample and mix by `convert_audio` (by soxr where torchaudio, which that needs,
-  cannot be imported), `encodec.compress`, file by file
+- encodec: read, resample and mix by `convert_audio`, `encodec.compress`, file by file; soxr
+  resamples where torchaudio, which `convert_audio` needs, cannot be imported, and the table says so
 - the predecessor's: librosa, `transformers.EncodecModel`, `torch.save`
 
 A large matrix product in float32 takes its turn among them: what it reaches, over the sums that a
@@ -25,11 +25,13 @@ Usage: python -m benchmarks.encode [--files 10] [--seconds 10] [--rounds 3] [--t
 from __future__ import annotations
 
 import argparse
+import importlib
 import subprocess
 import sys
 import tempfile
 import warnings
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -41,7 +43,7 @@ from benchmarks.memory import PEAK_KILOBYTES, SAMPLE_RATE, make_long_file, measu
 from benchmarks.timing import alternate, print_ratios
 from preprocess.codec import build_model
 from preprocess.config import CodecConfig, EncodeConfig
-from preprocess.encodec_package import torchaudio_problem
+from preprocess.encodec_package import import_encodec
 from preprocess.specs import codec_spec
 from preprocess.steps.encode import encode
 
@@ -94,25 +96,34 @@ def operations_a_second(model: Any) -> float:
 
 def encodec_way(source: Path, output: Path, model: Any) -> Callable[[], object]:
     """Return a call of encodec's own compression, file by file."""
-    from encodec import compress  # the function of that module
-    from encodec.utils import convert_audio
-
-    if torchaudio_problem() is not None:
-
-        def convert_audio(wav: torch.Tensor, rate: int, target: int, _: int) -> torch.Tensor:
-            mono = wav.mean(0).numpy()
-            return torch.from_numpy(soxr.resample(mono, rate, target))[None]
-
+    encodec = import_encodec()
+    convert = encodec.utils.convert_audio if torchaudio_works() else convert_by_soxr
     model.set_target_bandwidth(KBPS)
 
     def call() -> None:
         output.mkdir(exist_ok=True)
         for path in sorted(source.iterdir()):
             audio, rate = sf.read(path, dtype="float32", always_2d=True)
-            wav = convert_audio(torch.from_numpy(audio.T.copy()), rate, SPEC.sample_rate, 1)
-            (output / f"{path.stem}.ecdc").write_bytes(compress(model, wav))
+            wav = convert(torch.from_numpy(audio.T.copy()), rate, SPEC.sample_rate, 1)
+            (output / f"{path.stem}.ecdc").write_bytes(encodec.compress(model, wav))
 
     return call
+
+
+@cache
+def torchaudio_works() -> bool:
+    """Return whether torchaudio can be imported beside this torch."""
+    try:
+        importlib.import_module("torchaudio")
+    except Exception:  # its compiled parts raise OSError and RuntimeError as well
+        return False
+    return True
+
+
+def convert_by_soxr(wav: torch.Tensor, rate: int, target: int, channels: int) -> torch.Tensor:
+    """Mix and resample audio `[C, N]`, as `convert_audio` does with torchaudio."""
+    mixed = wav.mean(0, keepdim=True).expand(channels, -1)
+    return torch.from_numpy(soxr.resample(mixed.T.numpy(), rate, target).T.copy())
 
 
 def predecessors_way(source: Path, output: Path, model: Any) -> Callable[[], object]:
@@ -172,8 +183,8 @@ PEER = (
     PEAK_KILOBYTES
     + """
 import sys, torch
-from encodec import EncodecModel
-model = EncodecModel.encodec_model_24khz(pretrained=False)
+from preprocess.encodec_package import import_encodec
+model = import_encodec().EncodecModel.encodec_model_24khz(pretrained=False)
 model.load_state_dict(torch.load(sys.argv[1], weights_only=True))
 model.eval().set_target_bandwidth(6)
 with torch.no_grad():
@@ -200,9 +211,10 @@ def main() -> None:
         source.mkdir()
         make_files(source, args.files, args.seconds)
         weights, own, transformers_model = make_models(Path(scratch))
+        resampler = "file by file" if torchaudio_works() else "resampled by soxr"
         calls = {
             "ours": ours(source, first, weights),
-            "encodec, file by file": encodec_way(source, second, own),
+            f"encodec, {resampler}": encodec_way(source, second, own),
             "librosa, transformers, torch.save": predecessors_way(
                 source, third, transformers_model
             ),

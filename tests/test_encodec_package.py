@@ -102,6 +102,20 @@ except Exception as error:
     ]
 
 
+@pytest.mark.skipif(
+    not (ROOT / "benchmarks").exists(), reason="the benchmarks are not in this distribution"
+)
+def test_benchmarks_and_tools_are_imported_without_torchaudio(tmp_path):
+    code = f"""
+sys.path[:0] = [{str(ROOT)!r}, {str(ROOT / "tools/demo_codec")!r}]
+import benchmarks.container, benchmarks.encode, benchmarks.fidelity, model
+print(model.build().sample_rate, benchmarks.encode.torchaudio_works())
+wav = benchmarks.encode.torch.ones(2, 441)
+print(tuple(benchmarks.encode.convert_by_soxr(wav, 44_100, 24_000, 1).shape))
+"""
+    assert run(tmp_path, code).splitlines() == ["24000 False", "(1, 240)"]
+
+
 def test_a_torchaudio_that_works_is_used_and_imported_late(tmp_path):
     code = """
 assert "torchaudio" not in sys.modules

@@ -4,13 +4,14 @@ import os
 from pathlib import Path
 
 import torch
-from encodec import EncodecModel
 from safetensors import safe_open
 from safetensors.torch import load_file, save
 
+from preprocess.encodec_package import import_encodec
 from preprocess.models import NETWORKS, build_model
 from preprocess.specs import codec_spec
 
+EncodecModel = import_encodec().EncodecModel
 SPEC = codec_spec("encodec_24khz_demo")
 DIMENSION = NETWORKS[SPEC.name][0]
 # State that only the training of a codebook reads.

@@ -21,8 +21,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from encodec import EncodecModel
-from model import SPEC, build, load_weights, random_codec, read_metadata
+from model import SPEC, EncodecModel, build, load_weights, random_codec, read_metadata
 from torch import Tensor
 from torchaudio.transforms import MelSpectrogram
 

@@ -31,9 +31,8 @@ from pathlib import Path
 import numpy as np
 import torch
 from corpus import PEAK, Clip, build_corpus
-from encodec import EncodecModel
 from losses import ReconstructionLoss
-from model import DIMENSION, SPEC, build, load_weights, save_weights
+from model import DIMENSION, SPEC, EncodecModel, build, load_weights, save_weights
 from torch import Tensor
 
 CROP_SAMPLES = 38 * SPEC.hop
