@@ -16,24 +16,24 @@ from typing import Any
 import datasets
 
 from preprocess import __version__
-from preprocess.arrow import rows_table
-from preprocess.dataset import DatasetError
-from preprocess.dataset import RowOptions
-from preprocess.dataset import check_options
-from preprocess.dataset import find_clips
-from preprocess.dataset import find_splits
-from preprocess.dataset import manifest_digest
-from preprocess.dataset import resolved
-from preprocess.datasets_private import register_builder
-from preprocess.errors import PreprocessError
-from preprocess.rows import batch_rows
-from preprocess.rows import clip_row
-from preprocess.rows import lists
-from preprocess.rows import read_schema
-from preprocess.rows import survey
-from preprocess.schema import dataset_features
-from preprocess.schema import describe
-from preprocess.specs import CODECS
+from preprocess.dataset.arrow import rows_table
+from preprocess.dataset.clips import DatasetError
+from preprocess.dataset.clips import RowOptions
+from preprocess.dataset.clips import check_options
+from preprocess.dataset.clips import find_clips
+from preprocess.dataset.clips import find_splits
+from preprocess.dataset.clips import manifest_digest
+from preprocess.dataset.clips import resolved
+from preprocess.dataset.datasets_private import register_builder
+from preprocess.core.errors import PreprocessError
+from preprocess.dataset.rows import batch_rows
+from preprocess.dataset.rows import clip_row
+from preprocess.dataset.rows import lists
+from preprocess.dataset.rows import read_schema
+from preprocess.dataset.rows import survey
+from preprocess.dataset.schema import dataset_features
+from preprocess.dataset.schema import describe
+from preprocess.tokens.specs import CODECS
 
 
 @dataclass

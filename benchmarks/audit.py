@@ -17,12 +17,12 @@ from pathlib import Path
 import numpy as np
 
 from preprocess.config import AuditConfig
-from preprocess.ecdc import EcdcHeader, payload_size
-from preprocess.files import digest_bytes
-from preprocess.jobs import cpu_count
-from preprocess.sidecar import write_sidecar
-from preprocess.sidecar_format import sidecar_paths
+from preprocess.core.files import digest_bytes
+from preprocess.core.jobs import cpu_count
+from preprocess.sidecar.sidecar import write_sidecar
+from preprocess.sidecar.sidecar_format import sidecar_paths
 from preprocess.steps.audit import audit
+from preprocess.tokens.ecdc import EcdcHeader, payload_size
 
 SAMPLES, CODEBOOKS = 240_000, 8
 

@@ -17,9 +17,9 @@ from pathlib import Path
 
 import numpy as np
 
-from preprocess.ecdc import Ecdc, write_ecdc
-from preprocess.sidecar import write_sidecar
-from preprocess.sidecar_format import sidecar_paths
+from preprocess.sidecar.sidecar import write_sidecar
+from preprocess.sidecar.sidecar_format import sidecar_paths
+from preprocess.tokens.ecdc import Ecdc, write_ecdc
 
 START = """
 import os, resource, sys, time

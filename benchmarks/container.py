@@ -11,9 +11,9 @@ import io
 import numpy as np
 
 from benchmarks.timing import alternate, print_ratios
-from preprocess.bits import pack, unpack
-from preprocess.encodec_package import import_encodec
-from preprocess.specs import CODECS
+from preprocess.codec.encodec_package import import_encodec
+from preprocess.tokens.bits import pack, unpack
+from preprocess.tokens.specs import CODECS
 
 binary = import_encodec().binary
 

@@ -41,11 +41,11 @@ import torch
 
 from benchmarks.memory import PEAK_KILOBYTES, SAMPLE_RATE, make_long_file, measure
 from benchmarks.timing import alternate, print_ratios
-from preprocess.codec import build_model
+from preprocess.codec.codec import build_model
+from preprocess.codec.encodec_package import import_encodec
 from preprocess.config import CodecConfig, EncodeConfig
-from preprocess.encodec_package import import_encodec
-from preprocess.specs import codec_spec
 from preprocess.steps.encode import encode
+from preprocess.tokens.specs import codec_spec
 
 KBPS = 6.0
 SPEC = codec_spec("encodec_24khz")
@@ -183,7 +183,7 @@ PEER = (
     PEAK_KILOBYTES
     + """
 import sys, torch
-from preprocess.encodec_package import import_encodec
+from preprocess.codec.encodec_package import import_encodec
 model = import_encodec().EncodecModel.encodec_model_24khz(pretrained=False)
 model.load_state_dict(torch.load(sys.argv[1], weights_only=True))
 model.eval().set_target_bandwidth(6)

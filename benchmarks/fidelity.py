@@ -28,10 +28,10 @@ import numpy as np
 import soxr
 import torch
 
-from preprocess.audio import read_audio
-from preprocess.codec import Codec, load_codec
-from preprocess.resources import resource
-from preprocess.specs import CODECS, CodecSpec, codec_spec
+from preprocess.audio.audio_files import read_audio
+from preprocess.codec.codec import Codec, load_codec
+from preprocess.core.resources import resource
+from preprocess.tokens.specs import CODECS, CodecSpec, codec_spec
 from tests.signals import own_encode, seeded_model, without_tails
 
 VOICES = Path("/usr/share/asterisk/sounds/en_US_f_Allison")

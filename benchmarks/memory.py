@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 import soundfile as sf
 
-from preprocess.resources import resource
+from preprocess.core.resources import resource
 
 # Not `ru_maxrss`, which also remembers the size of the process that started this one.
 PEAK_KILOBYTES = """
@@ -29,7 +29,7 @@ MEASURE = (
     PEAK_KILOBYTES
     + """
 import sys, time
-from preprocess.cli import main
+from preprocess.cli.main import main
 start = time.perf_counter()
 status = main(sys.argv[1:])
 print(status, time.perf_counter() - start, peak())

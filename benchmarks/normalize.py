@@ -17,9 +17,9 @@ import numpy as np
 import soundfile as sf
 
 from benchmarks.timing import alternate, print_ratios
-from preprocess.audio import PeakRms
+from preprocess.audio.audio_files import PeakRms
 from preprocess.config import NormalizeConfig
-from preprocess.jobs import cpu_count
+from preprocess.core.jobs import cpu_count
 from preprocess.steps.normalize import normalize
 
 SAMPLE_RATE = 24_000

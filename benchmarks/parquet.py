@@ -18,9 +18,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from preprocess.audio import read_audio
-from preprocess.codec import load_codec
-from preprocess.resources import resource
+from preprocess.audio.audio_files import read_audio
+from preprocess.codec.codec import load_codec
+from preprocess.core.resources import resource
 
 CODEC = "encodec_24khz_demo"
 CODES, VALUES = "codes.list.element.list.element", "level.list.element"

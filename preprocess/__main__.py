@@ -2,6 +2,6 @@
 
 import sys
 
-from preprocess.entry import preprocess
+from preprocess.cli.entry import preprocess
 
 sys.exit(preprocess())

@@ -1,7 +1,7 @@
 """The settings of every step, as frozen dataclasses.
 
 A field, the command's flag and the recipe's key are one name: `target_rms`, `--target-rms`,
-`target_rms:`. Type, bounds, default and help stand here once; `preprocess.flags` makes the flags
+`target_rms:`. Type, bounds, default and help stand here once; `preprocess.core.flags` makes the flags
 from them and checks what a user wrote.
 """
 
@@ -13,14 +13,14 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field
 
-from preprocess.audio import EXTENSIONS
-from preprocess.errors import UsageError
-from preprocess.files import in_shard
-from preprocess.findings import ERRORS, check_name
-from preprocess.jobs import cpu_count
+from preprocess.audio.audio_files import EXTENSIONS
+from preprocess.audit.findings import ERRORS, check_name
+from preprocess.core.errors import UsageError
+from preprocess.core.files import in_shard
+from preprocess.core.jobs import cpu_count
 from preprocess.params import Producer, parse_producer
-from preprocess.precision import MAX_ERROR, Dtype
-from preprocess.sidecar_format import ARRAY_SUFFIX
+from preprocess.sidecar.precision import MAX_ERROR, Dtype
+from preprocess.sidecar.sidecar_format import ARRAY_SUFFIX
 
 
 def _split_commas(value: Any) -> Any:

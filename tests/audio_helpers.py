@@ -12,10 +12,10 @@ import numpy as np
 import soundfile as sf
 from numpy.typing import NDArray
 
-from preprocess.cli import main
-from preprocess.ecdc import Ecdc, write_ecdc
-from preprocess.frames import segment_frames
-from preprocess.specs import codec_spec
+from preprocess.cli.main import main
+from preprocess.tokens.ecdc import Ecdc, write_ecdc
+from preprocess.tokens.frames import segment_frames
+from preprocess.tokens.specs import codec_spec
 from tests.signals import tone
 
 

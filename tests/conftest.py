@@ -16,11 +16,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from preprocess.codec import Codec, load_codec
-from preprocess.ecdc import write_ecdc
-from preprocess.encodec_package import import_encodec
-from preprocess.resources import resource
-from preprocess.sidecar import write_sidecar
+from preprocess.codec.codec import Codec, load_codec
+from preprocess.codec.encodec_package import import_encodec
+from preprocess.core.resources import resource
+from preprocess.sidecar.sidecar import write_sidecar
+from preprocess.tokens.ecdc import write_ecdc
 from tests.signals import fading_tone
 
 import_encodec()  # so that tests can import its modules even where torchaudio does not work

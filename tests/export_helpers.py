@@ -13,9 +13,9 @@ import numpy as np
 import torch
 from datasets import load_from_disk
 
-from preprocess.cli import main
-from preprocess.ecdc import write_ecdc
-from preprocess.sidecar import write_sidecar
+from preprocess.cli.main import main
+from preprocess.sidecar.sidecar import write_sidecar
+from preprocess.tokens.ecdc import write_ecdc
 from tests.format_helpers import random_ecdc
 
 SECONDS = {"train/a/take.1": 3, "train/a/take.2": 2, "train/b": 2, "validation/c": 1}

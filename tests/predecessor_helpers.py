@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from preprocess.cli import main as preprocess_main
+from preprocess.cli.main import main as preprocess_main
 from tests.audio_helpers import Run
 
 

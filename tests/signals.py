@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from preprocess.codec import build_model
-from preprocess.specs import codec_spec
+from preprocess.codec.codec import build_model
+from preprocess.tokens.specs import codec_spec
 
 
 def tone(hertz: float, sample_rate: int, samples: int, level: float = 0.1) -> NDArray[np.float32]:

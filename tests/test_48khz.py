@@ -9,12 +9,12 @@ import torch
 from datasets import load_from_disk
 
 from preprocess.config import Recipe
-from preprocess.ecdc import read_ecdc
-from preprocess.flags import validate
-from preprocess.frames import frame_starts_s
-from preprocess.recipe import run_recipe
-from preprocess.sidecar import read_sidecar
-from preprocess.specs import codec_spec
+from preprocess.core.flags import validate
+from preprocess.sidecar.sidecar import read_sidecar
+from preprocess.steps.recipe import run_recipe
+from preprocess.tokens.ecdc import read_ecdc
+from preprocess.tokens.frames import frame_starts_s
+from preprocess.tokens.specs import codec_spec
 from tests.signals import seeded_model
 
 CLICK_S = 1.5

@@ -9,9 +9,9 @@ import sys
 import numpy as np
 import pytest
 
-from preprocess.ecdc import read_ecdc
-from preprocess.measures import frame_rms
-from preprocess.sidecar import read_sidecar, sidecar_paths, write_sidecar_features_for_rel
+from preprocess.audio.measures import frame_rms
+from preprocess.sidecar.sidecar import read_sidecar, sidecar_paths, write_sidecar_features_for_rel
+from preprocess.tokens.ecdc import read_ecdc
 from tests.audio_helpers import (
     assert_says,
     cut,

@@ -11,8 +11,8 @@ import soxr
 from hypothesis import given
 from hypothesis import strategies as st
 
-from preprocess import audio as audio_module
-from preprocess.audio import (
+from preprocess.audio import audio_files as audio_module
+from preprocess.audio.audio_files import (
     BLOCK_SAMPLES,
     AudioError,
     PeakRms,
@@ -204,7 +204,7 @@ def test_peak_rms_of_nothing_is_zero():
 
 @pytest.mark.parametrize(("limit", "kind"), [(1 << 32, "WAV"), (100, "RF64")])
 def test_what_is_written_is_read_with_its_comment(tmp_path, monkeypatch, limit, kind):
-    monkeypatch.setattr("preprocess.audio._MAX_WAV_BYTES", limit)
+    monkeypatch.setattr("preprocess.audio.audio_files._MAX_WAV_BYTES", limit)
     path, clip = tmp_path / "a.wav", NOISE[:1000]
     write_audio(path, [clip[:700], clip[700:]], 1000, 48_000, 2, '{"src": "1"}')
     assert sf.info(path).format == kind

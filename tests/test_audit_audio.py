@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import soundfile as sf
 
-from preprocess.frames import frame_start_samples
-from preprocess.lags import level_lag, onset_lag
-from preprocess.measures import frame_rms
-from preprocess.sidecar import read_sidecar, write_sidecar
-from preprocess.specs import codec_spec
+from preprocess.audio.measures import frame_rms
+from preprocess.audit.lags import level_lag, onset_lag
+from preprocess.sidecar.sidecar import read_sidecar, write_sidecar
+from preprocess.tokens.frames import frame_start_samples
+from preprocess.tokens.specs import codec_spec
 from tests.audio_helpers import assert_says, run, write_tokens, write_wav
 
 CODECS = ("encodec_24khz", "encodec_48khz")
@@ -128,7 +128,7 @@ def onsets_at(path, times, delay: float = 0.0):
 
 
 def run_header(path):
-    from preprocess.ecdc import read_header
+    from preprocess.tokens.ecdc import read_header
 
     return read_header(path)
 

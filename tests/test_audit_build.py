@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from preprocess.config import AuditConfig, BuildConfig
-from preprocess.sidecar import write_sidecar
+from preprocess.sidecar.sidecar import write_sidecar
 from preprocess.steps.audit import as_built, audit
 from tests.audio_helpers import assert_says, run, write_tokens
 

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 import torch
 
-from preprocess.files import digest_file
-from preprocess.findings import CHECKS, ERRORS, WARNINGS
-from preprocess.sidecar import write_sidecar
-from preprocess.sidecar_format import sidecar_paths
+from preprocess.audit.findings import CHECKS, ERRORS, WARNINGS
+from preprocess.core.files import digest_file
+from preprocess.sidecar.sidecar import write_sidecar
+from preprocess.sidecar.sidecar_format import sidecar_paths
 from tests.audio_helpers import Run, assert_says, run, write_tokens, write_tone
 
 FRAMES = 10

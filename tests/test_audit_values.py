@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 
-from preprocess.sidecar import read_sidecar, write_sidecar
+from preprocess.sidecar.sidecar import read_sidecar, write_sidecar
 from tests.audio_helpers import assert_says, run, write_tokens
 
 CLIPS, FRAMES = 24, 60

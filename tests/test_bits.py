@@ -10,7 +10,7 @@ from encodec.binary import BitUnpacker
 from hypothesis import given
 from hypothesis import strategies as st
 
-from preprocess.bits import pack, packed_size, unpack
+from preprocess.tokens.bits import pack, packed_size, unpack
 from tests.format_helpers import encodec_pack, examples
 
 

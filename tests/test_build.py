@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 from datasets import load_from_disk
 
-from preprocess.cli import main
-from preprocess.ecdc import read_ecdc
-from preprocess.playback import decode_row
-from preprocess.sidecar import read_sidecar, sidecar_paths, write_sidecar
-from preprocess.stats import read_stats
+from preprocess.cli.main import main
+from preprocess.codec.playback import decode_row
+from preprocess.sidecar.sidecar import read_sidecar, sidecar_paths, write_sidecar
+from preprocess.stats.corpus_stats import read_stats
 from preprocess.steps.build import MARKER
+from preprocess.tokens.ecdc import read_ecdc
 
 
 def build(token_folder, *flags):
@@ -177,7 +177,7 @@ def test_several_processes_make_the_same(token_folder):
 
 @pytest.mark.parametrize("how", ["link", "copy", "none"])
 def test_wf_build_dataset_gives_what_it_gave(token_folder, tmp_path, how):
-    from preprocess.wf.build_dataset import main as wf_build_dataset
+    from preprocess.cli.wf.build_dataset import main as wf_build_dataset
 
     out = tmp_path / "hf"
     flags = ["--split", "valid", "--recursive", "--tokens-subdir", "t", "--materialize", how]
@@ -193,7 +193,7 @@ def test_wf_build_dataset_gives_what_it_gave(token_folder, tmp_path, how):
 
 
 def test_wf_build_dataset_looks_into_subfolders_only_if_told(token_folder, tmp_path, capsys):
-    from preprocess.wf.build_dataset import main as wf_build_dataset
+    from preprocess.cli.wf.build_dataset import main as wf_build_dataset
 
     assert wf_build_dataset([str(token_folder), str(tmp_path / "hf")]) == 2
     assert "no tokens (.ecdc)" in capsys.readouterr().err
@@ -208,8 +208,8 @@ def test_wf_build_dataset_looks_into_subfolders_only_if_told(token_folder, tmp_p
 def test_verify_finds_codes_that_are_not_the_files(token_folder, capsys):
     _, out = build(token_folder, "--materialize", "none")
     marker = json.loads((out / MARKER).read_bytes())
-    from preprocess.dataset import manifest_digest
-    from preprocess.ecdc import write_ecdc
+    from preprocess.dataset.clips import manifest_digest
+    from preprocess.tokens.ecdc import write_ecdc
 
     path = token_folder / "b/one.ecdc"
     ecdc = read_ecdc(path)

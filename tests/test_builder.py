@@ -14,11 +14,11 @@ from datasets import load_dataset
 
 import enchf_dataset
 from enchf_dataset import EncHFConfig, EncHFDataset
-from preprocess.dataset import DatasetError, RowOptions, find_splits
-from preprocess.ecdc import read_ecdc, write_ecdc
-from preprocess.errors import PreprocessError, UsageError
-from preprocess.schema import Parameter, read_parameters
-from preprocess.sidecar import read_sidecar, sidecar_paths, write_sidecar
+from preprocess.core.errors import PreprocessError, UsageError
+from preprocess.dataset.clips import DatasetError, RowOptions, find_splits
+from preprocess.dataset.schema import Parameter, read_parameters
+from preprocess.sidecar.sidecar import read_sidecar, sidecar_paths, write_sidecar
+from preprocess.tokens.ecdc import read_ecdc, write_ecdc
 from tests.format_helpers import random_ecdc
 from tests.signals import fading_tone
 
@@ -553,7 +553,7 @@ def test_long_clips_are_written_few_at_a_time(tmp_path, monkeypatch):
     for index in range(3):
         write_ecdc(tmp_path / f"x/{index}.ecdc", random_ecdc("encodec_24khz_demo", 9_000_000, 32))
     builder = EncHFDataset(data_dir=str(tmp_path / "x"))
-    monkeypatch.setattr("preprocess.rows.BATCH_BYTES", 5_000_000)  # two such clips
+    monkeypatch.setattr("preprocess.dataset.rows.BATCH_BYTES", 5_000_000)  # two such clips
     builder.download_and_prepare()
     rows = builder.as_dataset()["train"]
     assert rows[2]["n_frames"] == 28_125

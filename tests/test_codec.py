@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 import torch
 
-from preprocess.audio import read_audio
-from preprocess.codec import Codec, build_model, load_codec
-from preprocess.ecdc import Ecdc, EcdcError, read_ecdc, write_ecdc
-from preprocess.errors import PreprocessError, UsageError
-from preprocess.specs import codec_spec
-from preprocess.weights import find_weights, load_state
+from preprocess.audio.audio_files import read_audio
+from preprocess.codec.codec import Codec, build_model, load_codec
+from preprocess.codec.weights import find_weights, load_state
+from preprocess.core.errors import PreprocessError, UsageError
+from preprocess.tokens.ecdc import Ecdc, EcdcError, read_ecdc, write_ecdc
+from preprocess.tokens.specs import codec_spec
 from tests.signals import fading_tone, own_encode, seeded_model
 
 DEMO = codec_spec("encodec_24khz_demo")

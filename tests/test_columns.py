@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from preprocess.columns import read_column
-from preprocess.errors import PreprocessError, UsageError
-from preprocess.numerals import read_numeral
+from preprocess.core.errors import PreprocessError, UsageError
 from preprocess.params import parse_producer
-from preprocess.sidecar import read_sidecar
+from preprocess.params.columns import read_column
+from preprocess.params.numerals import read_numeral
+from preprocess.sidecar.sidecar import read_sidecar
 from tests.audio_helpers import run, write_tokens
 from tests.format_helpers import examples, one_line
 from tests.test_params import clip_of

@@ -8,7 +8,7 @@ import datasets
 import pytest
 from datasets import packaged_modules
 
-from preprocess import datasets_private
+from preprocess.dataset import datasets_private
 
 HERE = f"datasets {datasets.__version__}"
 
@@ -35,9 +35,9 @@ def test_the_two_builders_prepare_a_split_with_the_same_arguments():
 def test_registering_replaces_an_older_entry(monkeypatch):
     table = dict(packaged_modules._PACKAGED_DATASETS_MODULES)
     monkeypatch.setattr(packaged_modules, "_PACKAGED_DATASETS_MODULES", table)
-    datasets_private.register_builder("ours", "preprocess.datasets_private")
+    datasets_private.register_builder("ours", "preprocess.dataset.datasets_private")
     module, digest = table["ours"]
-    assert module == "preprocess.datasets_private"
+    assert module == "preprocess.dataset.datasets_private"
     assert digest == packaged_modules._hash_python_lines(
         inspect.getsource(datasets_private).splitlines()
     )

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from datasets import load_from_disk
 
-from preprocess.cli import main
-from preprocess.resources import shipped_recipe
+from preprocess.cli.main import main
+from preprocess.core.resources import shipped_recipe
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +49,7 @@ def test_a_second_run_does_nothing_and_says_so(demo_run, capsys):
     recipe = str(shipped_recipe("quickstart.yaml"))
     made = {p: p.stat().st_mtime_ns for p in demo_run.rglob("*") if p.is_file()}
     start = time.perf_counter()
-    from preprocess.resources import resource
+    from preprocess.core.resources import resource
 
     assert main(["run", recipe, "--input", str(resource("audio")), "--output", str(demo_run)]) == 0
     assert time.perf_counter() - start < 10

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from preprocess.cli import main
-from preprocess.errors import DiskError
-from preprocess.files import require_writable, write_bytes
+from preprocess.cli.main import main
+from preprocess.core.errors import DiskError
+from preprocess.core.files import require_writable, write_bytes
 from preprocess.steps import encode as encode_step
 from tests.audio_helpers import files_under, write_tokens, write_tone
 from tests.format_helpers import one_line

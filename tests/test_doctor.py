@@ -13,20 +13,20 @@ import pytest
 import soundfile
 from packaging.requirements import Requirement
 
-import preprocess.doctor
-import preprocess.installation
-from preprocess.cli import main
-from preprocess.doctor import check_package, checks
-from preprocess.errors import PreprocessError
-from preprocess.installation import explaining_imports, locked_versions
+import preprocess.cli.doctor
+import preprocess.core.installation
+from preprocess.cli.doctor import check_package, checks
+from preprocess.cli.main import main
+from preprocess.core.errors import PreprocessError
+from preprocess.core.installation import explaining_imports, locked_versions
 
 ROOT = Path(__file__).parent.parent
 
 
 def without(monkeypatch, name):
     """Let a distribution seem not to be installed."""
-    real = preprocess.installation.installed_version
-    for module in (preprocess.doctor, preprocess.installation):
+    real = preprocess.core.installation.installed_version
+    for module in (preprocess.cli.doctor, preprocess.core.installation):
         monkeypatch.setattr(
             module, "installed_version", lambda other: None if other == name else real(other)
         )
@@ -94,15 +94,15 @@ def test_a_cuda_build_without_a_gpu_is_a_note(monkeypatch):
         cuda=SimpleNamespace(is_available=lambda: False),
         __version__="2.13.0+cu130",
     )
-    monkeypatch.setattr(preprocess.doctor, "requirements", lambda: [])
+    monkeypatch.setattr(preprocess.cli.doctor, "requirements", lambda: [])
     monkeypatch.setitem(sys.modules, "torch", torch)
     (note,) = [check.text for check in checks() if "CUDA" in check.text]
     assert note.endswith("'torch==2.13.0' --index-url https://download.pytorch.org/whl/cpu")
 
 
 def test_datasets_without_scripts_is_a_note(monkeypatch):
-    monkeypatch.setattr(preprocess.doctor, "requirements", lambda: [])
-    monkeypatch.setattr(preprocess.doctor, "installed_version", lambda _: "5.2.0")
+    monkeypatch.setattr(preprocess.cli.doctor, "requirements", lambda: [])
+    monkeypatch.setattr(preprocess.cli.doctor, "installed_version", lambda _: "5.2.0")
     assert any(
         check.level == "note" and check.text.startswith("datasets 5.2.0 loads no scripts")
         for check in checks()
@@ -119,10 +119,10 @@ def test_datasets_without_scripts_is_a_note(monkeypatch):
 def test_doctor_runs_where_the_command_line_itself_cannot_be_imported(tmp_path, package, error):
     env = broken(tmp_path, package, error)
     code = (
-        "import preprocess.doctor as d; from packaging.requirements import Requirement;"
+        "import preprocess.cli.doctor as d; from packaging.requirements import Requirement;"
         f"d.requirements = lambda: [Requirement({package!r})];"
         "import sys; sys.argv = ['preprocess', 'doctor'];"
-        "from preprocess.entry import preprocess; sys.exit(preprocess())"
+        "from preprocess.cli.entry import preprocess; sys.exit(preprocess())"
     )
     done = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (1, "")
@@ -143,7 +143,7 @@ def test_doctor_runs_where_the_command_line_itself_cannot_be_imported(tmp_path, 
         (
             "numpy",
             "ImportError('bad build')",
-            ["-c", "import preprocess.entry as e; e.wf_inspect()"],
+            ["-c", "import preprocess.cli.entry as e; e.wf_inspect()"],
         ),
     ],
 )
@@ -180,7 +180,9 @@ def test_a_missing_package_is_named_with_what_to_type(monkeypatch):
 
 def test_an_error_of_our_own_stays_what_it_is():
     def ours():
-        raise ImportError("cannot import name 'x' from 'preprocess.bits'", name="preprocess.bits")
+        raise ImportError(
+            "cannot import name 'x' from 'preprocess.tokens.bits'", name="preprocess.tokens.bits"
+        )
 
     def defect():
         raise RuntimeError("a defect")

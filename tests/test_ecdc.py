@@ -15,9 +15,16 @@ from encodec.compress import MODELS, compress, decompress
 from hypothesis import given
 from hypothesis import strategies as st
 
-from preprocess.ecdc import EcdcError, EcdcHeader, payload_size, read_ecdc, read_header, write_ecdc
-from preprocess.errors import PreprocessError
-from preprocess.specs import CODECS
+from preprocess.core.errors import PreprocessError
+from preprocess.tokens.ecdc import (
+    EcdcError,
+    EcdcHeader,
+    payload_size,
+    read_ecdc,
+    read_header,
+    write_ecdc,
+)
+from preprocess.tokens.specs import CODECS
 from tests.format_helpers import (
     GOLDEN,
     META_GOLDEN,

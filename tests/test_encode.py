@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import soundfile as sf
 
-from preprocess.cli import main
-from preprocess.ecdc import read_ecdc, read_header
+from preprocess.cli.main import main
+from preprocess.tokens.ecdc import read_ecdc, read_header
 from tests.signals import fading_tone
 
 CODEC = ["--codec", "encodec_24khz_demo", "--device", "cpu"]
@@ -217,16 +217,16 @@ def test_an_output_that_is_a_file_is_said_once(audio, capsys):
 
 
 def test_a_full_disk_leaves_no_file_and_the_rest_goes_on(audio, capsys, monkeypatch):
-    import preprocess.ecdc
+    import preprocess.tokens.ecdc
 
-    write = preprocess.ecdc.write_bytes
+    write = preprocess.tokens.ecdc.write_bytes
 
     def full(path, data):
         if path.name == "take.1.ecdc":
             raise OSError(28, "No space left on device", str(path))
         write(path, data)
 
-    monkeypatch.setattr(preprocess.ecdc, "write_bytes", full)
+    monkeypatch.setattr(preprocess.tokens.ecdc, "write_bytes", full)
     status, files = encode(audio)
     assert (status, list(files)) == (1, ["deep/er/b.ecdc"])
     assert "No space left on device" in capsys.readouterr().err

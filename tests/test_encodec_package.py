@@ -27,7 +27,7 @@ def resample(old, new):
 transforms = SimpleNamespace(Resample=resample)
 """
 USE = """
-from preprocess.encodec_package import import_encodec
+from preprocess.codec.encodec_package import import_encodec
 package = import_encodec()
 from encodec import EncodecModel
 from encodec.compress import MODELS
@@ -81,7 +81,7 @@ def test_the_codec_encodes_without_a_torchaudio_that_works(tmp_path, torchaudio,
     """What needs torchaudio says why it cannot have it; a plain import fails as without us."""
     code = """
 import numpy as np
-from preprocess.codec import load_codec
+from preprocess.codec.codec import load_codec
 wav = np.sin(np.arange(24_000, dtype=np.float32) / 9)[None]
 print(load_codec("encodec_24khz_demo", device="cpu").encode(wav, 6).codes.shape)
 try:
@@ -135,7 +135,7 @@ def test_a_torchaudio_imported_before_is_encodecs_own(tmp_path):
 def test_threads_that_import_at_once_all_get_the_whole_package(tmp_path):
     code = """
 from concurrent.futures import ThreadPoolExecutor
-from preprocess.encodec_package import import_encodec
+from preprocess.codec.encodec_package import import_encodec
 with ThreadPoolExecutor(8) as pool:
     print({bool(each.EncodecModel) for each in pool.map(lambda _: import_encodec(), range(8))})
 """
@@ -149,7 +149,7 @@ class NoEncodec:
         if name == "encodec":
             raise ModuleNotFoundError("No module named 'encodec'", name=name)
 sys.meta_path.insert(0, NoEncodec())
-from preprocess.encodec_package import import_encodec
+from preprocess.codec.encodec_package import import_encodec
 try:
     import_encodec()
 except ImportError as error:

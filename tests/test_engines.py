@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from preprocess.cli import main
-from preprocess.ecdc import read_ecdc, read_header, write_ecdc
-from preprocess.provenance import settings_digest
+from preprocess.cli.main import main
+from preprocess.core.provenance import settings_digest
+from preprocess.tokens.ecdc import read_ecdc, read_header, write_ecdc
 from tests.test_encode import audio, encode
 
 __all__ = ["audio"]

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from datasets import load_from_disk
 
-from preprocess.cli import main
-from preprocess.ecdc import read_ecdc, write_ecdc
-from preprocess.sidecar import read_sidecar, write_sidecar
+from preprocess.cli.main import main
+from preprocess.sidecar.sidecar import read_sidecar, write_sidecar
+from preprocess.tokens.ecdc import read_ecdc, write_ecdc
 from tests.export_helpers import NAMES, SECONDS, TheirReading, export, features, token_tree
 from tests.format_helpers import random_ecdc
 from tests.predecessor_helpers import preprocess
@@ -95,7 +95,7 @@ def test_a_failure_leaves_the_export_that_was_there(tokens, capsys, monkeypatch)
         path.write_bytes(b"PK")
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("preprocess.rnencodec.write_tokens", full)
+    monkeypatch.setattr("preprocess.publish.rnencodec.write_tokens", full)
     status, _ = export(tokens, "--codebooks", "2")
     assert status == 1 and "No space left on device" in capsys.readouterr().err
     assert TheirReading(out, "train").codes(out / "tokens/train/b.ecdc").shape[1] == 16

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from preprocess.features import SidecarError, array_dtype, check_feature, measure
-from preprocess.precision import MAX_ERROR
+from preprocess.sidecar.features import SidecarError, array_dtype, check_feature, measure
+from preprocess.sidecar.precision import MAX_ERROR
 from tests.format_helpers import one_line
 
 VALUES = np.array([-2.5, 0.0, 1.25, 7.0])

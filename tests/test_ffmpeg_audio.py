@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from preprocess import audio as audio_module
-from preprocess import ffmpeg_audio, inputs
-from preprocess.audio import AudioError, read_audio, stated_samples
+from preprocess.audio import audio_files as audio_module
+from preprocess.audio import ffmpeg_audio
+from preprocess.audio.audio_files import AudioError, read_audio, stated_samples
 from preprocess.steps import encode as encode_step
+from preprocess.steps import inputs
 from tests.audio_helpers import assert_says, cut, files_under, run, write_tone
 from tests.signals import tone
 

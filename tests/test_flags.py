@@ -17,8 +17,8 @@ from preprocess.config import (
     ModelConfig,
     NormalizeConfig,
 )
-from preprocess.errors import UsageError
-from preprocess.flags import OneLineParser, add_flags, from_flags, validate
+from preprocess.core.errors import UsageError
+from preprocess.core.flags import OneLineParser, add_flags, from_flags, validate
 from preprocess.params import PRODUCERS
 from tests.audio_helpers import assert_says, run
 

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from preprocess.errors import UsageError
-from preprocess.frames import (
+from preprocess.core.errors import UsageError
+from preprocess.tokens.frames import (
     frame_centre_samples,
     frame_centres_s,
     frame_start_samples,
@@ -26,7 +26,7 @@ from preprocess.frames import (
     segment_runs,
     time_model,
 )
-from preprocess.specs import CODECS, CodecSpec, codec_spec
+from preprocess.tokens.specs import CODECS, CodecSpec, codec_spec
 from tests.format_helpers import examples
 
 CODEC_24, CODEC_48 = codec_spec("encodec_24khz"), codec_spec("encodec_48khz")

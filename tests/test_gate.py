@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from preprocess.recipe import _why_not_build
-from preprocess.report import Report
-from preprocess.sidecar import write_sidecar
+from preprocess.core.report import Report
+from preprocess.sidecar.sidecar import write_sidecar
+from preprocess.steps.recipe import _why_not_build
 from tests.audio_helpers import assert_says, run, write_tokens, write_tone
 
 

@@ -14,11 +14,11 @@ import numpy as np
 import pytest
 import torch
 
-from preprocess.cli import main
-from preprocess.ecdc import MAX_HEADER_BYTES, EcdcError, read_ecdc, read_header
-from preprocess.features import SidecarError
-from preprocess.sidecar import MAX_META_BYTES, read_described, read_sidecar
-from preprocess.torch_file import MAX_PICKLE_BYTES
+from preprocess.cli.main import main
+from preprocess.sidecar.features import SidecarError
+from preprocess.sidecar.sidecar import MAX_META_BYTES, read_described, read_sidecar
+from preprocess.tokens.ecdc import MAX_HEADER_BYTES, EcdcError, read_ecdc, read_header
+from preprocess.tokens.torch_file import MAX_PICKLE_BYTES
 from tests.audio_helpers import write_tokens
 from tests.format_helpers import one_line, token_bytes
 from tests.memory import growth_mib
@@ -84,7 +84,7 @@ def test_an_archive_that_grows_is_refused_at_its_own_size(make, tmp_path):
     make(path)
     assert path.stat().st_size < 400_000
     for reader in ("read_header", "read_ecdc"):
-        setup = f"from preprocess.ecdc import {reader}\nimport preprocess.legacy"
+        setup = f"from preprocess.tokens.ecdc import {reader}\nimport preprocess.tokens.legacy"
         grown, printed = growth_mib(setup, f"{reader}(sys.argv[1])", path)
         assert printed.startswith(f"EcdcError {path}")
         assert grown < 20
@@ -92,7 +92,7 @@ def test_an_archive_that_grows_is_refused_at_its_own_size(make, tmp_path):
 
 @linux
 def test_reading_takes_a_small_factor_of_the_file(tmp_path):
-    setup = "from preprocess.ecdc import read_ecdc\nimport preprocess.legacy"
+    setup = "from preprocess.tokens.ecdc import read_ecdc\nimport preprocess.tokens.legacy"
     write_tokens(tmp_path / "narrow.ecdc", samples=320 * 1_600_000, k=1)
     write_tokens(tmp_path / "wide.ecdc", samples=320 * 50_000, k=32)
     write_tokens(tmp_path / "segments.ecdc", "encodec_48khz", samples=47_520 * 5_000, k=2)
@@ -116,7 +116,7 @@ def test_a_header_that_claims_more_than_the_payload_is_refused_first(header, tmp
     path = tmp_path / "a.ecdc"
     path.write_bytes(token_bytes(header, bytes(1000)))
     grown, printed = growth_mib(
-        "from preprocess.ecdc import read_ecdc", "read_ecdc(sys.argv[1])", path
+        "from preprocess.tokens.ecdc import read_ecdc", "read_ecdc(sys.argv[1])", path
     )
     assert printed.startswith(f"EcdcError {path} is cut short")
     assert grown < 4
@@ -190,7 +190,7 @@ def test_metadata_costs_a_small_factor_of_its_size(text, tmp_path):
     path = sidecar(tmp_path, text)
     assert len(text) < MAX_META_BYTES
     for reader in ("read_sidecar", "read_described"):
-        setup = f"from preprocess.sidecar import {reader}"
+        setup = f"from preprocess.sidecar.sidecar import {reader}"
         grown, _ = growth_mib(setup, f"{reader}(sys.argv[1])", path)
         assert grown < 120
 
@@ -212,7 +212,7 @@ def test_an_array_that_lies_about_its_shape_is_refused_first(shape, tmp_path):
     np.lib.format.write_array_header_1_0(stream, head)
     (tmp_path / "a.cond.npy").write_bytes(stream.getvalue() + bytes(20))
     grown, printed = growth_mib(
-        "from preprocess.sidecar import read_sidecar", "read_sidecar(sys.argv[1])", path
+        "from preprocess.sidecar.sidecar import read_sidecar", "read_sidecar(sys.argv[1])", path
     )
     assert printed.startswith(f"SidecarError {tmp_path / 'a.cond.npy'} holds 20 bytes")
     assert grown < 4

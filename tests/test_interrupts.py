@@ -13,9 +13,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from preprocess.cli import main
-from preprocess.files import atomic_path, temporary_folder
-from preprocess.temporaries import FOREIGN_AGE_S, remove_stale, temporary_name
+from preprocess.cli.main import main
+from preprocess.core.files import atomic_path, temporary_folder
+from preprocess.core.temporaries import FOREIGN_AGE_S, remove_stale, temporary_name
 from tests.audio_helpers import files_under, write_tokens, write_tone
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals are those of POSIX")
@@ -40,9 +40,7 @@ def start(*words: object, **options) -> subprocess.Popen[str]:
 
 def command(name: str, *words: object) -> tuple[object, ...]:
     """Return the words that run a console script, installed or not."""
-    call = (
-        f"import sys; from preprocess.entry import {MODULES[name]} as run; sys.argv[0] = {name!r}"
-    )
+    call = f"import sys; from preprocess.cli.entry import {MODULES[name]} as run; sys.argv[0] = {name!r}"
     return "-c", f"{call}; sys.exit(run())", *words
 
 
@@ -50,7 +48,7 @@ def command(name: str, *words: object) -> tuple[object, ...]:
 def test_every_installed_command_starts_at_its_entry_point(name):
     """An import in the script itself would come before anything could catch an interrupt."""
     scripts = (ROOT / "pyproject.toml").read_text()
-    assert f'{name} = "preprocess.entry:{MODULES[name]}"' in scripts
+    assert f'{name} = "preprocess.cli.entry:{MODULES[name]}"' in scripts
 
 
 @pytest.mark.parametrize("name", MODULES)
@@ -61,7 +59,7 @@ def test_an_interrupt_while_importing_is_one_line(name, tmp_path):
     slow = "import sys, time, importlib.abc\n"
     slow += "class Wait(importlib.abc.MetaPathFinder):\n"
     slow += "    def find_spec(self, name, path, target=None):\n"
-    slow += "        if name in ('preprocess.cli', 'preprocess.wf'):\n"
+    slow += "        if name in ('preprocess.cli.main', 'preprocess.cli.wf'):\n"
     slow += "            print('importing', flush=True); time.sleep(20)\n"
     slow += "sys.meta_path.insert(0, Wait())\n"
     process = start("-c", f"{slow}sys.argv[0] = {name!r}\n{command(name)[1]}")
@@ -77,7 +75,7 @@ def test_an_interrupt_at_any_moment_is_one_line(tmp_path):
         write_tone(tmp_path / f"in/{index}.wav", 2)
     for delay in np.linspace(0.05, 1.6, 5):
         arguments = ("encode", tmp_path / "in", tmp_path / "out", "--codec", "encodec_24khz_demo")
-        begun = "import sys; import preprocess.entry; print('begun', flush=True); "
+        begun = "import sys; import preprocess.cli.entry; print('begun', flush=True); "
         process = start("-c", begun + command("preprocess")[1], *arguments)
         assert process.stdout.readline() == "begun\n"
         time.sleep(0.02)  # to where the handler is set
@@ -198,7 +196,7 @@ def test_a_closed_stdout_is_no_error(tmp_path):
 LEAVE = """
 import sys, time
 from pathlib import Path
-from preprocess.files import atomic_path, temporary_folder
+from preprocess.core.files import atomic_path, temporary_folder
 target = Path(sys.argv[1])
 with atomic_path(target) as file, temporary_folder(target.with_name("ds")) as folder:
     file.write_bytes(b"half"); (folder / "rows").write_bytes(b"half")

@@ -16,17 +16,17 @@ import numpy as np
 import pytest
 import torch
 
-from preprocess.audio import read_audio
-from preprocess.codec import Codec, build_model, load_codec
-from preprocess.encoders import _mean
-from preprocess.files import digest_bytes
-from preprocess.layers import Elu
-from preprocess.network import Parts, UnknownLayerError
-from preprocess.quantizer import _products
-from preprocess.recurrent import Recurrent
-from preprocess.specs import CODECS, codec_spec
-from preprocess.torch_private import pinned_kernels
-from preprocess.workers import Workers
+from preprocess.audio.audio_files import read_audio
+from preprocess.codec.codec import Codec, build_model, load_codec
+from preprocess.codec.encoders import _mean
+from preprocess.codec.layers import Elu
+from preprocess.codec.network import Parts, UnknownLayerError
+from preprocess.codec.quantizer import _products
+from preprocess.codec.recurrent import Recurrent
+from preprocess.codec.torch_private import pinned_kernels
+from preprocess.codec.workers import Workers
+from preprocess.core.files import digest_bytes
+from preprocess.tokens.specs import CODECS, codec_spec
 from tests.signals import own_encode, seeded_model, without_tails
 
 SEED = int(os.environ.get("ENCHF_TEST_SEED") or secrets.randbits(32))
@@ -131,9 +131,9 @@ def test_threads_do_not_change_a_clip(codec, clips, seed):
 
 PROCESS = """
 import sys, numpy as np, torch
-from preprocess.codec import load_codec
-from preprocess.encoders import _mean
-from preprocess.files import digest_bytes
+from preprocess.codec.codec import load_codec
+from preprocess.codec.encoders import _mean
+from preprocess.core.files import digest_bytes
 wav = np.load(sys.argv[1])
 codes = load_codec("encodec_24khz_demo", device="cpu").encode(wav, 24).codes
 print(torch.get_num_threads(), digest_bytes(codes.tobytes()))

@@ -7,8 +7,8 @@ import time
 
 import pytest
 
-from preprocess.errors import PreprocessError
-from preprocess.jobs import run_items
+from preprocess.core.errors import PreprocessError
+from preprocess.core.jobs import run_items
 
 
 @pytest.mark.parametrize("jobs", [1, 3])

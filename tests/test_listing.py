@@ -6,9 +6,9 @@ import os
 
 import pytest
 
-from preprocess.errors import PreprocessError, UsageError
-from preprocess.inputs import find_audio
-from preprocess.listing import list_folder
+from preprocess.core.errors import PreprocessError, UsageError
+from preprocess.core.listing import list_folder
+from preprocess.steps.inputs import find_audio
 from tests.audio_helpers import run, write_tone
 
 

@@ -10,7 +10,7 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from preprocess.installation import locked_versions, requirements
+from preprocess.core.installation import locked_versions, requirements
 
 ROOT = Path(__file__).parent.parent
 EXTRAS = ("", "script", "features", "dev")

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from preprocess.errors import UsageError
-from preprocess.frames import n_frames, sample_to_frame
-from preprocess.measures import frame_rms, pitch, spectral
+from preprocess.audio.measures import frame_rms, pitch, spectral
+from preprocess.core.errors import UsageError
 from preprocess.params import parse_producer
-from preprocess.specs import codec_spec
+from preprocess.tokens.frames import n_frames, sample_to_frame
+from preprocess.tokens.specs import codec_spec
 from tests.audio_helpers import write_wav
 from tests.format_helpers import one_line
 from tests.signals import tone
@@ -66,7 +66,7 @@ def test_pitch_of_a_long_clip_does_not_depend_on_its_blocks(monkeypatch):
     wave = tone(330, 24_000, 5 * 24_000)[None]
     whole = pitch(wave, spec, 65, 2093), spectral(wave, spec, "spectral_centroid_hz")
     onsets = spectral(wave, spec, "onset_strength")
-    monkeypatch.setattr("preprocess.measures._BLOCK_FRAMES", 100)
+    monkeypatch.setattr("preprocess.audio.measures._BLOCK_FRAMES", 100)
     np.testing.assert_allclose(pitch(wave, spec, 65, 2093)[INSIDE], whole[0][INSIDE], rtol=1e-6)
     np.testing.assert_allclose(spectral(wave, spec, "spectral_centroid_hz"), whole[1], rtol=1e-6)
     np.testing.assert_allclose(spectral(wave, spec, "onset_strength"), onsets, atol=1e-6)
@@ -156,8 +156,8 @@ def test_the_producer_measures_all_at_once_and_describes_them(tmp_path):
 
 
 def test_the_decoded_tokens_can_be_measured_instead(demo_codec, tmp_path):
-    from preprocess.clip import Clip
-    from preprocess.ecdc import write_ecdc
+    from preprocess.params.clip import Clip
+    from preprocess.tokens.ecdc import write_ecdc
 
     ecdc = demo_codec.encode(tone(440, 24_000, 24_000)[None], 24)
     write_ecdc(tmp_path / "a.ecdc", ecdc)
@@ -187,7 +187,7 @@ def test_wrong_settings_are_said_before_any_clip(settings, words):
 
 
 def test_a_missing_library_names_the_extra(monkeypatch):
-    monkeypatch.setattr("preprocess.measures.importlib.util.find_spec", lambda name: None)
+    monkeypatch.setattr("preprocess.audio.measures.importlib.util.find_spec", lambda name: None)
     for name, package in (("f0_hz", "praat-parselmouth"), ("spectral_flatness", "librosa")):
         with pytest.raises(UsageError) as error:
             parse_producer({"audio": {"measure": [name]}})

@@ -8,8 +8,8 @@ import mido
 import numpy as np
 import pytest
 
-from preprocess.frames import frame_start_samples
-from preprocess.specs import codec_spec
+from preprocess.tokens.frames import frame_start_samples
+from preprocess.tokens.specs import codec_spec
 from tests.curve_helpers import control, features, off, on, values_of, wheel, write_midi
 
 MODELS = ("encodec_24khz", "encodec_32khz", "encodec_48khz")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from preprocess.errors import PreprocessError, UsageError
+from preprocess.core.errors import PreprocessError, UsageError
 from tests.curve_helpers import control, curve, features, off, on, values_of, wheel, write_midi
 from tests.format_helpers import one_line
 from tests.test_params import clip_of

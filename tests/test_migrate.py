@@ -7,10 +7,10 @@ import json
 import numpy as np
 import pytest
 
-from preprocess.ecdc import read_ecdc
-from preprocess.scaling import normalise
-from preprocess.sidecar import read_sidecar, write_sidecar
-from preprocess.stats import CorpusStats
+from preprocess.sidecar.sidecar import read_sidecar, write_sidecar
+from preprocess.stats.corpus_stats import CorpusStats
+from preprocess.stats.scaling import normalise
+from preprocess.tokens.ecdc import read_ecdc
 from tests.audio_helpers import assert_says, files_under, write_tokens
 from tests.predecessor_helpers import old_tokens, preprocess, version_1, version_2
 

@@ -9,11 +9,11 @@ import pytest
 import soundfile as sf
 from datasets import load_from_disk
 
-from preprocess.ecdc import EcdcHeader, read_header
-from preprocess.mixing import Makings, parameter_makers, token_group, token_makers
-from preprocess.records import read_records
-from preprocess.sidecar import read_sidecar, write_sidecar
+from preprocess.audit.mixing import Makings, parameter_makers, token_group, token_makers
+from preprocess.sidecar.records import read_records
+from preprocess.sidecar.sidecar import read_sidecar, write_sidecar
 from preprocess.steps.build import MARKER
+from preprocess.tokens.ecdc import EcdcHeader, read_header
 from tests.audio_helpers import assert_says, run, write_tokens, write_tone
 
 OURS = {"rec": "r1", "ckpt": "w1", "by": "enchf-dataset 0.1.0"}
@@ -76,10 +76,10 @@ def test_a_mixture_that_is_allowed_is_said_on_the_card(knob, tmp_path, capsys):
     result = run(capsys, "build @ @ --allow-mixed", root, tmp_path / "ds")
     assert result.status == 0
     assert_says(result.error, ["build: note: mixed: parameter 'x'", "1 of 3 clips: b.ecdc"])
-    from preprocess.card import About, make_card
-    from preprocess.parquet import write_shards
+    from preprocess.publish.card import About, make_card
+    from preprocess.publish.parquet import write_shards
+    from preprocess.publish.subset import describe_saved
     from preprocess.steps.push import _load, _origin
-    from preprocess.subset import describe_saved
 
     saved = _load(tmp_path / "ds")
     subset = describe_saved(tmp_path / "ds", saved, _origin(tmp_path / "ds"))

@@ -259,7 +259,7 @@ def test_a_long_file_takes_no_more_memory_than_a_block(tmp_path):
             file.write(minute)
     script = """
         import resource, sys
-        from preprocess.cli import main
+        from preprocess.cli.main import main
         def megabytes():
             kilo = 1 << 20 if sys.platform == "darwin" else 1 << 10
             return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / kilo

@@ -7,9 +7,9 @@ import os
 import numpy as np
 import pytest
 
-from preprocess.errors import UsageError
-from preprocess.outputs import may_write_tokens, owns_tokens, refuse_nested
-from preprocess.sidecar import write_sidecar
+from preprocess.core.errors import UsageError
+from preprocess.sidecar.sidecar import write_sidecar
+from preprocess.steps.outputs import may_write_tokens, owns_tokens, refuse_nested
 from tests.audio_helpers import (
     assert_says,
     cut,

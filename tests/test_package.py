@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 import preprocess
-from preprocess import entry
-from preprocess.cli import build_parser, main
-from preprocess.resources import resource, shipped_recipe
+from preprocess.cli import entry
+from preprocess.cli.main import build_parser, main
+from preprocess.core.resources import resource, shipped_recipe
 
 ROOT = Path(__file__).parent.parent
 
@@ -22,7 +22,7 @@ def python(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run([sys.executable, *arguments], capture_output=True, text=True, cwd=ROOT)
 
 
-@pytest.mark.parametrize("module", ["preprocess", "preprocess.entry", "preprocess.cli"])
+@pytest.mark.parametrize("module", ["preprocess", "preprocess.cli.entry", "preprocess.cli.main"])
 def test_importing_is_light(module):
     heavy = "{'torch', 'datasets', 'librosa', 'bokeh', 'ray', 'transformers'}"
     code = f"import sys, {module}; print(*({heavy} & sys.modules.keys()))"
@@ -31,7 +31,7 @@ def test_importing_is_light(module):
 
 def test_importing_the_builder_does_not_import_torch():
     """datasets itself imports torch where it is installed, so the look is at our own modules."""
-    code = "import sys, enchf_dataset; print('preprocess.codec' in sys.modules)"
+    code = "import sys, enchf_dataset; print('preprocess.codec.codec' in sys.modules)"
     assert python("-c", code).stdout.strip() == "False"
 
 

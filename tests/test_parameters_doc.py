@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from preprocess.columns import read_column
 from preprocess.params import PRODUCERS
+from preprocess.params.columns import read_column
 
 DOC = Path(__file__).parent.parent / "docs/parameters.md"
 pytestmark = pytest.mark.skipif(

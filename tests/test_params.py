@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from preprocess.clip import Clip
-from preprocess.ecdc import EcdcHeader
-from preprocess.errors import PreprocessError, UsageError
-from preprocess.measures import SILENCE_DB
+from preprocess.audio.measures import SILENCE_DB
+from preprocess.core.errors import PreprocessError, UsageError
 from preprocess.params import parse_producer
-from preprocess.specs import codec_spec
+from preprocess.params.clip import Clip
+from preprocess.tokens.ecdc import EcdcHeader
+from preprocess.tokens.specs import codec_spec
 from tests.audio_helpers import write_wav
 from tests.signals import tone
 

@@ -9,11 +9,11 @@ import pytest
 import torch
 
 from enchf_dataset import EncHFDataset
-from preprocess.card import decode_snippet
-from preprocess.codec import Codec, build_model
-from preprocess.ecdc import EcdcError, read_ecdc, write_ecdc
-from preprocess.playback import decode, decode_row, row_tokens
-from preprocess.specs import CODECS
+from preprocess.codec.codec import Codec, build_model
+from preprocess.codec.playback import decode, decode_row, row_tokens
+from preprocess.publish.card import decode_snippet
+from preprocess.tokens.ecdc import EcdcError, read_ecdc, write_ecdc
+from preprocess.tokens.specs import CODECS
 from tests.format_helpers import random_ecdc, same_tokens
 from tests.signals import fading_tone
 

@@ -15,11 +15,11 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from preprocess.card import BEGIN, END
-from preprocess.cli import main
-from preprocess.ecdc import read_ecdc
-from preprocess.parquet import write_shards
-from preprocess.subset import describe_saved, read_info
+from preprocess.cli.main import main
+from preprocess.publish.card import BEGIN, END
+from preprocess.publish.parquet import write_shards
+from preprocess.publish.subset import describe_saved, read_info
+from preprocess.tokens.ecdc import read_ecdc
 from tests.hub_server import HubServer
 
 NAME = "encodec_24khz_demo_24kbps"

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 import enchf_dataset
-from preprocess.ecdc import read_ecdc
-from preprocess.sidecar import write_sidecar
+from preprocess.sidecar.sidecar import write_sidecar
+from preprocess.tokens.ecdc import read_ecdc
 
 README = (Path(__file__).parent.parent / "README.md").read_text()
 BLOCKS = [

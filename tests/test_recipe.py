@@ -17,8 +17,8 @@ from preprocess.config import (
     Recipe,
 )
 from preprocess.params import Constant, Filename, Ramp, RmsDb
-from preprocess.recipe import read_recipe
-from preprocess.specs import codec_spec
+from preprocess.steps.recipe import read_recipe
+from preprocess.tokens.specs import codec_spec
 from tests.audio_helpers import assert_says, files_under, run, write_tone
 
 SECTIONS = {

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from preprocess.core.report import SHARED_BY, Report, print_report
 from preprocess.params import feature_names, parse_producer
-from preprocess.report import SHARED_BY, Report, print_report
 from tests.audio_helpers import assert_says, files_under, run, write_tone
 
 HEAD = "input: in\noutput: out\ncodec: encodec_24khz_demo\n"

@@ -11,11 +11,11 @@ import pytest
 import torch
 from datasets import load_from_disk
 
-from preprocess.cli import main
-from preprocess.ecdc import read_ecdc
-from preprocess.scaling import normalise
-from preprocess.sidecar import read_sidecar, write_sidecar
-from preprocess.stats import read_stats
+from preprocess.cli.main import main
+from preprocess.sidecar.sidecar import read_sidecar, write_sidecar
+from preprocess.stats.corpus_stats import read_stats
+from preprocess.stats.scaling import normalise
+from preprocess.tokens.ecdc import read_ecdc
 from tests.export_helpers import NAMES, SECONDS, TheirReading, export, token_tree
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from preprocess.features import check_feature
-from preprocess.scaling import denormalise, normalise
-from preprocess.stats import CorpusStats, FeatureStats, StatsError
+from preprocess.sidecar.features import check_feature
+from preprocess.stats.corpus_stats import CorpusStats, FeatureStats, StatsError
+from preprocess.stats.scaling import denormalise, normalise
 from tests.format_helpers import one_line
 
 RNG = np.random.default_rng(3)

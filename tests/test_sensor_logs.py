@@ -8,10 +8,10 @@ import numpy as np
 import openpyxl
 import pytest
 
-from preprocess.errors import PreprocessError, UsageError
-from preprocess.frames import n_frames
-from preprocess.sidecar import read_sidecar
-from preprocess.specs import codec_spec
+from preprocess.core.errors import PreprocessError, UsageError
+from preprocess.sidecar.sidecar import read_sidecar
+from preprocess.tokens.frames import n_frames
+from preprocess.tokens.specs import codec_spec
 from tests.audio_helpers import assert_says, run, write_tokens
 from tests.curve_helpers import curve, features
 from tests.format_helpers import one_line

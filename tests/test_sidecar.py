@@ -11,12 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from preprocess.ecdc import write_ecdc
-from preprocess.features import measure
-from preprocess.frames import time_model
-from preprocess.records import Record
-from preprocess.scaling import normalise
-from preprocess.sidecar import (
+from preprocess.sidecar.features import measure
+from preprocess.sidecar.records import Record
+from preprocess.sidecar.sidecar import (
     SidecarError,
     read_described,
     read_sidecar,
@@ -24,9 +21,12 @@ from preprocess.sidecar import (
     write_sidecar,
     write_sidecar_features_for_rel,
 )
-from preprocess.sidecar_files import MAX_META_BYTES
-from preprocess.specs import codec_spec
-from preprocess.stats import CorpusStats
+from preprocess.sidecar.sidecar_files import MAX_META_BYTES
+from preprocess.stats.corpus_stats import CorpusStats
+from preprocess.stats.scaling import normalise
+from preprocess.tokens.ecdc import write_ecdc
+from preprocess.tokens.frames import time_model
+from preprocess.tokens.specs import codec_spec
 from tests.format_helpers import examples, one_line, random_ecdc
 
 T = 75
@@ -357,7 +357,7 @@ def test_reader_between_the_two_writes_of_a_pair_waits_for_the_second(clip, monk
     write_sidecar(clip, {"x": RAMP + 1})
     new = [path.read_bytes() for path in sidecar_paths(clip)]
     put(clip, new[0], old[1])
-    monkeypatch.setattr("preprocess.sidecar_files.time.sleep", lambda _: put(clip, *new))
+    monkeypatch.setattr("preprocess.sidecar.sidecar_files.time.sleep", lambda _: put(clip, *new))
     assert read_sidecar(clip).features["x"].max == 1.0
 
 
@@ -680,7 +680,7 @@ def test_what_nan_stands_for_is_kept(clip):
 
 def test_both_files_are_whole_before_the_first_is_renamed(clip, monkeypatch):
     """Old metadata never stands beside a new array, and both new ones wait complete."""
-    from preprocess import sidecar_files
+    from preprocess.sidecar import sidecar_files
 
     write_sidecar(clip, {"x": RAMP})
     array_path, meta_path = sidecar_paths(clip)

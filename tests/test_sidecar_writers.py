@@ -12,10 +12,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from preprocess import locks, sidecar_files
-from preprocess.features import SidecarError
-from preprocess.locks import LockError, locked
-from preprocess.sidecar import read_sidecar, sidecar_paths, write_sidecar
+from preprocess.core import locks
+from preprocess.core.locks import LockError, locked
+from preprocess.sidecar import sidecar_files
+from preprocess.sidecar.features import SidecarError
+from preprocess.sidecar.sidecar import read_sidecar, sidecar_paths, write_sidecar
 from tests.audio_helpers import files_under, run, write_tokens
 
 T = 10
@@ -23,7 +24,7 @@ ADD_MANY = """
 import sys
 import numpy as np
 from pathlib import Path
-from preprocess.sidecar import write_sidecar
+from preprocess.sidecar.sidecar import write_sidecar
 
 clip, writer, count = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
 print("ready", flush=True)
@@ -87,7 +88,7 @@ def test_threads_are_writers_of_their_own(clip):
 def test_annotate_keeps_what_another_process_writes_while_it_computes(clip, capsys, tmp_path):
     """Its parameters are computed from an older sidecar than the one that it writes into."""
     code = (
-        "import numpy\nfrom preprocess.sidecar import write_sidecar\n"
+        "import numpy\nfrom preprocess.sidecar.sidecar import write_sidecar\n"
         "def f(clip):\n"
         "    write_sidecar(clip.path, {'meanwhile': numpy.ones(10)})\n"
         "    return {'x': [1] * 10}\n"
@@ -103,8 +104,8 @@ KILLED = """
 import os, signal, sys
 import numpy as np
 from pathlib import Path
-from preprocess import sidecar_files
-from preprocess.sidecar import write_sidecar
+from preprocess.sidecar import sidecar_files
+from preprocess.sidecar.sidecar import write_sidecar
 
 clip, at = Path(sys.argv[1]), int(sys.argv[2])
 calls = iter(range(100))
@@ -207,7 +208,7 @@ def test_killed_at_random_no_write_is_half_and_none_blocks_the_next(clip):
 HOLD = """
 import sys, time
 from pathlib import Path
-from preprocess.locks import locked
+from preprocess.core.locks import locked
 with locked(Path(sys.argv[1])):
     print("held", flush=True)
     time.sleep(60)

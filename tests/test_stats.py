@@ -11,9 +11,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from preprocess.features import check_feature
-from preprocess.quantiles import MOST_BINS, RELATIVE_ERROR, QuantileSketch
-from preprocess.stats import CorpusStats, FeatureStats, StatsError, read_stats, write_stats
+from preprocess.sidecar.features import check_feature
+from preprocess.stats.corpus_stats import (
+    CorpusStats,
+    FeatureStats,
+    StatsError,
+    read_stats,
+    write_stats,
+)
+from preprocess.stats.quantiles import MOST_BINS, RELATIVE_ERROR, QuantileSketch
 from tests.format_helpers import examples, one_line
 
 RNG = np.random.default_rng(1)
@@ -219,7 +225,7 @@ def test_a_sketch_is_that_of_its_values_whatever_their_order_and_shards(values):
 def test_any_values_give_one_sketch_within_its_bounds(pieces, most):
     values = np.array([v for piece in pieces for v in piece])
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("preprocess.quantiles.MOST_BINS", most)
+        patch.setattr("preprocess.stats.quantiles.MOST_BINS", most)
         sketches = [sketch_of(values, 1), QuantileSketch()]
         for piece in reversed(pieces):
             other = sketch_of(np.array(piece, float), 1)

@@ -7,8 +7,8 @@ import json
 import numpy as np
 import pytest
 
-from preprocess.sidecar import write_sidecar
-from preprocess.stats import read_stats
+from preprocess.sidecar.sidecar import write_sidecar
+from preprocess.stats.corpus_stats import read_stats
 from tests.audio_helpers import assert_says, cut, run, write_tokens
 
 FRAMES = 10

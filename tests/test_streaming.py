@@ -11,13 +11,13 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from preprocess.codec import Codec
-from preprocess.ecdc import Ecdc
-from preprocess.errors import PreprocessError
-from preprocess.network import Parts
-from preprocess.runner import Runner
-from preprocess.specs import codec_spec
-from preprocess.streaming import Step, Track, Windows, run_clip
+from preprocess.codec.codec import Codec
+from preprocess.codec.network import Parts
+from preprocess.codec.runner import Runner
+from preprocess.codec.streaming import Step, Track, Windows, run_clip
+from preprocess.core.errors import PreprocessError
+from preprocess.tokens.ecdc import Ecdc
+from preprocess.tokens.specs import codec_spec
 from tests.signals import seeded_model
 
 
@@ -144,8 +144,8 @@ def test_a_run_that_does_not_fit_into_a_gpu_is_halved():
 
 LONG = """
 import resource, sys, numpy as np
-from preprocess.codec import Codec, load_codec
-from preprocess.specs import codec_spec
+from preprocess.codec.codec import Codec, load_codec
+from preprocess.tokens.specs import codec_spec
 from tests.signals import seeded_model
 import torch
 torch.set_num_threads(1)

@@ -7,9 +7,9 @@ import json
 import numpy as np
 import pytest
 
-from preprocess.errors import PreprocessError, UsageError
+from preprocess.core.errors import PreprocessError, UsageError
 from preprocess.params import parse_producer
-from preprocess.sidecar import read_sidecar
+from preprocess.sidecar.sidecar import read_sidecar
 from tests.audio_helpers import assert_says, run, write_tokens
 from tests.format_helpers import one_line
 from tests.test_params import clip_of

@@ -8,7 +8,7 @@ import zipfile
 import numpy as np
 import pytest
 
-from preprocess.errors import UsageError
+from preprocess.core.errors import UsageError
 from preprocess.params import parse_producer
 from tests.format_helpers import one_line
 from tests.test_params import clip_of

@@ -7,9 +7,9 @@ import unicodedata
 import numpy as np
 import pytest
 
-from preprocess.errors import PreprocessError, UsageError
+from preprocess.core.errors import PreprocessError, UsageError
 from preprocess.params import parse_producer
-from preprocess.spelling import difference
+from preprocess.params.spelling import difference
 from tests.format_helpers import one_line
 from tests.test_params import clip_of
 

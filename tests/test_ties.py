@@ -8,8 +8,8 @@ import os
 import numpy as np
 import pytest
 
-from preprocess.files import digest_file
-from preprocess.sidecar import (
+from preprocess.core.files import digest_file
+from preprocess.sidecar.sidecar import (
     read_sidecar,
     sidecar_paths,
     write_sidecar,

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from preprocess import timeline
-from preprocess.errors import PreprocessError
-from preprocess.frames import frame_centres_s, frame_start_samples, n_frames
-from preprocess.points import Points
-from preprocess.specs import codec_spec
+from preprocess.core.errors import PreprocessError
+from preprocess.params import timeline
+from preprocess.params.points import Points
+from preprocess.tokens.frames import frame_centres_s, frame_start_samples, n_frames
+from preprocess.tokens.specs import codec_spec
 from tests.format_helpers import one_line
 
 SPEC = codec_spec("encodec_24khz")

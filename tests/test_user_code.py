@@ -8,10 +8,10 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from preprocess.errors import PreprocessError, UsageError
-from preprocess.files import digest_file
+from preprocess.core.errors import PreprocessError, UsageError
+from preprocess.core.files import digest_file
 from preprocess.params import Function
-from preprocess.user_code import call, import_function
+from preprocess.params.user_code import call, import_function
 
 
 def test_a_function_of_a_file_and_of_a_module(tmp_path, monkeypatch):

@@ -12,10 +12,10 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from preprocess import weights
-from preprocess.codec import load_codec
-from preprocess.specs import codec_spec
-from preprocess.weights import WeightsError, find_weights, local_weights
+from preprocess.codec import weights
+from preprocess.codec.codec import load_codec
+from preprocess.codec.weights import WeightsError, find_weights, local_weights
+from preprocess.tokens.specs import codec_spec
 from tests.format_helpers import one_line
 from tests.signals import draw_codebooks, fading_tone, seeded_model
 from tests.test_codec import own_encode

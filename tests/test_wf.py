@@ -7,8 +7,8 @@ import csv
 import numpy as np
 import pytest
 
-from preprocess.sidecar import read_sidecar, write_sidecar
-from preprocess.wf import inspect, sidecar_add, sidecar_audit, sidecar_init
+from preprocess.cli.wf import inspect, sidecar_add, sidecar_audit, sidecar_init
+from preprocess.sidecar.sidecar import read_sidecar, write_sidecar
 from tests.audio_helpers import assert_says, files_under, write_tokens
 from tests.predecessor_helpers import call, old_tokens, version_1
 
@@ -124,7 +124,7 @@ def test_add_runs_the_four_built_in_producers(root, demo_codec, tmp_path, capsys
 
 
 def test_add_measures_the_decoded_tokens(tmp_path, demo_codec, capsys):
-    from preprocess.ecdc import write_ecdc
+    from preprocess.tokens.ecdc import write_ecdc
     from tests.signals import tone
 
     write_ecdc(tmp_path / "a.ecdc", demo_codec.encode(tone(440, 24_000, 24_000)[None], 24))

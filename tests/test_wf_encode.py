@@ -7,8 +7,8 @@ import pytest
 import soundfile as sf
 import torch
 
-from preprocess.ecdc import read_ecdc, read_header
-from preprocess.wf import audio_normalize, wav2encodec24
+from preprocess.cli.wf import audio_normalize, wav2encodec24
+from preprocess.tokens.ecdc import read_ecdc, read_header
 from tests.audio_helpers import assert_says, cut, files_under, peak_rms, write_tone, write_wav
 from tests.predecessor_helpers import call, old_tokens
 from tests.signals import seeded_model, tone

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from preprocess import entry
-from preprocess.sidecar import read_sidecar, write_sidecar
-from preprocess.wf import build_dataset, inspect, sidecar_add
+from preprocess.cli import entry
+from preprocess.cli.wf import build_dataset, inspect, sidecar_add
+from preprocess.sidecar.sidecar import read_sidecar, write_sidecar
 from tests.audio_helpers import assert_says, files_under, write_tokens
 from tests.predecessor_helpers import call
 
@@ -54,7 +54,7 @@ def test_every_name_that_the_predecessor_installed_is_there(script, function):
 
 def test_the_table_of_flags_knows_every_flag():
     """A flag that is not in the table was not tried."""
-    from preprocess.wf import audio_normalize, sidecar_audit, sidecar_init, wav2encodec24
+    from preprocess.cli.wf import audio_normalize, sidecar_audit, sidecar_init, wav2encodec24
 
     modules = (audio_normalize, wav2encodec24, sidecar_init, sidecar_add, sidecar_audit, inspect)
     text = (ROOT / "docs/migrating.md").read_text()

@@ -10,8 +10,8 @@ import warnings
 import numpy as np
 import pytest
 
-from preprocess.features import SidecarError
-from preprocess.sidecar import read_sidecar
+from preprocess.sidecar.features import SidecarError
+from preprocess.sidecar.sidecar import read_sidecar
 from tests.audio_helpers import files_under, write_tokens
 
 with warnings.catch_warnings():

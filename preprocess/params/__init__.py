@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from preprocess.errors import UsageError, nearest
+from preprocess.core.errors import UsageError, nearest
 from preprocess.params.audio import Audio, RmsDb
 from preprocess.params.base import Producer
 from preprocess.params.curve import Curve
@@ -59,7 +59,7 @@ def parse_producer(entry: Any) -> Producer:
     Raises:
         UsageError: There is no such producer, or its settings are wrong.
     """
-    from preprocess.flags import validate
+    from preprocess.core.flags import validate
 
     if isinstance(entry, Producer):
         return entry

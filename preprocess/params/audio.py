@@ -10,12 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BeforeValidator, Field
 
-from preprocess.clip import Clip, Wave
-from preprocess.errors import UsageError
-from preprocess.features import FeatureValue
-from preprocess.measures import SILENCE_DB, frame_rms, missing_library, pitch, spectral
+from preprocess.audio.measures import SILENCE_DB, frame_rms, missing_library, pitch, spectral
+from preprocess.core.errors import UsageError
 from preprocess.params.base import Name, Number, Producer
-from preprocess.specs import CodecSpec
+from preprocess.params.clip import Clip, Wave
+from preprocess.sidecar.features import FeatureValue
+from preprocess.tokens.specs import CodecSpec
 
 AudioFeature = Literal[
     "rms_db", "f0_hz", "spectral_centroid_hz", "spectral_flatness", "onset_strength"

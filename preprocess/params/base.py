@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BeforeValidator, ConfigDict, Field
 
-from preprocess.cells import cell_text
-from preprocess.clip import Clip
-from preprocess.columns import Column
-from preprocess.errors import UsageError
-from preprocess.features import FeatureValue
+from preprocess.core.errors import UsageError
+from preprocess.params.cells import cell_text
+from preprocess.params.clip import Clip
+from preprocess.params.columns import Column
+from preprocess.sidecar.features import FeatureValue
 
 Kind = Literal["continuous", "categorical", "circular"]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z_]\w*$")]

@@ -11,29 +11,27 @@ from typing import Annotated, Any, Literal
 import numpy as np
 from pydantic import Field
 
-from preprocess.clip import Clip
-from preprocess.curve_cells import words
-from preprocess.curve_times import TimeAs
-from preprocess.curves import (
+from preprocess.core.errors import PreprocessError, UsageError
+from preprocess.core.files import digest_file, find_files, require_folder
+from preprocess.core.report import listed, plural
+from preprocess.params.base import Columns, DescribedEach, Labels, Missing, Number
+from preprocess.params.clip import Clip
+from preprocess.params.curve_cells import words
+from preprocess.params.curve_midi import MidiReader, Parameter, parameters_of
+from preprocess.params.curve_times import TimeAs
+from preprocess.params.curves import (
     CURVE_SUFFIXES,
     MIDI_SUFFIXES,
     CurveFormat,
     read_columns,
     read_curves,
 )
-from preprocess.errors import PreprocessError, UsageError
-from preprocess.features import FeatureValue, circular_period
-from preprocess.files import digest_file, find_files, require_folder
-from preprocess.midi import describe_column
-from preprocess.midi_file import MidiSettings
-from preprocess.numerals import Decimal
-from preprocess.params.base import Columns, DescribedEach, Labels, Missing, Number
-from preprocess.params.curve_midi import MidiReader, Parameter, parameters_of
-from preprocess.points import Points, Values
-from preprocess.report import listed, plural
-from preprocess.sidecar_format import ARRAY_SUFFIX, META_SUFFIX
-from preprocess.tables import Layout
-from preprocess.timeline import (
+from preprocess.params.midi import describe_column
+from preprocess.params.midi_file import MidiSettings
+from preprocess.params.numerals import Decimal
+from preprocess.params.points import Points, Values
+from preprocess.params.tables import Layout
+from preprocess.params.timeline import (
     Gap,
     Interpolation,
     Outside,
@@ -41,6 +39,8 @@ from preprocess.timeline import (
     around_circle,
     to_frames,
 )
+from preprocess.sidecar.features import FeatureValue, circular_period
+from preprocess.sidecar.sidecar_format import ARRAY_SUFFIX, META_SUFFIX
 
 _FAR_LONGER_S = 1.0
 Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]

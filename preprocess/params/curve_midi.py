@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from preprocess.clip import Clip
-from preprocess.errors import PreprocessError, UsageError
-from preprocess.midi import (
+from preprocess.core.errors import PreprocessError, UsageError
+from preprocess.params.clip import Clip
+from preprocess.params.midi import (
     STANDARD_DEFAULTS,
     VOICED,
     FrameNotes,
@@ -18,9 +18,9 @@ from preprocess.midi import (
     describe_column,
     is_controller,
 )
-from preprocess.midi_file import MidiSettings, Performance, read_performance
-from preprocess.points import Values
-from preprocess.timeline import Outside, Reading, to_frames
+from preprocess.params.midi_file import MidiSettings, Performance, read_performance
+from preprocess.params.points import Values
+from preprocess.params.timeline import Outside, Reading, to_frames
 
 
 @dataclass(frozen=True)

@@ -10,13 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from preprocess.clip import Clip
-from preprocess.columns import Column, read_column
-from preprocess.errors import PreprocessError, UsageError
-from preprocess.features import FeatureValue
-from preprocess.numerals import Decimal
+from preprocess.core.errors import PreprocessError, UsageError
 from preprocess.params.base import DescribedEach, Labels
-from preprocess.spelling import nfc
+from preprocess.params.clip import Clip
+from preprocess.params.columns import Column, read_column
+from preprocess.params.numerals import Decimal
+from preprocess.params.spelling import nfc
+from preprocess.sidecar.features import FeatureValue
 
 
 @dataclass(frozen=True)

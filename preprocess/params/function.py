@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from preprocess.clip import Clip
-from preprocess.errors import PreprocessError
-from preprocess.features import FeatureValue
+from preprocess.core.errors import PreprocessError
 from preprocess.params.base import Producer
-from preprocess.user_code import call, code_digest, import_function
+from preprocess.params.clip import Clip
+from preprocess.params.user_code import call, code_digest, import_function
+from preprocess.sidecar.features import FeatureValue
 
 
 @dataclass(frozen=True)

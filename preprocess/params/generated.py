@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from preprocess.clip import Clip
-from preprocess.features import FeatureValue
 from preprocess.params.base import Described, Number
+from preprocess.params.clip import Clip
+from preprocess.sidecar.features import FeatureValue
 
 
 @dataclass(frozen=True, kw_only=True)

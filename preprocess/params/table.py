@@ -11,16 +11,16 @@ from typing import Annotated, Any
 import numpy as np
 from pydantic import Field
 
-from preprocess.clip import Clip
-from preprocess.clip_table import ClipTable, Match
-from preprocess.errors import PreprocessError, UsageError
-from preprocess.features import FeatureValue
-from preprocess.numerals import Decimal
+from preprocess.core.errors import PreprocessError, UsageError
+from preprocess.core.provenance import settings_digest
+from preprocess.core.report import listed, plural
 from preprocess.params.base import Columns, DescribedEach, Labels, Missing
-from preprocess.provenance import settings_digest
-from preprocess.report import listed, plural
-from preprocess.spelling import difference, nfc
-from preprocess.tables import Layout, read_table
+from preprocess.params.clip import Clip
+from preprocess.params.clip_table import ClipTable, Match
+from preprocess.params.numerals import Decimal
+from preprocess.params.spelling import difference, nfc
+from preprocess.params.tables import Layout, read_table
+from preprocess.sidecar.features import FeatureValue
 
 
 @dataclass(frozen=True, kw_only=True)

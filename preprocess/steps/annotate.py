@@ -8,25 +8,25 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from preprocess.audio import EXTENSIONS, AudioError
-from preprocess.clip import Clip, Wave
+from preprocess.audio.audio_files import EXTENSIONS, AudioError
 from preprocess.config import AnnotateConfig, ModelConfig
-from preprocess.dataset import find_tokens
-from preprocess.ecdc import Ecdc, read_header
-from preprocess.errors import UsageError
-from preprocess.features import FeatureValue, SidecarError
-from preprocess.files import digest_bytes, digest_file, find_files, require_folder
-from preprocess.jobs import run_items
-from preprocess.orphans import find_orphans
-from preprocess.outputs import report_leftovers
+from preprocess.core.errors import UsageError
+from preprocess.core.files import digest_bytes, digest_file, find_files, require_folder
+from preprocess.core.jobs import run_items
+from preprocess.core.provenance import BY, settings_digest
+from preprocess.core.report import Report, listed, plural
+from preprocess.core.temporaries import remove_stale
+from preprocess.dataset.clips import find_tokens
 from preprocess.params import Producer, feature_names
-from preprocess.provenance import BY, settings_digest
-from preprocess.records import Record
-from preprocess.report import Report, listed, plural
-from preprocess.sidecar import Mode, existing_paths, read_sidecar, write_sidecar
-from preprocess.sidecar_files import finish_interrupted
-from preprocess.sidecar_format import Sidecar
-from preprocess.temporaries import remove_stale
+from preprocess.params.clip import Clip, Wave
+from preprocess.sidecar.features import FeatureValue, SidecarError
+from preprocess.sidecar.records import Record
+from preprocess.sidecar.sidecar import Mode, existing_paths, read_sidecar, write_sidecar
+from preprocess.sidecar.sidecar_files import finish_interrupted
+from preprocess.sidecar.sidecar_format import Sidecar
+from preprocess.steps.orphans import find_orphans
+from preprocess.steps.outputs import report_leftovers
+from preprocess.tokens.ecdc import Ecdc, read_header
 
 
 @dataclass(frozen=True)
@@ -288,7 +288,7 @@ def _lazy_decoder(model: ModelConfig) -> Callable[[Ecdc], Wave]:
     codecs: dict[str, Any] = {}
 
     def decode(ecdc: Ecdc) -> Wave:
-        from preprocess.codec import load_codec
+        from preprocess.codec.codec import load_codec
 
         if ecdc.model not in codecs:
             codecs[ecdc.model] = load_codec(ecdc.model, model.weights, model.device)

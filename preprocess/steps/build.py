@@ -13,9 +13,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from preprocess.audit.mixing import Makings, describe, parameter_makers, refuse_mixed, token_makings
 from preprocess.config import AuditConfig, BuildConfig, ClipsConfig
-from preprocess.corpus import corpus_stats
-from preprocess.dataset import (
+from preprocess.core.errors import UsageError
+from preprocess.core.files import temporary_folder
+from preprocess.core.interrupts import forks_ignore_interrupts
+from preprocess.core.provenance import is_current, provenance, settings_digest
+from preprocess.core.report import Report, plural
+from preprocess.core.temporaries import remove_stale
+from preprocess.dataset.clips import (
     Clips,
     DatasetError,
     RowOptions,
@@ -25,20 +31,14 @@ from preprocess.dataset import (
     manifest_digest,
     quiet_datasets,
 )
-from preprocess.ecdc import read_ecdc
-from preprocess.errors import UsageError
-from preprocess.files import temporary_folder
-from preprocess.interrupts import forks_ignore_interrupts
-from preprocess.mixing import Makings, describe, parameter_makers, refuse_mixed, token_makings
-from preprocess.outputs import refuse_nested
-from preprocess.provenance import is_current, provenance, settings_digest
-from preprocess.report import Report, plural
-from preprocess.rows import survey
-from preprocess.saved_folder import check_replaceable, read_marker, replace_folder
-from preprocess.sidecar import existing_paths
-from preprocess.sidecar_format import Sidecar
-from preprocess.stats import STATS_NAME, STATS_VERSION, write_stats
-from preprocess.temporaries import remove_stale
+from preprocess.dataset.corpus import corpus_stats
+from preprocess.dataset.rows import survey
+from preprocess.sidecar.sidecar import existing_paths
+from preprocess.sidecar.sidecar_format import Sidecar
+from preprocess.stats.corpus_stats import STATS_NAME, STATS_VERSION, write_stats
+from preprocess.steps.outputs import refuse_nested
+from preprocess.steps.saved_folder import check_replaceable, read_marker, replace_folder
+from preprocess.tokens.ecdc import read_ecdc
 
 if TYPE_CHECKING:
     from datasets import DatasetDict

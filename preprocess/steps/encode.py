@@ -10,25 +10,25 @@ from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from preprocess.codec import Codec, load_codec
+from preprocess.codec.codec import Codec, load_codec
 from preprocess.config import CodecConfig, EncodeConfig
-from preprocess.ecdc import write_ecdc
-from preprocess.encode_jobs import Job, Plan, plan_jobs
-from preprocess.errors import PreprocessError, printable
-from preprocess.files import require_writable
-from preprocess.jobs import Outcome, attempt, progress
-from preprocess.outputs import (
+from preprocess.core.errors import PreprocessError, printable
+from preprocess.core.files import require_writable
+from preprocess.core.jobs import Outcome, attempt, progress
+from preprocess.core.report import Report
+from preprocess.core.temporaries import remove_stale
+from preprocess.steps.encode_jobs import Job, Plan, plan_jobs
+from preprocess.steps.outputs import (
     find_leftovers,
     owns_tokens,
     report_leftovers,
 )
-from preprocess.report import Report
-from preprocess.specs import codec_spec
 from preprocess.steps.verify import agreement, audio_blocks, verify
-from preprocess.temporaries import remove_stale
+from preprocess.tokens.ecdc import write_ecdc
+from preprocess.tokens.specs import codec_spec
 
 if TYPE_CHECKING:
-    from preprocess.encoding import Clip
+    from preprocess.codec.encoding import Clip
 
 
 def encode(source: Path, output: Path, codec_config: CodecConfig, config: EncodeConfig) -> Report:

@@ -11,9 +11,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from preprocess import rnencodec
+from preprocess.audit.mixing import describe, parameter_makers, refuse_mixed, token_makings
 from preprocess.config import EXPORT_TARGETS, AuditConfig, ExportConfig
-from preprocess.dataset import (
+from preprocess.core.errors import UsageError
+from preprocess.core.files import temporary_folder
+from preprocess.core.provenance import is_current, provenance, settings_digest
+from preprocess.core.report import Report, plural
+from preprocess.core.temporaries import remove_stale
+from preprocess.dataset.clips import (
     Clips,
     DatasetError,
     RowOptions,
@@ -24,22 +29,17 @@ from preprocess.dataset import (
     manifest_digest,
     quiet_datasets,
 )
-from preprocess.ecdc import read_header
-from preprocess.errors import UsageError
-from preprocess.features import measure
-from preprocess.files import temporary_folder
-from preprocess.mixing import describe, parameter_makers, refuse_mixed, token_makings
-from preprocess.outputs import refuse_nested
-from preprocess.precision import find_damage
-from preprocess.provenance import is_current, provenance, settings_digest
-from preprocess.report import Report, plural
-from preprocess.rows import clip_row, read_schema, survey
-from preprocess.saved_folder import check_replaceable, read_marker, replace_folder
-from preprocess.schema import Parameter, Schema
-from preprocess.sidecar_format import Sidecar, sidecar_paths
-from preprocess.stats import CorpusStats
+from preprocess.dataset.rows import clip_row, read_schema, survey
+from preprocess.dataset.schema import Parameter, Schema
+from preprocess.publish import rnencodec
+from preprocess.sidecar.features import measure
+from preprocess.sidecar.precision import find_damage
+from preprocess.sidecar.sidecar_format import Sidecar, sidecar_paths
+from preprocess.stats.corpus_stats import CorpusStats
 from preprocess.steps.build import row_options
-from preprocess.temporaries import remove_stale
+from preprocess.steps.outputs import refuse_nested
+from preprocess.steps.saved_folder import check_replaceable, read_marker, replace_folder
+from preprocess.tokens.ecdc import read_header
 
 MARKER = "enchf_export.json"
 """In an export: what it was made from. Only a folder that has it is ever replaced."""

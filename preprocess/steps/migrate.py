@@ -16,17 +16,17 @@ from pathlib import Path
 from typing import Any
 
 from preprocess.config import MigrateConfig
-from preprocess.dataset import find_tokens
-from preprocess.ecdc import MAGIC, read_ecdc, read_header, write_ecdc
-from preprocess.errors import DiskError, PreprocessError
-from preprocess.features import Feature, FeatureValue, SidecarError
-from preprocess.files import atomic_path, find_files
-from preprocess.jobs import Outcome
-from preprocess.outputs import refuse_nested
-from preprocess.report import Report
-from preprocess.sidecar import existing_paths, read_sidecar, write_sidecar
-from preprocess.sidecar_format import ARRAY_SUFFIX, SCHEMA_VERSION, sidecar_paths
-from preprocess.temporaries import remove_stale
+from preprocess.core.errors import DiskError, PreprocessError
+from preprocess.core.files import atomic_path, find_files
+from preprocess.core.jobs import Outcome
+from preprocess.core.report import Report
+from preprocess.core.temporaries import remove_stale
+from preprocess.dataset.clips import find_tokens
+from preprocess.sidecar.features import Feature, FeatureValue, SidecarError
+from preprocess.sidecar.sidecar import existing_paths, read_sidecar, write_sidecar
+from preprocess.sidecar.sidecar_format import ARRAY_SUFFIX, SCHEMA_VERSION, sidecar_paths
+from preprocess.steps.outputs import refuse_nested
+from preprocess.tokens.ecdc import MAGIC, read_ecdc, read_header, write_ecdc
 
 KEPT_SUFFIX = ".orig"
 

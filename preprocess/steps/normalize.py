@@ -11,7 +11,7 @@ from typing import IO, Any
 
 import numpy as np
 
-from preprocess.audio import (
+from preprocess.audio.audio_files import (
     AudioError,
     Block,
     PeakRms,
@@ -20,21 +20,21 @@ from preprocess.audio import (
     write_audio,
 )
 from preprocess.config import NormalizeConfig
-from preprocess.errors import disk_errors
-from preprocess.files import digest_file, pair_outputs
-from preprocess.inputs import find_audio
-from preprocess.jobs import run_items
-from preprocess.outputs import ForeignOutputError, find_leftovers, report_leftovers
-from preprocess.provenance import (
+from preprocess.core.errors import disk_errors
+from preprocess.core.files import digest_file, pair_outputs
+from preprocess.core.jobs import run_items
+from preprocess.core.provenance import (
     is_current,
     is_ours,
     parse_provenance,
     provenance,
     settings_digest,
 )
-from preprocess.report import Report
-from preprocess.specs import CodecSpec, codec_spec
-from preprocess.temporaries import remove_stale
+from preprocess.core.report import Report
+from preprocess.core.temporaries import remove_stale
+from preprocess.steps.inputs import find_audio
+from preprocess.steps.outputs import ForeignOutputError, find_leftovers, report_leftovers
+from preprocess.tokens.specs import CodecSpec, codec_spec
 
 SUFFIX = ".wav"
 SILENCE_RMS = 2**-15

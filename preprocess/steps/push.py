@@ -9,17 +9,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from preprocess.card import About, make_card
 from preprocess.config import PushConfig
-from preprocess.dataset import quiet_datasets
-from preprocess.errors import UsageError
-from preprocess.files import require_folder, temporary_folder
-from preprocess.hub import HubRepo
-from preprocess.parquet import Shards, write_shards
-from preprocess.provenance import BY
-from preprocess.report import Report
-from preprocess.steps.build import MARKER
-from preprocess.subset import (
+from preprocess.core.errors import UsageError
+from preprocess.core.files import require_folder, temporary_folder
+from preprocess.core.provenance import BY
+from preprocess.core.report import Report
+from preprocess.core.temporaries import remove_stale
+from preprocess.dataset.clips import quiet_datasets
+from preprocess.publish.card import About, make_card
+from preprocess.publish.hub import HubRepo
+from preprocess.publish.parquet import Shards, write_shards
+from preprocess.publish.subset import (
     INFO_NAME,
     Subset,
     at_codebooks,
@@ -28,7 +28,7 @@ from preprocess.subset import (
     subset_codebooks,
     write_info,
 )
-from preprocess.temporaries import remove_stale
+from preprocess.steps.build import MARKER
 
 if TYPE_CHECKING:
     from datasets import DatasetDict

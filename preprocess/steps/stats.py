@@ -6,12 +6,18 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from preprocess.config import StatsConfig
-from preprocess.dataset import RowOptions, find_clips, find_splits
-from preprocess.errors import PreprocessError
-from preprocess.jobs import run_items
-from preprocess.report import Report, plural
-from preprocess.sidecar import read_sidecar
-from preprocess.stats import CorpusStats, FeatureStats, StatsError, read_stats, write_stats
+from preprocess.core.errors import PreprocessError
+from preprocess.core.jobs import run_items
+from preprocess.core.report import Report, plural
+from preprocess.dataset.clips import RowOptions, find_clips, find_splits
+from preprocess.sidecar.sidecar import read_sidecar
+from preprocess.stats.corpus_stats import (
+    CorpusStats,
+    FeatureStats,
+    StatsError,
+    read_stats,
+    write_stats,
+)
 
 _COLUMNS = ("parameter", "unit", "values", "NaN", "min", "median", "max", "mean", "std")
 

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from preprocess.audio import read_blocks, stated_samples
-from preprocess.codec import Codec, Wave
+from preprocess.audio.audio_files import read_blocks, stated_samples
+from preprocess.codec.codec import Codec, Wave
 from preprocess.config import EncodeConfig
-from preprocess.ecdc import Ecdc, EcdcError, read_ecdc
-from preprocess.report import Report
-from preprocess.specs import CodecSpec
+from preprocess.core.report import Report
+from preprocess.tokens.ecdc import Ecdc, EcdcError, read_ecdc
+from preprocess.tokens.specs import CodecSpec
 
 if TYPE_CHECKING:
-    from preprocess.encode_jobs import Job
+    from preprocess.steps.encode_jobs import Job
 
 AGREEMENT_CLIPS = 4
 """How many clips an encoding in lower precision is compared on."""

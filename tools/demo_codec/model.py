@@ -7,9 +7,9 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save
 
-from preprocess.encodec_package import import_encodec
-from preprocess.models import NETWORKS, build_model
-from preprocess.specs import codec_spec
+from preprocess.codec.encodec_package import import_encodec
+from preprocess.codec.models import NETWORKS, build_model
+from preprocess.tokens.specs import codec_spec
 
 EncodecModel = import_encodec().EncodecModel
 SPEC = codec_spec("encodec_24khz_demo")

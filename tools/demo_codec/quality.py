@@ -25,8 +25,8 @@ from model import SPEC, EncodecModel, build, load_weights, random_codec, read_me
 from torch import Tensor
 from torchaudio.transforms import MelSpectrogram
 
-from preprocess.audio import PeakRms, read_audio
-from preprocess.resources import resource
+from preprocess.audio.audio_files import PeakRms, read_audio
+from preprocess.core.resources import resource
 
 PROMPTS = Path("/usr/share/asterisk/sounds/en")
 PROMPT_NAMES = (

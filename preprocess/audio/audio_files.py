@@ -1,0 +1,270 @@
+"""Audio files: read in blocks at any rate, measured, written at the codec's rate.
+
+Everything streams: an hour takes no more memory than a second, but for what a caller keeps.
+Blocks are float32 `[N, C]`, as libsndfile has them; whole clips are `[C, N]`, as models do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import soundfile as sf
+import soxr
+from numpy.typing import NDArray
+
+from preprocess.audio.ffmpeg_audio import FFMPEG_EXTENSIONS, FfmpegError, can_read, open_ffmpeg
+from preprocess.audio.integrity import chunk_shortfall, mp3_length, ogg_is_whole
+from preprocess.core.errors import PreprocessError
+from preprocess.core.files import atomic_path
+
+LIBSNDFILE_EXTENSIONS = (
+    *("wav", "wave", "flac", "ogg", "oga", "opus", "mp3"),
+    *("aiff", "aif", "aifc", "au", "caf", "w64", "rf64"),
+)
+ALL_EXTENSIONS = (*LIBSNDFILE_EXTENSIONS, *FFMPEG_EXTENSIONS)
+"""All endings of audio that can be read here or where PyAV is installed."""
+EXTENSIONS = ALL_EXTENSIONS if can_read() else LIBSNDFILE_EXTENSIONS
+"""What is taken for audio where nothing else is asked for."""
+
+BLOCK_SAMPLES = 1 << 16
+_MP3_FRAME = 1152
+_PCM24_STEPS = 1 << 23
+_MAX_WAV_BYTES = (1 << 32) - (1 << 16)
+
+Block = NDArray[np.float32]
+
+
+class AudioError(PreprocessError):
+    """An audio file cannot be used; the message names it and says why."""
+
+
+def read_blocks(path: Path, sample_rate: int, channels: int) -> Iterator[Block]:
+    """Yield a file as blocks `[N, channels]` at `sample_rate`, about 65,536 source samples each.
+
+    Mono is the average of all channels; stereo from mono is the same channel twice. Resampling is
+    soxr's HQ, in blocks, equal to resampling the whole.
+
+    Raises:
+        AudioError: The file is not audio, empty, cut short, holds NaN or infinity, or has
+            channels that cannot be made into `channels`.
+    """
+    with _source(path) as (source_rate, source):
+        blocks = (_mix(block, channels, path) for block in _finite(source, path))
+        if source_rate == sample_rate:
+            yield from blocks
+        else:
+            yield from _resample(blocks, source_rate, sample_rate, channels)
+
+
+def read_audio(path: Path, sample_rate: int, channels: int) -> NDArray[np.float32]:
+    """Read a whole file as float32 `[channels, N]` at `sample_rate`; see `read_blocks`."""
+    return np.ascontiguousarray(np.concatenate([*read_blocks(path, sample_rate, channels)]).T)
+
+
+def write_audio(
+    path: Path, blocks: Iterable[Block], samples: int, sample_rate: int, channels: int, comment: str
+) -> None:
+    """Write blocks `[N, channels]` as a 24-bit WAV file, whole or not at all.
+
+    24 bits keep the quiet tails of a levelled clip. What would pass the 4 GiB that WAV can hold,
+    by the `samples` to come, becomes RF64. `comment` goes into the file's ICMT tag.
+    """
+    size = samples * channels * 3
+    form = "RF64" if size > _MAX_WAV_BYTES else "WAV"
+    with atomic_path(path) as temporary:
+        temporary.touch()  # of what keeps it from opening a file, libsndfile says nothing
+        try:
+            with sf.SoundFile(
+                temporary, "w", sample_rate, channels, subtype="PCM_24", format=form
+            ) as file:
+                file.comment = comment
+                for block in blocks:
+                    # Integers: libsndfile's own conversion of floats takes ten times as long.
+                    steps = np.rint(block * np.float32(_PCM24_STEPS))
+                    steps = steps.clip(-_PCM24_STEPS, _PCM24_STEPS - 1)
+                    file.write(steps.astype(np.int32) << 8)
+        except sf.LibsndfileError as error:
+            _raise_disk_error(temporary)
+            raise AudioError(f"{path} cannot be written: {error.error_string}") from None
+
+
+def _raise_disk_error(path: Path) -> None:
+    """Write where libsndfile could not, for the system's error: it says `System error.` of each."""
+    with open(path, "ab", buffering=0) as file:
+        left = 1 << 20
+        while left:
+            left -= file.write(bytes(left))
+
+
+def read_comment(path: Path, even_cut: bool = False) -> str:
+    """Return the comment tag of an audio file; empty without one.
+
+    Also empty for a file that was cut short, unless `even_cut`.
+    """
+    try:
+        with _open(path) as file:
+            if not even_cut:
+                _check_size(file, path)
+            return str(file.comment)
+    except AudioError:
+        return ""
+
+
+def stated_samples(path: Path, sample_rate: int) -> int | None:
+    """Return the samples that an audio file states; None if it does not, or at another rate."""
+    if _is_ffmpegs(path):
+        return None
+    with _open(path) as file:
+        return int(file.frames) if file.samplerate == sample_rate else None
+
+
+class PeakRms:
+    """The loudest of all windows of a stream: the predecessor's level measure, block by block.
+
+    Windows of `window_samples` overlap by 75 % and lie wholly inside of the clip; a clip that is
+    shorter than one window is measured as a whole. Channels count together.
+    """
+
+    def __init__(self, window_samples: int) -> None:
+        if window_samples < 4:
+            raise ValueError(f"window_samples must be at least 4, got {window_samples}")
+        self._window, self._hop = window_samples, window_samples // 4
+        self._carry = np.empty(0)
+        self._loudest: float | None = None
+
+    def add(self, block: Block) -> None:
+        """Take in the next block `[N, C]`."""
+        power = np.einsum("nc,nc->n", block, block, dtype=np.float64) / block.shape[1]
+        squares = np.concatenate([self._carry, power])
+        count = (len(squares) - self._window) // self._hop + 1
+        if count > 0:
+            starts = self._hop * np.arange(count)
+            total = np.concatenate([[0.0], np.cumsum(squares)])
+            loudest = float(np.max(total[starts + self._window] - total[starts])) / self._window
+            self._loudest = max(self._loudest or 0.0, loudest)
+            squares = squares[count * self._hop :]
+        self._carry = squares
+
+    @property
+    def value(self) -> float:
+        """The peak RMS so far, linear, full scale 1.0; 0.0 before the first sample."""
+        if self._loudest is not None:
+            return float(np.sqrt(self._loudest))
+        return float(np.sqrt(np.mean(self._carry))) if len(self._carry) else 0.0
+
+
+@contextmanager
+def _source(path: Path) -> Iterator[tuple[int, Iterator[Block]]]:
+    """Yield sample rate and blocks `[N, C]` of a file, by libsndfile or by ffmpeg."""
+    if not _is_ffmpegs(path):
+        with _open(path) as file:
+            _check_size(file, path)
+            yield file.samplerate, _raw_blocks(file, path)
+        return
+    if not path.exists() or path.stat().st_size == 0:
+        raise AudioError(f"{path} {'is empty' if path.exists() else 'does not exist'}")
+    try:
+        with open_ffmpeg(path) as (rate, blocks):
+            yield rate, blocks
+    except FfmpegError as error:
+        raise AudioError(f"{path} {error}") from None
+
+
+def _is_ffmpegs(path: Path) -> bool:
+    return path.suffix.lower().lstrip(".") in FFMPEG_EXTENSIONS
+
+
+def _open(path: Path) -> sf.SoundFile:
+    try:
+        return sf.SoundFile(path)
+    except sf.LibsndfileError as error:
+        if not path.exists():
+            raise AudioError(f"{path} does not exist") from None
+        if path.stat().st_size == 0:
+            raise AudioError(f"{path} is empty") from None
+        raise AudioError(f"{path} cannot be read as audio: {error.error_string}") from None
+
+
+def _check_size(file: sf.SoundFile, path: Path) -> None:
+    shortfall = chunk_shortfall(file.extra_info)
+    if shortfall:
+        raise AudioError(f"{path} is cut short: {shortfall}")
+    if file.format == "OGG" and not ogg_is_whole(path):
+        raise AudioError(f"{path} is cut short: its last Ogg page is not whole")
+    if file.frames == 0:
+        raise AudioError(f"{path} holds no samples")
+
+
+def _stated_frames(file: sf.SoundFile, path: Path) -> int:
+    """Return the samples that must come out of a file; 0 where it does not state them.
+
+    Raises:
+        AudioError: It is an MP3 file of which libsndfile would read only a part.
+    """
+    if file.format != "MP3":
+        return int(file.frames)
+    length = mp3_length(path)
+    if length is None:
+        return int(file.frames)
+    if file.frames < length - 2 * _MP3_FRAME:
+        raise AudioError(
+            f"{path} is an MP3 file that does not state its length, of which only a part can be "
+            f"read; convert it first, as with ffmpeg"
+        )
+    return 0
+
+
+def _raw_blocks(file: sf.SoundFile, path: Path) -> Iterator[Block]:
+    position, stated = 0, _stated_frames(file, path)
+    while True:
+        try:
+            block = file.read(BLOCK_SAMPLES, dtype="float32", always_2d=True)
+        except sf.LibsndfileError as error:
+            raise AudioError(f"{path} is damaged: {error.error_string}") from None
+        if not len(block):
+            break
+        position += len(block)
+        yield block
+    if position < stated:
+        raise AudioError(f"{path} is cut short: {position:,} of {stated:,} samples")
+
+
+def _finite(blocks: Iterable[Block], path: Path) -> Iterator[Block]:
+    position = 0
+    for block in blocks:
+        # A sum is NaN or infinite when a sample is, and costs less than isfinite on each.
+        if not np.isfinite(block.sum(dtype=np.float64)):
+            at = position + int(np.argmin(np.isfinite(block).all(axis=1)))
+            raise AudioError(f"{path} holds NaN or infinity, first at sample {at:,}")
+        position += len(block)
+        yield block
+
+
+def _mix(block: Block, channels: int, path: Path) -> Block:
+    have = block.shape[1]
+    if have == channels:
+        return block
+    if channels == 1:
+        mixed = block[:, :1].copy()  # column by column: 20 times as fast as a mean over axis 1
+        for channel in range(1, have):
+            mixed += block[:, channel : channel + 1]
+        return mixed / np.float32(have)
+    if have == 1:
+        return np.repeat(block, channels, axis=1)
+    raise AudioError(f"{path} has {have} channels, which cannot be made into {channels}")
+
+
+def _resample(
+    blocks: Iterable[Block], source_rate: int, sample_rate: int, channels: int
+) -> Iterator[Block]:
+    stream = soxr.ResampleStream(source_rate, sample_rate, channels, "float32", quality="HQ")
+    for block in blocks:
+        out = stream.resample_chunk(block)
+        if len(out):
+            yield out
+    out = stream.resample_chunk(np.empty((0, channels), np.float32), last=True)
+    if len(out):
+        yield out

@@ -1,0 +1,286 @@
+"""What an audit looks at in one clip. Reads all bytes of its files, and decodes no tokens."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from preprocess.audit.audio_checks import check_against_audio
+from preprocess.audit.findings import Finding
+from preprocess.audit.fingerprints import Fingerprint, fingerprint, first_codebook
+from preprocess.audit.mixing import Makers, parameter_makers, token_makers
+from preprocess.config import AuditConfig
+from preprocess.core.files import digest_bytes
+from preprocess.dataset.clips import SPLIT_FOLDERS
+from preprocess.sidecar.features import Feature, SidecarError, measure
+from preprocess.sidecar.records import Record, makers
+from preprocess.sidecar.sidecar import existing_paths, read_pair
+from preprocess.sidecar.sidecar_format import Sidecar
+from preprocess.tokens.ecdc import MAGIC, EcdcError, EcdcHeader, read_ecdc, read_header
+from preprocess.tokens.frames import time_model
+
+Codes = NDArray[np.int16]
+
+
+@dataclass(frozen=True)
+class FeatureSummary:
+    """What of one feature of one clip is compared with the other clips.
+
+    Attributes:
+        units: Its unit.
+        kind: Its kind.
+        constant: Its value, if that is the same in all of several frames; else None.
+        is_meant: Whether that was declared: by the producer `constant`, or a range of one value.
+        numbers: Least, largest, mean and deviation of its values; None where there is none.
+        declared: Its range; None where none was declared.
+    """
+
+    units: str
+    kind: str
+    constant: float | None
+    is_meant: bool = False
+    numbers: tuple[float, float, float, float] | None = None
+    declared: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True)
+class ClipSummary:
+    """What of one clip is compared with the other clips.
+
+    Attributes:
+        rel: The token file, relative to its root.
+        content: Hash of its tokens, without their header.
+        header: Of its tokens, without what they were made by.
+        token_makers: What made its tokens; see `preprocess.audit.mixing`.
+        parameter_makers: What made its parameters.
+        is_tied: Whether the sidecar says which tokens it was written for.
+        features: By name; None where there is no readable sidecar.
+        engine: What computed the tokens; empty if they do not say.
+        prints: Runs of its codes; None where they are compared with no other clip's.
+    """
+
+    rel: Path
+    content: str
+    header: EcdcHeader
+    token_makers: Makers = field(default_factory=dict)
+    parameter_makers: Makers = field(default_factory=dict)
+    is_tied: bool = True
+    features: dict[str, FeatureSummary] | None = None
+    engine: str = ""
+    prints: Fingerprint | None = None
+
+    @property
+    def split(self) -> str | None:
+        """The split of the folder that it lies in; None where it lies in none."""
+        return split_of(self.rel)
+
+
+def split_of(rel: Path) -> str | None:
+    """Return the split of the folder that a clip lies in, None where it lies in none."""
+    return SPLIT_FOLDERS.get(rel.parts[0]) if len(rel.parts) > 1 else None
+
+
+@dataclass(frozen=True)
+class Checked:
+    """The findings of one clip, and what is compared with the others; None if it is unreadable."""
+
+    findings: list[Finding] = field(default_factory=list)
+    summary: ClipSummary | None = None
+
+
+def check_clip(root: Path, rel: Path, config: AuditConfig) -> Checked:
+    """Return what is wrong with one token file and its sidecar."""
+    path = root / rel
+    try:
+        header = read_header(path)
+    except EcdcError as error:
+        return Checked([_finding("unreadable_tokens", path, error)])
+    data = path.read_bytes()
+    try:
+        payload = _payload(data, path)
+    except EcdcError as error:  # only codes that a header does not tell of are left to be wrong
+        return Checked([_finding("token_values", path, error)])
+    prints = None
+    if config.split is None and split_of(rel) is not None:
+        prints = _fingerprint(payload, header)
+    summary = ClipSummary(
+        rel,
+        _content(payload, header),
+        replace(header, extra={}),
+        token_makers(header),
+        engine=str(header.extra.get("eng", "")),
+        prints=prints,
+    )
+    target = (config.cond_root or root) / rel
+    parts = existing_paths(target, config.suffix)
+    if not any(part.exists() for part in parts):
+        if config.missing_sidecar != "error":
+            return Checked([], summary)
+        where = f" in {config.cond_root}" if config.cond_root else ""
+        return Checked([Finding("missing_sidecar", str(path), f"has no sidecar{where}")], summary)
+    try:
+        sidecar = read_pair(*parts)
+    except SidecarError as error:
+        present = next(part for part in parts if part.exists())
+        return Checked([_finding("unreadable_sidecar", present, error)], summary)
+    found = [*check_sidecar(sidecar, header, path, digest_bytes(data), config)]
+    if config.against_audio is not None and sidecar.n_frames == header.n_frames:
+        found += check_against_audio(config.against_audio, rel, header, sidecar)
+    findings = [Finding(check, str(parts[0]), text) for check, text in found]
+    made_by = makers(sidecar.records)
+    features = {
+        name: _summary(feature, made_by.get(name, Record()))
+        for name, feature in sidecar.features.items()
+    }
+    is_tied = all(name in made_by and made_by[name].tokens for name in features)
+    made = parameter_makers(sidecar.records, features)
+    return Checked(
+        findings, replace(summary, parameter_makers=made, is_tied=is_tied, features=features)
+    )
+
+
+def _payload(data: bytes, path: Path) -> bytes | Codes:
+    """Return the packed codes of an `.ecdc` file, or the codes `[K, T]` of an old token file."""
+    if data.startswith(MAGIC):
+        (size,) = struct.unpack_from("!I", data, len(MAGIC) + 1)
+        return data[len(MAGIC) + 5 + size :]
+    return read_ecdc(path).codes
+
+
+def _content(payload: bytes | Codes, header: EcdcHeader) -> str:
+    """Return a hash of the tokens; provenance in the header does not make a clip another one."""
+    label = f"{header.model} {header.audio_length} {header.n_codebooks} "
+    codes = payload if isinstance(payload, bytes) else payload.tobytes()
+    return digest_bytes(label.encode() + codes)
+
+
+def _fingerprint(payload: bytes | Codes, header: EcdcHeader) -> Fingerprint:
+    codes = first_codebook(payload, header) if isinstance(payload, bytes) else payload[0]
+    return fingerprint(codes)
+
+
+def _finding(check: str, path: Path, error: Exception) -> Finding:
+    """Return an error as a finding, which names the path by itself."""
+    return Finding(check, str(path), str(error).removeprefix(str(path)).lstrip(": "))
+
+
+def check_sidecar(
+    sidecar: Sidecar, header: EcdcHeader, path: Path, tokens: str, config: AuditConfig
+) -> Iterator[tuple[str, str]]:
+    """Yield check and message of all that is wrong with a sidecar that can be read.
+
+    Args:
+        sidecar: The sidecar.
+        header: Of its token file.
+        path: The token file.
+        tokens: Hash of its bytes.
+        config: What to hold it to.
+    """
+    misaligned = list(_misaligned(sidecar, header, path))
+    yield from (("misaligned", text) for text in misaligned)
+    if not misaligned:
+        yield from (("provenance", text) for text in _provenance(sidecar, header, tokens))
+    yield from (("fps", text) for text in _fps(sidecar, header, config))
+    yield from (("dtype", text) for text in _dtype(sidecar, config))
+    for name in config.require:
+        if name not in sidecar.features:
+            yield "missing_feature", f"has no {name!r}"
+    for name, feature in sidecar.features.items():
+        if not name.isidentifier():
+            yield "feature_name", f"{name!r} is no column's name: letters, digits and underscores"
+        yield from _values(name, feature)
+        if config.verify_ranges:
+            yield from _range(name, feature, config.range_tol)
+
+
+def _misaligned(sidecar: Sidecar, header: EcdcHeader, path: Path) -> Iterator[str]:
+    if sidecar.n_frames != header.n_frames:
+        yield f"has {sidecar.n_frames} frames, but {path} has {header.n_frames}"
+    expected = time_model(header.audio_length, header.spec)
+    if sidecar.time and sidecar.time != expected:
+        key = next(k for k in expected if sidecar.time.get(k) != expected[k])
+        yield f"was made for {key} {sidecar.time.get(key)}, but {path} has {expected[key]}"
+
+
+def _provenance(sidecar: Sidecar, header: EcdcHeader, tokens: str) -> Iterator[str]:
+    source = header.extra.get("src", "")
+    for record in sidecar.records:
+        names = ", ".join(record.names)
+        if record.names and record.tokens not in ("", tokens):
+            yield f"{names}: written for other tokens than there are now; annotate again"
+        elif record.names and source and record.audio not in ("", source):
+            yield (
+                f"{names}: measured in other audio than its tokens were made from; encode and "
+                f"annotate again"
+            )
+
+
+def _fps(sidecar: Sidecar, header: EcdcHeader, config: AuditConfig) -> Iterator[str]:
+    expected = config.expect_fps or header.spec.fps
+    if sidecar.fps != expected:
+        stated = "no" if sidecar.fps is None else f"{sidecar.fps:g}"
+        yield f"states {stated} frames per second, expected {expected:g}"
+
+
+def _dtype(sidecar: Sidecar, config: AuditConfig) -> Iterator[str]:
+    for feature in list(sidecar.features.values())[:1]:
+        if config.expect_dtype not in (None, feature.values.dtype.name):
+            yield f"is {feature.values.dtype.name}, expected {config.expect_dtype}"
+
+
+def _values(name: str, feature: Feature) -> Iterator[tuple[str, str]]:
+    if np.isfinite(feature.values).all():
+        return
+    nan = np.isnan(feature.values)
+    wrong = np.isinf(feature.values) if feature.nan else ~np.isfinite(feature.values)
+    if wrong.any():
+        at = int(np.argmax(wrong))
+        yield "non_finite", f"{name!r} is {feature.values[at]} in frame {at}, {np.sum(wrong)} such"
+    elif nan.any() and nan.all():
+        yield "all_nan", f"{name!r} has no value in any frame ({feature.nan})"
+
+
+def _range(name: str, feature: Feature, range_tol: float) -> Iterator[tuple[str, str]]:
+    if feature.min is None or feature.max is None:
+        return
+    # float16 rounds by 5e-4 of the value, so the tolerance is of the values' size as well.
+    size = max(feature.max - feature.min, abs(feature.min), abs(feature.max))
+    low, high = feature.min - range_tol * size, feature.max + range_tol * size
+    # As Python's floats: numpy would round the bounds to the array's float16. NaN passes neither.
+    if (
+        len(feature.values)
+        and low <= float(feature.values.min()) <= float(feature.values.max()) <= high
+    ):
+        return
+    values = feature.values.astype(np.float64)
+    outside = np.isfinite(values) & ((values < low) | (values > high))
+    if outside.any():
+        at = int(np.argmax(outside))
+        yield (
+            "out_of_range",
+            f"{name!r} is {values[at]:g} in frame {at}, outside of {feature.min:g} to "
+            f"{feature.max:g}; {np.sum(outside)} such",
+        )
+
+
+def _summary(feature: Feature, record: Record) -> FeatureSummary:
+    values = feature.values
+    same = len(values) > 1 and bool((values == values[0]).all())
+    is_meant = record.producer == "constant" or (feature.declared and feature.min == feature.max)
+    value = float(values[0]) if same else None
+    measured = feature.measured or measure(values)
+    numbers = tuple(measured.get(key) for key in ("min", "max", "mean", "std"))
+    declared = (feature.min, feature.max) if feature.declared else (None, None)
+    return FeatureSummary(
+        feature.units,
+        feature.kind,
+        value,
+        is_meant,
+        None if None in numbers else numbers,  # type: ignore[arg-type]
+        None if None in declared else declared,  # type: ignore[arg-type]
+    )

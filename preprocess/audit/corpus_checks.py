@@ -1,0 +1,217 @@
+"""What an audit sees only in all clips together: duplicates, outliers, what differs."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from preprocess.audit.clip_checks import ClipSummary, FeatureSummary, split_of
+from preprocess.audit.findings import Finding
+from preprocess.audit.mixing import Makings, token_group
+from preprocess.audit.recording_checks import check_recordings
+from preprocess.audit.unit_checks import find_units
+from preprocess.audit.value_checks import Values, collect_column, declared_ranges, find_swapped
+from preprocess.config import AuditConfig
+from preprocess.sidecar.sidecar import existing_paths, read_pair
+
+_FEWEST_FOR_OUTLIERS = 5
+_RARELY_CONSTANT = 0.1
+"""A feature that is constant in less than this part of the clips should not be in those."""
+
+
+def check_corpus(
+    root: Path, clips: Sequence[ClipSummary], config: AuditConfig
+) -> Iterator[Finding]:
+    """Yield what is wrong with clips among the others."""
+    yield from _duplicates(root, clips, config)
+    yield from _codecs(root, clips, config.bandwidth)
+    yield from _lengths(root, clips, config)
+    yield from _mixed(root, clips)
+    yield from _engines(root, clips)
+    yield from check_recordings(root, clips)
+    annotated = [clip for clip in clips if clip.features is not None]
+    yield from _untied(root, annotated)
+    names = [
+        name
+        for name in dict.fromkeys(name for clip in annotated for name in clip.features or {})
+        if not config.features or name in config.features
+    ]
+    yield from _values(root, names, annotated, config)
+    for name in names:
+        if name not in config.constant:
+            yield from _constant(root, name, annotated)
+        yield from _description(root, name, annotated)
+        if name not in config.require:
+            yield from _uneven(root, name, annotated)
+
+
+def _codecs(root: Path, clips: Sequence[ClipSummary], bandwidth: float | None) -> Iterator[Finding]:
+    """Yield the clips whose tokens cannot be in one dataset with those of most."""
+    odd = {clip.rel: clip for clip in _minority(clips, lambda clip: clip.header.model)}
+    for rel, clip in odd.items():
+        yield Finding("codec", str(root / rel), f"is of {clip.header.model}, unlike most clips")
+    same = [clip for clip in clips if clip.rel not in odd]
+    if bandwidth is None:
+        for clip in _minority(same, lambda clip: f"{clip.header.bandwidth_kbps:g}"):
+            text = (
+                f"is at {clip.header.bandwidth_kbps:g} kbps, unlike most clips; name the lowest "
+                f"bandwidth to slice all to it"
+            )
+            yield Finding("codec", str(root / clip.rel), text)
+        return
+    for clip in same:
+        if clip.header.n_codebooks < clip.header.spec.n_codebooks(bandwidth):
+            text = f"is at {clip.header.bandwidth_kbps:g} kbps, below {bandwidth:g} kbps"
+            yield Finding("codec", str(root / clip.rel), text)
+
+
+def _uneven(root: Path, name: str, clips: Sequence[ClipSummary]) -> Iterator[Finding]:
+    """Yield the clips that lack a feature which most have, or have one that most lack."""
+    count = sum(name in (clip.features or {}) for clip in clips)
+    expected = 2 * count > len(clips)
+    for clip in clips:
+        if (name in (clip.features or {})) == expected:
+            continue
+        if expected:
+            text = f"has no {name!r}, which {count} of {len(clips)} clips have"
+            yield Finding("missing_feature", str(root / clip.rel), text)
+        else:
+            text = f"has {name!r}, which {len(clips) - count} of {len(clips)} clips have not"
+            yield Finding("extra_feature", str(root / clip.rel), text)
+
+
+def _untied(root: Path, clips: Sequence[ClipSummary]) -> Iterator[Finding]:
+    count = sum(not clip.is_tied for clip in clips)
+    if count:
+        text = (
+            f"{count} of {len(clips)} sidecars do not say which tokens they were written for, so "
+            f"that swapped files among them are not found; migrate --write says it in old ones"
+        )
+        yield Finding("untied", str(root), text)
+
+
+def _duplicates(root: Path, clips: Sequence[ClipSummary], config: AuditConfig) -> Iterator[Finding]:
+    same: dict[str, list[Path]] = {}
+    for clip in clips:
+        same.setdefault(clip.content, []).append(clip.rel)
+    for first, *others in same.values():
+        for rel in others:
+            leak = config.split is None and split_of(first) != split_of(rel)
+            check = "duplicate_across_splits" if leak else "duplicate"
+            yield Finding(check, str(root / rel), f"has the same tokens as {root / first}")
+
+
+def _lengths(root: Path, clips: Sequence[ClipSummary], config: AuditConfig) -> Iterator[Finding]:
+    """Yield the clips that are shorter or longer than was declared, or else than most by far."""
+    if not clips:
+        return
+    median = statistics.median(clip.header.duration_s for clip in clips)
+    low, high = median / config.length_factor, median * config.length_factor
+    if len(clips) < _FEWEST_FOR_OUTLIERS:
+        low, high = 0.0, math.inf
+    low = low if config.min_length_s is None else config.min_length_s
+    high = high if config.max_length_s is None else config.max_length_s
+    for clip in clips:
+        seconds = clip.header.duration_s
+        if not low <= seconds <= high:
+            text = f"lasts {seconds:.3g} s, the median clip {median:.3g} s"
+            yield Finding("length_outlier", str(root / clip.rel), text)
+
+
+def _engines(root: Path, clips: Sequence[ClipSummary]) -> Iterator[Finding]:
+    counts = Counter(clip.engine for clip in clips if clip.engine)
+    if len(counts) > 1:
+        named = ", ".join(f"{engine} ({n:,})" for engine, n in counts.most_common())
+        text = f"holds tokens of {len(counts)} engines, which may differ in near ties: {named}"
+        yield Finding("engines", str(root), text)
+
+
+def _minority(
+    clips: Sequence[ClipSummary], key: Callable[[ClipSummary], str]
+) -> Iterator[ClipSummary]:
+    counts = Counter(key(clip) for clip in clips if key(clip))
+    if len(counts) > 1:
+        most = max(counts, key=lambda value: counts[value])
+        yield from (clip for clip in clips if key(clip) and key(clip) != most)
+
+
+def _mixed(root: Path, clips: Sequence[ClipSummary]) -> Iterator[Finding]:
+    makings = Makings()
+    for clip in clips:
+        makings.add(str(clip.rel), clip.token_makers, token_group(clip.header))
+        makings.add(str(clip.rel), clip.parameter_makers)
+    for mixture in makings.mixtures():
+        for rel in mixture.clips:
+            why = ", or some have no provenance" if mixture.unknown else ""
+            yield Finding("mixed", str(root / rel), f"{mixture.what} than in most clips{why}")
+
+
+def _constant(root: Path, name: str, clips: Sequence[ClipSummary]) -> Iterator[Finding]:
+    having = [clip for clip in clips if clip.features and name in clip.features]
+    still = [clip for clip in having if _is_still((clip.features or {})[name])]
+    values = {(clip.features or {})[name].constant for clip in still}
+    if len(having) > 1 and len(still) == len(having) and len(values) == 1:
+        text = f"{name!r} is {next(iter(values)):g} in every frame of all {len(having)} clips"
+        yield Finding("constant", str(root), text)
+    elif len(still) < _RARELY_CONSTANT * len(having):
+        for clip in still:
+            value = (clip.features or {})[name].constant
+            text = f"{name!r} is {value:g} in all of its frames, and varies in other clips"
+            yield Finding("constant", str(root / clip.rel), text)
+
+
+def _is_still(feature: FeatureSummary) -> bool:
+    """Whether a feature is the same in all of a clip's frames, without having been meant so."""
+    return feature.constant is not None and not feature.is_meant
+
+
+def _description(root: Path, name: str, clips: Sequence[ClipSummary]) -> Iterator[Finding]:
+    having = [clip for clip in clips if clip.features and name in clip.features]
+    for key in ("units", "kind"):
+        counts = Counter(getattr((clip.features or {})[name], key) for clip in having)
+        if len(counts) < 2:
+            continue
+        most = max(counts, key=lambda value: counts[value])
+        for clip in having:
+            value = getattr((clip.features or {})[name], key)
+            if value != most:
+                text = f"{key} of {name!r}: {value!r}, in most clips {most!r}"
+                yield Finding("description", str(root / clip.rel), text)
+
+
+def _values(
+    root: Path, names: Sequence[str], clips: Sequence[ClipSummary], config: AuditConfig
+) -> Iterator[Finding]:
+    """Yield the clips whose values fit the others' only in another column or unit."""
+
+    def read(name: str, index: int) -> Values:
+        target = (config.cond_root or root) / clips[index].rel
+        sidecar = read_pair(*existing_paths(target, config.suffix))
+        values = sidecar.features[name].values.astype(np.float64)
+        return values[np.isfinite(values)]
+
+    columns = [c for name in names if (c := collect_column(name, clips)) is not None]
+    swapped: set[tuple[int, str]] = set()
+    for index, first, second in find_swapped(columns):
+        swapped |= {(index, first), (index, second)}
+        text = (
+            f"{first!r} has values that are usual for {second!r}, and the other way round: did "
+            f"the two columns change places?"
+        )
+        yield Finding("swapped", str(root / clips[index].rel), text)
+    for column in columns:
+        for index, text in find_units(column, partial(read, column.name)):
+            if (index, column.name) not in swapped:
+                yield Finding("other_unit", str(root / clips[index].rel), text)
+    for name in names:
+        odd, whole = declared_ranges(name, clips)
+        if whole:
+            yield Finding("declared_range", str(root), whole)
+        for index, text in odd:
+            yield Finding("declared_range", str(root / clips[index].rel), text)

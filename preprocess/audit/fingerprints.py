@@ -1,0 +1,158 @@
+"""Fingerprints of tokens: what two clips share if they are crops of one recording.
+
+The codes of the first codebook are the same at every bandwidth. Of another crop they are not: the
+encoder has heard other sound before. Where the crop starts on a hop, most of them come back after a
+few frames, so that runs of equal codes survive:
+
+    codes     17 400 23 881 17 5 902 ...
+    runs      |---- 6 codes ----|            each run has a hash, and one in eight hashes is kept
+                 |---- 6 codes ----|         by its own value, so that both crops keep the same
+
+What is kept is half a byte to one byte a frame, where the tokens themselves are several.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from preprocess.tokens.bits import packed_size
+from preprocess.tokens.ecdc import EcdcHeader
+from preprocess.tokens.frames import segment_runs
+
+RUN = 6
+"""Codes in a run: 60 bits of 24 kHz tokens."""
+_FEWEST_DIFFERENT = 4
+"""Runs of fewer different codes are of silence or a steady tone, and alike in many clips."""
+_KEPT_BITS = 3
+_MOST_CLIPS = 32
+"""A run that occurs in more places than this says nothing about a recording."""
+_SCALE_BYTES = 4
+_PLACES = np.arange(RUN)[:, None]
+_FACTOR = np.uint64(0x9E3779B97F4A7C15)
+
+Codes = NDArray[np.int64]
+
+
+class Fingerprint(NamedTuple):
+    """The runs that are kept of one clip.
+
+    Attributes:
+        hashes: uint64 `[N]`.
+        frames: int32 `[N]`, the frame at which each starts.
+    """
+
+    hashes: NDArray[np.uint64]
+    frames: NDArray[np.int32]
+
+
+class Shared(NamedTuple):
+    """Two clips with runs in common.
+
+    Attributes:
+        first: Index of a clip.
+        second: Index of another.
+        offset: Frames by which the second starts later in the recording.
+        runs: How many kept runs they share at that offset.
+    """
+
+    first: int
+    second: int
+    offset: int
+    runs: int
+
+
+def first_codebook(payload: bytes | memoryview, header: EcdcHeader) -> Codes:
+    """Return the codes of the first codebook `[T]`, without unpacking the others.
+
+    Args:
+        payload: What follows the header of an `.ecdc` file.
+        header: The header.
+    """
+    spec, k = header.spec, header.n_codebooks
+    data = np.frombuffer(payload, np.uint8)
+    scale = _SCALE_BYTES if spec.segment_samples is not None else 0
+    found, start = [], 0
+    for run in segment_runs(header.audio_length, spec):
+        first, last, shift = _places(run.frames, k, spec.bits)
+        size = packed_size(run.frames * k, spec.bits)
+        for _ in range(run.repeats):
+            part = data[start + scale : start + scale + size]
+            word = part[first] | (part[last].astype(np.int64) << 8)
+            found.append((word >> shift) & ((1 << spec.bits) - 1))
+            start += scale + size
+    return np.concatenate(found)
+
+
+@lru_cache(maxsize=16)  # the clips of a corpus have few different lengths, or differ in the last
+def _places(frames: int, k: int, bits: int) -> tuple[Codes, Codes, Codes]:
+    """Return first byte, last byte and shift `[T]` of each frame's first code."""
+    at = np.arange(frames, dtype=np.int64) * (k * bits)
+    return at >> 3, (at + bits - 1) >> 3, at & 7
+
+
+def fingerprint(codes: Codes) -> Fingerprint:
+    """Return the runs to keep of a clip's first codebook `[T]`."""
+    empty = Fingerprint(np.empty(0, np.uint64), np.empty(0, np.int32))
+    if len(codes) < RUN:
+        return empty
+    ones = codes.astype(np.uint64, copy=False)
+    twos = ones[:-1] | (ones[1:] << np.uint64(10))  # two, four and then six codes in a number
+    fours = twos[:-2] | (twos[2:] << np.uint64(20))
+    hashes = (fours[:-2] | (twos[4:] << np.uint64(40))) * _FACTOR
+    hashes ^= hashes >> np.uint64(29)
+    kept = np.flatnonzero(hashes < np.uint64(1 << (64 - _KEPT_BITS)))
+    ordered = np.sort(codes[kept + _PLACES], axis=0)
+    different = 1 + np.count_nonzero(ordered[1:] != ordered[:-1], axis=0)
+    kept = kept[different >= _FEWEST_DIFFERENT]
+    return Fingerprint(hashes[kept], kept.astype(np.int32))
+
+
+def find_shared(
+    prints: Sequence[Fingerprint], groups: Sequence[str | None], fewest: int
+) -> Iterator[Shared]:
+    """Yield the pairs of clips of two groups that share at least `fewest` runs at one offset.
+
+    Args:
+        prints: Of each clip.
+        groups: The split of each clip; clips of one split are not compared.
+        fewest: How many runs.
+    """
+    sizes = [len(one.hashes) for one in prints]
+    if not sum(sizes):
+        return
+    hashes = np.concatenate([one.hashes for one in prints])
+    frames = np.concatenate([one.frames for one in prints]).astype(np.int64)
+    clips = np.repeat(np.arange(len(prints)), sizes)
+    numbers = {group: number for number, group in enumerate(dict.fromkeys(groups))}
+    split = np.array([numbers[group] for group in groups])[clips]
+    order = np.argsort(hashes, kind="stable")
+    hashes = hashes[order]
+    edges = np.flatnonzero(np.append(True, hashes[1:] != hashes[:-1]))
+    counts = np.diff(np.append(edges, len(hashes)))
+    rows = []
+    # Entry i of each run of equal hashes with entry i + step, for every step.
+    several = edges[(counts > 1) & (counts <= _MOST_CLIPS)]
+    lengths = counts[(counts > 1) & (counts <= _MOST_CLIPS)]
+    for step in range(1, int(lengths.max(initial=1))):
+        starts, most = several[lengths > step], lengths[lengths > step] - step
+        at = (
+            np.repeat(starts, most)
+            + np.arange(most.sum())
+            - np.repeat(np.cumsum(most) - most, most)
+        )
+        left, right = order[at], order[at + step]
+        apart = split[left] != split[right]
+        left, right = left[apart], right[apart]
+        offsets = frames[left] - frames[right]
+        rows.append(np.stack([clips[left], clips[right], offsets], axis=1))
+    if not rows:
+        return
+    found, many = np.unique(np.concatenate(rows), axis=0, return_counts=True)
+    for (first, second, offset), count in zip(found.tolist(), many.tolist(), strict=True):
+        if count >= fewest:
+            yield Shared(first, second, offset, count)

@@ -1,0 +1,95 @@
+"""Is the same recording in two splits, as another crop or at another bandwidth?"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from preprocess.audit.clip_checks import ClipSummary
+from preprocess.audit.findings import Finding
+from preprocess.audit.fingerprints import Fingerprint, Shared, find_shared
+from preprocess.tokens.ecdc import read_ecdc
+
+_FEWEST_RUNS = 2
+_LEAST_ALIKE = 0.5
+"""Part of the codes of the overlap that are the same in two crops of one recording."""
+_ABOVE_CHANCE = 0.3
+_SHORTEST_S = 0.5
+_LEAST_PART = 0.25
+"""Part of the shorter clip that the overlap is at least: loops and samples recur honestly."""
+_NOTHING = Fingerprint(np.empty(0, np.uint64), np.empty(0, np.int32))
+
+Codes = NDArray[np.int16]
+
+
+def check_recordings(root: Path, clips: Sequence[ClipSummary]) -> Iterator[Finding]:
+    """Yield the clips that hold the recording of a clip in another split.
+
+    Args:
+        root: The token folder.
+        clips: All clips; only those with a fingerprint are compared.
+    """
+    having = [clip for clip in clips if clip.prints is not None]
+    prints = [clip.prints or _NOTHING for clip in having]
+    best: dict[tuple[int, int], Shared] = {}
+    for shared in find_shared(prints, [clip.split for clip in having], _FEWEST_RUNS):
+        key = (shared.first, shared.second)
+        if key not in best or shared.runs > best[key].runs:
+            best[key] = shared
+    said: set[int] = set()
+    for shared in sorted(best.values(), key=lambda one: -one.runs):
+        pair = sorted((shared.first, shared.second))
+        first, second = having[shared.first], having[shared.second]
+        if pair[1] in said or first.content == second.content:
+            continue
+        if first.header.model != second.header.model:
+            continue
+        finding = _compared(root, first, second, shared)
+        if finding is not None:
+            said.add(pair[1])
+            yield finding
+
+
+def _compared(
+    root: Path, first: ClipSummary, second: ClipSummary, shared: Shared
+) -> Finding | None:
+    """Return what two clips turn out to be when their codes are compared, None if nothing."""
+    a, b = (read_ecdc(root / clip.rel).codes[0] for clip in (first, second))
+    left, right, offset = first.rel, second.rel, shared.offset
+    if shared.first > shared.second:
+        a, b, left, right, offset = b, a, right, left, -offset
+    if len(a) == len(b) and not offset and (a == b).all():
+        k = sorted({first.header.bandwidth_kbps, second.header.bandwidth_kbps})
+        how = f"at another bandwidth ({k[0]:g} and {k[-1]:g} kbps)"
+        if len(k) == 1:
+            how = "in the first codebook"
+        text = f"has the same tokens as {root / left} {how}"
+        return Finding("duplicate_across_splits", str(root / right), text)
+    over_a, over_b = a[max(0, offset) :], b[max(0, -offset) :]
+    size = min(len(over_a), len(over_b))
+    spec = first.header.spec
+    least = max(_SHORTEST_S * spec.fps, _LEAST_PART * min(len(a), len(b)))
+    alike = float((over_a[:size] == over_b[:size]).mean()) if size else 0.0
+    if size < least or alike < _LEAST_ALIKE:
+        return None
+    if alike < _by_chance(over_a[:size], over_b[:size]) + _ABOVE_CHANCE:
+        return None
+    later = f"{abs(offset) * spec.hop / spec.sample_rate:.3g} s"
+    where = (
+        f"starting {later} {'later' if offset > 0 else 'earlier'}" if offset else "from its start"
+    )
+    text = (
+        f"is another crop of the recording in {root / left}, {where}: {alike:.0%} of the first "
+        f"codebook's {size} codes that both hold are the same"
+    )
+    return Finding("shared_recording", str(root / right), text)
+
+
+def _by_chance(a: Codes, b: Codes) -> float:
+    """Return which part of two rows of codes would be the same if they knew nothing of each other."""
+    most = int(max(a.max(), b.max())) + 1
+    counts = np.bincount(a, minlength=most) * np.bincount(b, minlength=most)
+    return float(counts.sum()) / (len(a) * len(b))

@@ -1,0 +1,182 @@
+"""What each subcommand does with its parsed arguments; each returns the exit status.
+
+A step's module is imported by its own command alone, so that `preprocess --help` stays light.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from argparse import Namespace
+from collections.abc import Iterable
+from pathlib import Path
+
+from preprocess.config import (
+    AnnotateConfig,
+    AuditConfig,
+    BuildConfig,
+    ChecksConfig,
+    CodecConfig,
+    EncodeConfig,
+    ExportConfig,
+    MigrateConfig,
+    ModelConfig,
+    NormalizeConfig,
+    PushConfig,
+    StatsConfig,
+)
+from preprocess.core.errors import UsageError, printable
+from preprocess.core.flags import from_flags
+from preprocess.core.report import Report, print_report
+from preprocess.params import parse_producer
+
+
+def normalize_command(args: Namespace) -> int:
+    """Run `preprocess normalize`."""
+    from preprocess.steps.normalize import normalize
+
+    config = from_flags(NormalizeConfig, args)
+    report = normalize(args.input, args.output, args.codec, config, args.jobs)
+    return _finish(report)
+
+
+def encode_command(args: Namespace) -> int:
+    """Run `preprocess encode`."""
+    from preprocess.steps.encode import encode
+
+    codec, config = from_flags(CodecConfig, args), from_flags(EncodeConfig, args)
+    report = encode(args.input, args.output, codec, config)
+    # The list of --list-missing is for other programs: the summary must not stand in it.
+    print_report(report, out=sys.stderr if config.list_missing else None)
+    return 0 if report.ok else 1
+
+
+def annotate_command(args: Namespace) -> int:
+    """Run `preprocess annotate`."""
+    from preprocess.steps.annotate import annotate
+
+    producers = [parse_producer(entry) for entry in getattr(args, "producers", ())]
+    model, config = from_flags(ModelConfig, args), from_flags(AnnotateConfig, args)
+    report = annotate(args.root, producers, model, config, args.jobs)
+    return _finish(report)
+
+
+def audit_command(args: Namespace) -> int:
+    """Run `preprocess audit`; its findings are its output in a format for programs."""
+    from preprocess.audit.findings import format_findings
+    from preprocess.core.files import write_bytes
+    from preprocess.steps.audit import audit
+
+    if (args.root is None) == (args.audio_root is None):
+        raise UsageError("audit: name the folder with .ecdc files, once")
+    report, findings = audit(args.root or args.audio_root, from_flags(AuditConfig, args), args.jobs)
+    if args.export_csv is not None:
+        write_bytes(args.export_csv, format_findings(findings, "csv").encode())
+    if args.format == "text":
+        print_report(report, most=args.list)
+    else:
+        print(format_findings(findings, args.format), end="")
+    return 0 if report.ok else 1
+
+
+def stats_command(args: Namespace) -> int:
+    """Run `preprocess stats`."""
+    from preprocess.stats.corpus_stats import STATS_NAME, read_stats
+    from preprocess.steps.stats import collect_stats, format_stats, merge_stats
+
+    if (args.root is None) == (args.merge is None):
+        raise UsageError("stats: name either ECDC_DIR, or files to --merge")
+    if args.root is None:
+        if args.output is None:
+            raise UsageError("stats: --merge needs --output")
+        report = merge_stats(args.merge, args.output)
+    else:
+        output = args.output or args.root / STATS_NAME
+        report = collect_stats(args.root, output, from_flags(StatsConfig, args), args.jobs)
+    lines = format_stats(read_stats(Path(report.output))).splitlines()
+    print("".join(f"{printable(line)}\n" for line in lines), end="")
+    return _finish(report)
+
+
+def build_command(args: Namespace) -> int:
+    """Run `preprocess build`."""
+    from preprocess.steps.build import build
+
+    checks = from_flags(ChecksConfig, args)
+    audit = AuditConfig(**dataclasses.asdict(checks))
+    report = build(args.root, args.output, from_flags(BuildConfig, args), audit)
+    return _finish(report)
+
+
+def export_command(args: Namespace) -> int:
+    """Run `preprocess export`; there is one target so far, which the parser has checked."""
+    from preprocess.steps.export import export
+
+    checks = from_flags(ChecksConfig, args)
+    audit = AuditConfig(**dataclasses.asdict(checks))
+    return _finish(export(args.root, args.output, from_flags(ExportConfig, args), audit))
+
+
+def migrate_command(args: Namespace) -> int:
+    """Run `preprocess migrate`."""
+    from preprocess.steps.migrate import migrate
+
+    report, lines = migrate(args.root, from_flags(MigrateConfig, args))
+    print("".join(f"{printable(line)}\n" for line in lines), end="")
+    return _finish(report)
+
+
+def push_command(args: Namespace) -> int:
+    """Run `preprocess push`."""
+    from preprocess.steps.push import push
+
+    report = push(args.dataset, args.repo_id, from_flags(PushConfig, args))
+    return _finish(report)
+
+
+def run_command(args: Namespace) -> int:
+    """Run `preprocess run`."""
+    from preprocess.steps.recipe import read_recipe, run_recipe, with_overrides
+
+    recipe = with_overrides(
+        read_recipe(args.recipe), input=args.input, output=args.output, prune=args.prune or None
+    )
+    if not args.dry_run:
+        return run_and_print(run_recipe(recipe, args.recipe))
+    from preprocess.steps.pruning import plan_pruning
+
+    if not recipe.prune:
+        raise UsageError("run: --dry-run is for --prune alone")
+    return _finish(plan_pruning(recipe))
+
+
+def demo_command(args: Namespace) -> int:
+    """Run `preprocess demo`."""
+    from preprocess.cli.demo import demo
+
+    return demo(args.output)
+
+
+def doctor_command(_: Namespace) -> int:
+    """Run `preprocess doctor`."""
+    from preprocess.cli.doctor import doctor
+
+    return doctor()
+
+
+def run_and_print(reports: Iterable[Report]) -> int:
+    """Print the reports of a run as they come, and return its exit status."""
+    ok, idle = True, True
+    for report in reports:
+        print_report(report)
+        ok &= report.ok
+        idle &= (report.done == 0 and not report.pruned) or report.step == "audit"
+    if ok and idle:
+        print("nothing to do: every output is up to date")
+    return 0 if ok else 1
+
+
+def _finish(report: Report) -> int:
+    """Print the report of the one step that ran, and return the exit status."""
+    print_report(report)
+    return 0 if report.ok else 1

@@ -1,0 +1,147 @@
+"""`preprocess doctor`: do the packages around ours fit, and what to type where they do not.
+
+One line a package: `ok`, `note` where something that few need is amiss, `problem` where our own
+work cannot be done.
+"""
+
+from __future__ import annotations
+
+import importlib
+import platform
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from preprocess import __version__
+from preprocess.codec.encodec_package import import_encodec
+from preprocess.core.errors import PreprocessError, one_line
+from preprocess.core.installation import (
+    CPU_INDEX,
+    import_failure,
+    install_command,
+    installed_version,
+    locked_versions,
+    module_of,
+    named,
+    requirements,
+)
+
+if TYPE_CHECKING:
+    from packaging.requirements import Requirement
+
+_IMPORTS: dict[str, Callable[[], object]] = {"encodec": import_encodec}
+
+
+@dataclass(frozen=True)
+class Check:
+    """What was found out about one package."""
+
+    level: Literal["ok", "note", "problem"]
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.level:<8} {self.text}"
+
+
+def doctor() -> int:
+    """Print a line for each package that we ask for; return 1 where there is a problem, else 0."""
+    print(f"preprocess {__version__}, Python {platform.python_version()}, {sys.executable}")
+    problems = 0
+    for check in checks():
+        print(check, flush=True)
+        problems += check.level == "problem"
+    print("all that is needed fits" if not problems else f"problems: {problems}")
+    return 1 if problems else 0
+
+
+def checks() -> list[Check]:
+    """Return what is to say about each package that our metadata asks for."""
+    try:
+        from packaging.utils import canonicalize_name
+
+        needed, optional = _asked_for()
+        tested = locked_versions()
+    except PreprocessError as error:
+        return [Check("problem", str(error))]
+    except ImportError:
+        return [Check("problem", "packaging is not installed; type: pip install packaging")]
+    found = []
+    for requirement in (*needed, *optional):
+        if requirement in needed or installed_version(requirement.name) is not None:
+            found.append(
+                check_package(requirement, tested.get(canonicalize_name(requirement.name)))
+            )
+    found = list(dict.fromkeys(found))  # what one package lacks may be another's line, too
+    return [*found, *(note for note in (_loading_scripts(), _unused_cuda()) if note is not None)]
+
+
+def _asked_for() -> tuple[list[Requirement], list[Requirement]]:
+    """Return what is needed on this Python, and what the extra `features` adds."""
+    asked = requirements()
+    needed = [r for r in asked if r.marker is None or r.marker.evaluate({"extra": ""})]
+    features = [r for r in asked if r.marker and r.marker.evaluate({"extra": "features"})]
+    return needed, [r for r in features if r not in needed]
+
+
+def check_package(requirement: Requirement, tested: str | None) -> Check:
+    """Return whether a package is here, within our bounds, and can be imported.
+
+    Args:
+        requirement: What our metadata asks for.
+        tested: The version of the tested set, if it has one.
+    """
+    name = requirement.name
+    version = installed_version(name)
+    if version is None:
+        return Check(_level(name), f"{name} is not installed; type: {install_command([name])}")
+    if not requirement.specifier.contains(version, prereleases=True):
+        text = f"{name} {version} does not fit: {requirement.specifier} is asked for"
+        return Check("problem", f"{text}; type: {install_command([name])}")
+    try:
+        _IMPORTS.get(name, lambda: importlib.import_module(module_of(name)))()
+    except Exception as error:  # whatever its compiled parts raise
+        if name == "torchaudio":
+            return Check("note", _torchaudio_text(error))
+        return Check("problem", import_failure(error) or f"{named(name)}: {one_line(error)}")
+    same = tested is None or version.partition("+")[0] == tested
+    return Check("ok", f"{name} {version}" + ("" if same else f" (tested with {tested})"))
+
+
+def _level(name: str) -> Literal["note", "problem"]:
+    return "note" if name == "torchaudio" else "problem"
+
+
+def _torchaudio_text(error: Exception) -> str:
+    """Return what a torchaudio that cannot be imported means, and what to type."""
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.version.cuda is None:
+        command = f"{install_command(['torchaudio'], again=True)} --index-url {CPU_INDEX}"
+    else:
+        command = install_command(["torch", "torchaudio"])
+    return (
+        f"{named('torchaudio')} does not work beside {named('torch')}: {one_line(error).rstrip('.')}; "
+        f"encodec alone needs it, to convert files; type: {command}"
+    )
+
+
+def _loading_scripts() -> Check | None:
+    version = installed_version("datasets")
+    if version is None or int(version.partition(".")[0]) < 4:
+        return None
+    return Check(
+        "note",
+        f"datasets {version} loads no scripts, as load_dataset('./enchf_dataset.py') asks for; "
+        f"type: {install_command(['datasets'])}",
+    )
+
+
+def _unused_cuda() -> Check | None:
+    torch = sys.modules.get("torch")
+    if torch is None or torch.version.cuda is None or torch.cuda.is_available():
+        return None
+    return Check(
+        "note",
+        f"torch {torch.__version__} is a build for CUDA, and there is no GPU; the build for the CPU "
+        f"takes gigabytes less; type: {install_command(['torch'], again=True)} --index-url {CPU_INDEX}",
+    )

@@ -1,0 +1,165 @@
+"""The clips that `wf-inspect` looks at: token files with their sidecars, or a dataset's rows."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from preprocess.config import BuildConfig
+from preprocess.core.errors import PreprocessError, UsageError
+from preprocess.core.files import find_files, require_folder
+from preprocess.dataset.clips import quiet_datasets
+from preprocess.sidecar.sidecar import existing_paths, read_sidecar
+from preprocess.sidecar.sidecar_format import TOKEN_SUFFIX, Sidecar
+from preprocess.steps.build import MARKER
+from preprocess.tokens.ecdc import read_ecdc, read_header
+
+
+@dataclass(frozen=True)
+class Content:
+    """What a clip holds: the codec's name, codes `[K, T]` and parameters `[T]`, None without."""
+
+    name: str
+    model: str
+    codes: NDArray[Any]
+    parameters: Mapping[str, NDArray[Any]] | None
+
+
+@dataclass(frozen=True)
+class Shape:
+    """How many codebooks a clip has, and how many parameters, None without a sidecar."""
+
+    codebooks: int
+    parameters: int | None
+
+
+class Clip(Protocol):
+    """A clip wherever it is; both functions raise `PreprocessError` or `OSError` if it is bad."""
+
+    def shape(self, whole: bool) -> Shape:
+        """Return its shape; with `whole`, read the codes too, and ask for parameters."""
+
+    def read(self) -> Content:
+        """Return what it holds."""
+
+
+@dataclass(frozen=True)
+class FileClip:
+    """A token file with its sidecar."""
+
+    path: Path
+
+    def shape(self, whole: bool) -> Shape:
+        """Return its shape, see `Clip`."""
+        sidecar = self._sidecar()
+        header = read_ecdc(self.path).header if whole else read_header(self.path)
+        if sidecar is None:
+            if whole:
+                raise PreprocessError(f"{self.path} has no sidecar")
+            return Shape(header.n_codebooks, None)
+        if sidecar.n_frames != header.n_frames:
+            raise PreprocessError(
+                f"{self.path} has {header.n_frames} frames, its sidecar {sidecar.n_frames}"
+            )
+        return Shape(header.n_codebooks, len(sidecar.features))
+
+    def read(self) -> Content:
+        """Return what it holds, see `Clip`."""
+        ecdc, sidecar = read_ecdc(self.path), self._sidecar()
+        if sidecar is None:
+            return Content(self.path.name, ecdc.model, ecdc.codes, None)
+        parameters = {name: feature.values for name, feature in sidecar.features.items()}
+        return Content(self.path.name, ecdc.model, ecdc.codes, parameters)
+
+    def _sidecar(self) -> Sidecar | None:
+        parts = existing_paths(self.path)
+        return read_sidecar(self.path) if any(part.exists() for part in parts) else None
+
+
+@dataclass(frozen=True)
+class RowClip:
+    """A row of a dataset that `build` made."""
+
+    rows: Any
+    index: int
+
+    def shape(self, whole: bool) -> Shape:
+        """Return its shape, see `Clip`."""
+        content = self.read()
+        k, frames = content.codes.shape
+        if content.parameters is None:
+            if whole:
+                raise PreprocessError(f"{content.name} has no parameters")
+            return Shape(k, None)
+        for name, values in content.parameters.items():
+            if len(values) != frames:
+                raise PreprocessError(
+                    f"{content.name} has {frames} frames, its {name} {len(values)}"
+                )
+        return Shape(k, len(content.parameters))
+
+    def read(self) -> Content:
+        """Return what it holds, see `Clip`."""
+        row = self.rows[self.index]
+        parameters = {name: np.asarray(v) for name, v in (row.get("features") or {}).items()}
+        there = any(len(values) for values in parameters.values())  # none of a clip without
+        codes = np.stack(row["codes"])
+        return Content(Path(row["audio"]).name, row["model"], codes, parameters if there else None)
+
+
+def folder_clips(folder: Path, recursive: bool) -> list[Clip]:
+    """Return the token files in a folder.
+
+    Raises:
+        UsageError: There are none.
+    """
+    root = require_folder(folder, "token folder")
+    clips = [root / rel for rel in find_files(root, [TOKEN_SUFFIX], recursive)]
+    if not clips:
+        hint = "" if recursive else "; --recursive looks into subfolders"
+        raise UsageError(f"no tokens ({TOKEN_SUFFIX}) under {root}{hint}")
+    return [FileClip(path) for path in clips]
+
+
+def dataset_clips(folder: Path, split: str) -> tuple[list[Clip], str]:
+    """Return the clips of a saved dataset, and a note where they are not its token files.
+
+    The files are those that it names, relative to it or to its folder `tokens`. Where it was built
+    with `--materialize none` there are none: the rows hold the same.
+
+    Raises:
+        UsageError: `folder` is no saved dataset, or has no such split.
+    """
+    from datasets import load_from_disk
+
+    require_folder(folder, "dataset")
+    try:
+        with quiet_datasets():
+            dataset = load_from_disk(str(folder))
+    except FileNotFoundError:
+        raise UsageError(f"{folder} is no dataset that was saved to disk") from None
+    if split not in dataset:
+        raise UsageError(f"{folder} has no split {split!r}; it has {', '.join(map(str, dataset))}")
+    rows = dataset[split]
+    if _has_rows_alone(folder):
+        formatted = rows.with_format("numpy")
+        clips: list[Clip] = [RowClip(formatted, index) for index in range(len(rows))]
+        return clips, "the dataset was built without token files: its rows are shown"
+    names = [Path(name) for name in rows["audio"]]
+    paths = [folder / n if (folder / n).exists() else folder / "tokens" / n for n in names]
+    return [FileClip(path) for path in paths], ""
+
+
+def _has_rows_alone(folder: Path) -> bool:
+    """Whether `build` made this dataset, and no folder of token files in it."""
+    try:
+        made_by = json.loads((folder / MARKER).read_bytes())
+    except (OSError, ValueError):
+        return False
+    return not (folder / made_by.get("tokens_subdir", BuildConfig.tokens_subdir)).is_dir()

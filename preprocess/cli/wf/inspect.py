@@ -1,0 +1,144 @@
+"""`wf-inspect`: a look at token files with their sidecars, in a folder or beside a built dataset."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from preprocess.cli.wf.clips import Clip, Content, dataset_clips, folder_clips
+from preprocess.core.errors import PreprocessError, UsageError, printable
+from preprocess.core.flags import OneLineParser
+from preprocess.core.report import exit_status, plural
+
+_MOST_PROBLEMS = 10
+
+
+@dataclass(frozen=True)
+class _Options:
+    """What is shown of a clip: rows of parameters, as `dtype`, its tensors on `device`."""
+
+    display_params: int
+    dtype: str
+    device: str | None
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit status."""
+    parser = OneLineParser(prog="wf-inspect", description="Look at tokens and their parameters.")
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("--tokens-root", type=Path, help="folder with .ecdc files and sidecars")
+    source.add_argument("--hf-ds", type=Path, help="folder of a built dataset")
+    parser.add_argument("--split", default="train", help="split of the dataset")
+    parser.add_argument("--recursive", action="store_true", help="look into subfolders")
+    parser.add_argument("--device", help="torch device to put the shown clips on")
+    parser.add_argument("--dtype", choices=("float32", "float16"), default="float32")
+    parser.add_argument("--show", type=int, default=3, help="how many clips to show (default: 3)")
+    parser.add_argument("--display-params", type=int, default=0, help="rows of parameters to show")
+    parser.add_argument("--indices", help="clips to show instead, such as 0,5,10 or 0:10:2")
+    parser.add_argument("--verify", action="store_true", help="read all clips completely")
+    args = parser.parse_args(arguments)
+    return exit_status(parser.prog, lambda: _run(args))
+
+
+def _run(args: argparse.Namespace) -> int:
+    if args.hf_ds:
+        clips, note = dataset_clips(args.hf_ds, args.split)
+        _note(note)
+    else:
+        clips = folder_clips(args.tokens_root, args.recursive)
+    options = _Options(args.display_params, args.dtype, args.device)
+    print(printable(f"{args.hf_ds or args.tokens_root}: {len(clips)} {plural('clip', len(clips))}"))
+    shown = list(range(min(args.show, len(clips))))
+    if args.indices:
+        shown, outside = parse_indices(args.indices, len(clips))
+        if outside:
+            _note(f"--indices: there are clips 0 to {len(clips) - 1}, so none of {outside}")
+    problems = _summarize(clips, args.verify) if args.verify or not args.indices else {}
+    for index in shown:
+        if index not in problems:
+            lines = _describe(clips[index].read(), options).splitlines()
+            print(f"[{index}]", "\n".join(map(printable, lines)))
+    if args.verify and not problems:
+        print("verified: every clip has codes and parameters of the same length")
+    return 1 if problems else 0
+
+
+def _note(text: str) -> None:
+    if text:
+        print(printable(f"wf-inspect: note: {text}"), file=sys.stderr)
+
+
+def parse_indices(text: str, count: int) -> tuple[list[int], list[int]]:
+    """Return the indices that `0,5,10` or `0:10:2` name, each once: those of clips, and others.
+
+    Raises:
+        UsageError: It is neither, or names no clip.
+    """
+    found: list[int] = []
+    try:
+        for part in text.split(","):
+            if ":" in part:
+                ends = [int(end) if end.strip() else None for end in part.split(":")]
+                found += range(count)[slice(*ends)]
+            else:
+                found.append(int(part))
+    except (ValueError, TypeError):
+        raise UsageError(f"--indices {text!r} must be like 0,5,10 or 0:10:2") from None
+    found = list(dict.fromkeys(found))
+    inside = [index for index in found if 0 <= index < count]
+    if not inside:
+        raise UsageError(f"--indices {text!r} names none of the {count} clips, from 0")
+    return inside, [index for index in found if index not in inside]
+
+
+def _summarize(clips: Sequence[Clip], verify: bool) -> dict[int, str]:
+    """Print what the clips have in common, and return the problems by index."""
+    codebooks, parameters, problems = set(), set(), {}
+    for index, clip in enumerate(clips):
+        try:
+            shape = clip.shape(verify)
+            codebooks.add(shape.codebooks)
+            if shape.parameters is not None:
+                parameters.add(shape.parameters)
+        except (PreprocessError, OSError) as error:
+            problems[index] = str(error)
+    print(f"codebooks: {sorted(codebooks)}, parameters: {sorted(parameters)}")
+    for index, text in list(problems.items())[:_MOST_PROBLEMS]:
+        print(printable(f"[{index}] problem: {text}"))
+    if len(problems) > _MOST_PROBLEMS:
+        print(f"{len(problems) - _MOST_PROBLEMS} more problems")
+    return problems
+
+
+def _describe(clip: Content, options: _Options) -> str:
+    parameters = clip.parameters or {}
+    names = list(parameters)
+    columns = [values.astype(options.dtype) for values in parameters.values()]
+    k, frames = clip.codes.shape
+    cond = np.stack(columns, axis=1) if columns else np.zeros((frames, 0))
+    text = f"{printable(clip.name)}: {clip.model}, codes [T={frames}, K={k}], parameters {names}"
+    if options.device is not None:
+        text += f" on {_on_device(clip.codes, cond, options.device)}"
+    rows = cond[: max(0, options.display_params)]
+    if names and len(rows):
+        text += "\n      t  " + "  ".join(f"{name:>12}" for name in names)
+        for frame, values in enumerate(rows):
+            text += f"\n  {frame:5}  " + "  ".join(f"{float(value):12.6g}" for value in values)
+    return text
+
+
+def _on_device(codes: Any, cond: Any, device: str) -> str:
+    """Move a clip to a device, as a training run would, and return where it is then."""
+    import torch
+
+    try:
+        moved = [torch.as_tensor(array).to(device) for array in (codes, cond)]
+    except (RuntimeError, AssertionError) as error:
+        raise UsageError(f"--device {device}: {str(error).splitlines()[0]}") from None
+    return str(moved[0].device)

@@ -1,0 +1,140 @@
+"""`wf-wav2encodec24`: `preprocess encode` by the predecessor's flags, at 24 kHz.
+
+It looks for .wav alone, as the predecessor did. Token files that `encode` has not made, such as
+the predecessor's own, are left as they are. `--dry-run` and `--list-missing` write nothing and
+need no weights.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+from collections.abc import Sequence
+from pathlib import Path
+
+from preprocess.config import CodecConfig, EncodeConfig
+from preprocess.core.errors import printable
+from preprocess.core.files import find_files
+from preprocess.core.flags import OneLineParser, validate
+from preprocess.core.report import Report, exit_status, print_report
+from preprocess.steps.encode import encode_plan
+from preprocess.steps.encode_jobs import Job, Plan, plan_jobs
+from preprocess.tokens.ecdc import EcdcError, read_ecdc
+
+_CONFIG = ("bandwidth", "recursive", "overwrite", "suffix", "dry_run", "list_missing", "verify")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit status."""
+    args = _parser().parse_args(arguments)
+    return exit_status("wf-wav2encodec24", lambda: _run(args))
+
+
+def _run(args: argparse.Namespace) -> int:
+    given = {key: getattr(args, key) for key in (*_CONFIG, "verify_samples")}
+    config = validate(EncodeConfig, {**given, "extensions": ("wav",)}, "--", "-")
+    report = Report("encode", output=str(args.out_dir))
+    codec = CodecConfig(weights=args.weights, device=_usable(args.device, report))
+    plan = plan_jobs(args.in_dir, args.out_dir, codec, config, report)
+    if config.overwrite:
+        plan.refuse_foreign(report)
+    elif plan.foreign:
+        n, first = len(plan.foreign), plan.foreign[0].tokens
+        report.note(f"skipped, tokens not made by encode: {n:,}, such as {first}")
+    jobs = sorted((*plan.jobs, *plan.foreign), key=lambda job: job.tokens)
+    if config.list_missing:
+        _print_missing(plan, args.out_dir, config)
+    if config.dry_run:
+        _print_plan(plan, jobs, args.in_dir, config, report)
+    if config.dry_run or config.list_missing:
+        report.detail = "nothing was written"
+        print_report(report.finish())
+        return 0 if report.ok else 1
+    print(printable(f"Found {len(jobs)} wav files under {args.in_dir}"))
+    print(f"Using device: {codec.device}", flush=True)
+    encode_plan(plan, args.out_dir, codec, config, report)
+    skipped = report.current + (0 if config.overwrite else len(plan.foreign))
+    print(f"Wrote  : {report.done}\nSkipped: {skipped}\nFailed : {len(report.failures)}")
+    print_report(report)
+    return 0 if report.ok else 1
+
+
+def _usable(device: str, report: Report) -> str:
+    """Return the device that is meant: the CPU, with a note, for a GPU that is not there."""
+    import torch
+
+    there = torch.cuda.is_available()
+    if device == "cuda" and not there:
+        report.note("--device cuda: PyTorch finds no such GPU here, so the CPU encodes")
+    return "cuda" if there and device != "cpu" else "cpu"
+
+
+def _to_write(plan: Plan, config: EncodeConfig) -> set[Path]:
+    return {job.tokens for job in plan.jobs if config.overwrite or not job.current}
+
+
+def _print_missing(plan: Plan, out: Path, config: EncodeConfig) -> None:
+    """Print the token files to be made, and those without any audio of their name."""
+    missing = sorted(map(str, _to_write(plan, config)))
+    there = find_files(out, [config.suffix], config.recursive) if out.is_dir() else []
+    orphans = [
+        str(out / rel) for rel in there if rel.as_posix()[: -len(config.suffix)] not in plan.stems
+    ]
+    for title, label, paths in (
+        ("Missing tokens", "MISSING", missing),
+        ("Orphans", "ORPHAN", orphans),
+    ):
+        print(f"{title}: {len(paths)}")
+        print("".join(f"  {label}: {printable(path)}\n" for path in paths), end="")
+    print()
+
+
+def _print_plan(
+    plan: Plan, jobs: Sequence[Job], source: Path, config: EncodeConfig, report: Report
+) -> None:
+    """Print for each clip whether its token file would be written; with --verify, read a sample."""
+    print(printable(f"Found {len(jobs)} wav files under {source}"))
+    writes = _to_write(plan, config)
+    for job in jobs:
+        print(printable(f"{'WRITE' if job.tokens in writes else 'SKIP'} -> {job.tokens}"))
+    print(f"\nPlanned writes: {len(writes)}")
+    if not config.verify:
+        return
+    there = [job.tokens for job in jobs if job.tokens.exists()]
+    sample = random.Random(0).sample(there, min(config.verify_samples, len(there)))
+    for path in sample:
+        try:
+            read_ecdc(path)
+        except (EcdcError, OSError) as error:
+            report.fail(path, error)
+    errors = len({*map(str, sample)} & report.failed)
+    print(f"Verify: checked {len(sample)}, errors {errors}")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = OneLineParser(
+        prog="wf-wav2encodec24", description="Encode .wav files to .ecdc token files, at 24 kHz."
+    )
+    parser.add_argument("in_dir", type=Path, help="folder with .wav files")
+    parser.add_argument("out_dir", type=Path, help="folder for the token files, mirroring it")
+    parser.add_argument(
+        "--bandwidth", default=EncodeConfig.bandwidth, help="in kbps (default: %(default)s)"
+    )
+    parser.add_argument("--recursive", action="store_true", help="look into subfolders")
+    parser.add_argument("--overwrite", action="store_true", help="encode again what is up to date")
+    parser.add_argument("--suffix", default=EncodeConfig.suffix, help="ending of the token files")
+    parser.add_argument("--device", choices=("auto", "cuda", "cpu"), default="auto")
+    parser.add_argument("--dry-run", action="store_true", help="list WRITE or SKIP for each file")
+    parser.add_argument(
+        "--list-missing", action="store_true", help="list missing tokens, and tokens without audio"
+    )
+    parser.add_argument("--verify", action="store_true", help="check the token files")
+    parser.add_argument(
+        "--verify-samples",
+        default=EncodeConfig.verify_samples,
+        help="how many clips --verify encodes again (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--weights", help="file or Hub repository; without it, the published checkpoint"
+    )
+    return parser

@@ -1,0 +1,261 @@
+"""The codec: waveforms to tokens and back, by encodec's own network.
+
+Encoding is in `preprocess.codec.encoding`, decoding in `preprocess.codec.decoding`, both over
+`preprocess.codec.streaming` (long clips in windows), `preprocess.codec.layers` (which kernels run) and
+`preprocess.codec.workers` (in which threads).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from copy import deepcopy
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from preprocess.codec.engine import engine_name, pick_device
+from preprocess.codec.models import build_model, fold_weight_norm
+from preprocess.codec.playback import decode, decode_row
+from preprocess.codec.weights import find_weights, load_state
+from preprocess.core.files import digest_file
+from preprocess.core.jobs import cpu_count
+from preprocess.tokens.ecdc import Ecdc, EcdcError
+from preprocess.tokens.specs import CodecSpec, codec_spec
+
+if TYPE_CHECKING:
+    import torch
+
+    from preprocess.codec.encoders import SegmentEncoder, StreamEncoder
+    from preprocess.codec.encoding import Clip
+    from preprocess.codec.network import Parts
+    from preprocess.codec.quantizer import Quantizer
+    from preprocess.codec.runner import Runner
+
+__all__ = ["Codec", "build_model", "decode", "decode_row", "load_codec"]
+
+Wave = NDArray[np.float32]
+
+CPU_ROWS = 1
+"""Windows that share a run of the convolutions on a CPU: more of them fall out of its caches."""
+ROW_BYTES = 64 << 20
+"""What a window takes of a GPU's memory while it runs."""
+CLIP_GROUP_THREADS = 4
+"""How many workers one run of the LSTM keeps busy with the convolutions around it; with more, more
+clips are open at once."""
+
+
+class Codec:
+    """One codec with its weights on one device.
+
+    Attributes:
+        spec: Its facts.
+        ckpt: Hash of the weights' file, for provenance.
+        precision: Arithmetic of the encoder's network; `float32` gives encodec's codes.
+        engine: What computes the codes, for provenance; tokens of two engines may differ.
+    """
+
+    def __init__(
+        self,
+        spec: CodecSpec,
+        model: Any,
+        ckpt: str,
+        device: torch.device,
+        precision: str = "float32",
+        allow_tf32: bool = False,
+    ) -> None:
+        self.spec, self.ckpt, self.precision = spec, ckpt, precision
+        self.engine = engine_name(device, precision, allow_tf32)
+        self._model, self._device = model, device
+        fold_weight_norm(model)
+
+    def encode(self, wav: Wave, bandwidth_kbps: float) -> Ecdc:
+        """Encode one clip; see `encode_blocks`, of which this is the case of a single block.
+
+        Args:
+            wav: float32 `[C, N]` at the codec's rate, full scale 1.0, N of at least 1.
+            bandwidth_kbps: One of the codec's bandwidths.
+        """
+        return self.encode_blocks([wav], bandwidth_kbps)
+
+    def encode_blocks(self, blocks: Iterable[Wave], bandwidth_kbps: float) -> Ecdc:
+        """Encode one clip that arrives in blocks of any sizes.
+
+        How it is cut does not matter, nor what is encoded beside it, nor the number of threads: the
+        codes are those of `encodec.EncodecModel.encode`, in the memory of a few seconds of audio
+        (`preprocess.codec.streaming`).
+
+        Args:
+            blocks: float32 `[C, n]` at the codec's rate, full scale 1.0; together N of at least 1.
+            bandwidth_kbps: One of the codec's bandwidths.
+
+        Returns:
+            The tokens, codes `[K, T]`.
+
+        Raises:
+            UsageError: The codec has no such bandwidth.
+            PreprocessError: A block has another number of channels, or NaN, or all are empty.
+        """
+        (clip,) = self.encode_streams([blocks], bandwidth_kbps, read_ahead=False)
+        return clip.result(self.spec)
+
+    def encode_batch(self, wavs: Sequence[Wave], bandwidth_kbps: float) -> list[Ecdc]:
+        """Encode several clips `[C, N]` together; each gets the codes that it gets alone.
+
+        Raises:
+            UsageError: The codec has no such bandwidth.
+            PreprocessError: A clip has another number of channels, or NaN, or no samples.
+        """
+        return self.encode_in_order(([wav] for wav in wavs), bandwidth_kbps, read_ahead=False)
+
+    def encode_in_order(
+        self, streams: Iterable[Iterable[Wave]], bandwidth_kbps: float, read_ahead: bool = True
+    ) -> list[Ecdc]:
+        """Encode as `encode_streams` does, and return the tokens of all, in the streams' order."""
+        clips = self.encode_streams(streams, bandwidth_kbps, read_ahead)
+        done = sorted(clips, key=lambda clip: clip.index)
+        return [clip.result(self.spec) for clip in done]
+
+    def encode_streams(
+        self, streams: Iterable[Iterable[Wave]], bandwidth_kbps: float, read_ahead: bool = True
+    ) -> Iterator[Clip]:
+        """Encode any number of clips, several at a time, each in blocks as `encode_blocks` takes.
+
+        Args:
+            streams: The blocks of each clip; an error raised by them is that clip's.
+            bandwidth_kbps: One of the codec's bandwidths.
+            read_ahead: Read in threads of its own, ahead of the model.
+
+        Yields:
+            Each clip as it is done, with its number in `streams`; `Clip.result` has its tokens.
+
+        Raises:
+            UsageError: The codec has no such bandwidth.
+        """
+        return self._encode(streams, self.spec.n_codebooks(bandwidth_kbps), read_ahead)
+
+    def _encode(
+        self, streams: Iterable[Iterable[Wave]], n_codebooks: int, read_ahead: bool
+    ) -> Iterator[Clip]:
+        from preprocess.codec.encoding import encode_streams
+        from preprocess.codec.recurrent import ROWS
+        from preprocess.codec.runner import Runner
+        from preprocess.codec.workers import Workers, worker_count
+
+        threads = worker_count() if self._device.type == "cpu" else 0
+        open_clips = max(ROWS * -(-threads // CLIP_GROUP_THREADS), self._rows)
+        loaders = cpu_count() if read_ahead else 0
+        with Workers(threads) as workers:
+            runner = Runner(self._rows, workers)
+            encoder = self._encoder(n_codebooks, runner)
+            yield from encode_streams(encoder, streams, self.spec, open_clips, loaders)
+            self._rows = runner.rows
+
+    def decode(self, ecdc: Ecdc) -> Wave:
+        """Decode one clip to float32 `[C, N]`, N being its `audio_length`.
+
+        Raises:
+            EcdcError: The tokens were made by another codec.
+        """
+        wav = np.empty((self.spec.channels, ecdc.audio_length), np.float32)
+        at = 0
+        for block in self.decode_blocks(ecdc):
+            wav[:, at : at + block.shape[1]] = block
+            at += block.shape[1]
+        return wav
+
+    def decode_blocks(self, ecdc: Ecdc) -> Iterator[Wave]:
+        """Decode one clip to blocks `[C, n]`, in the memory of a few seconds of audio.
+
+        Raises:
+            EcdcError: The tokens were made by another codec.
+        """
+        from preprocess.codec.decoding import decode_segments, decode_stream
+
+        if ecdc.model != self.spec.name:
+            raise EcdcError(f"tokens of {ecdc.model} cannot be decoded by {self.spec.name}")
+        run = decode_segments if self.spec.segment_samples else decode_stream
+        return run(self._decoder_parts, self._quantizer, ecdc, self.spec)
+
+    def _encoder(self, n_codebooks: int, runner: Runner) -> StreamEncoder | SegmentEncoder:
+        from preprocess.codec.encoders import SegmentEncoder, StreamEncoder
+
+        parts, quantizer = self._encoder_parts, self._quantizer
+        if self.spec.segment_samples is not None:
+            return SegmentEncoder(parts, quantizer, self.spec, n_codebooks, runner)
+        return StreamEncoder(parts, quantizer, self.spec.hop, n_codebooks, runner)
+
+    @cached_property
+    def _encoder_parts(self) -> Parts:
+        import torch
+
+        from preprocess.codec.layers import LONG_SAMPLES
+        from preprocess.codec.network import Parts
+
+        network = self._model.encoder
+        if self.precision != "float32":
+            network = deepcopy(network).to(getattr(torch, self.precision))
+        with torch.inference_mode():
+            return Parts(network, self.spec.hop, self.spec.segment_samples or LONG_SAMPLES)
+
+    @cached_property
+    def _decoder_parts(self) -> Parts:
+        import torch
+
+        from preprocess.codec.layers import LONG_SAMPLES
+        from preprocess.codec.network import Parts
+
+        with torch.inference_mode():
+            samples = self.spec.segment_samples or LONG_SAMPLES
+            return Parts(self._model.decoder, self.spec.hop, samples)
+
+    @cached_property
+    def _quantizer(self) -> Quantizer:
+        from preprocess.codec.quantizer import Quantizer
+
+        return Quantizer(self._model.quantizer)
+
+    @cached_property
+    def _rows(self) -> int:
+        """How many windows of audio share a run of the convolutions."""
+        import torch
+
+        if self._device.type != "cuda":
+            return CPU_ROWS
+        free, _ = torch.cuda.mem_get_info(self._device)
+        return int(np.clip(free // 2 // ROW_BYTES, 1, 64))
+
+
+def load_codec(
+    name: str,
+    weights: str | None = None,
+    device: str = "auto",
+    precision: str = "float32",
+    allow_tf32: bool = False,
+) -> Codec:
+    """Load a codec.
+
+    Args:
+        name: A key of `preprocess.tokens.specs.CODECS`.
+        weights: See `preprocess.codec.weights.find_weights`.
+        device: `auto` (a GPU where there is one), `cpu`, `cuda`, `cuda:1` and so on.
+        precision: `float32`, or `bfloat16` for an encoder that rounds to 8 bits: its codes are
+            others, and where the processor has no such arithmetic it is slower, too.
+        allow_tf32: Let a GPU round the products of float32 to 10 bits; codes change.
+
+    Raises:
+        UsageError: There is no such codec or device.
+        WeightsError: The weights cannot be had or do not fit.
+    """
+    import torch
+
+    spec = codec_spec(name)
+    target = pick_device(device)
+    if target.type == "cuda":
+        # TF32, which cuDNN takes for convolutions by default, changes tokens.
+        torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = allow_tf32
+    model = build_model(spec)
+    path = find_weights(spec, weights)
+    load_state(path, model, spec)
+    return Codec(spec, model.to(target).eval(), digest_file(path), target, precision, allow_tf32)

@@ -1,0 +1,132 @@
+"""Files: finding them in a stable order, and writing them whole or not at all."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import shutil
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from preprocess.core.errors import DiskError, UsageError, disk_errors
+from preprocess.core.listing import list_folder
+from preprocess.core.temporaries import temporary_name
+
+
+def require_folder(path: Path, what: str) -> Path:
+    """Return `path` if it is a folder.
+
+    Raises:
+        UsageError: It does not exist or is a file; the message says what it was meant to be.
+    """
+    if not path.exists():
+        raise UsageError(f"{what} {path} does not exist")
+    if not path.is_dir():
+        raise UsageError(f"{what} {path} is not a folder")
+    return path
+
+
+def find_files(root: Path, suffixes: Iterable[str], recursive: bool = True) -> list[Path]:
+    """Return the files under `root` that end in one of `suffixes`; see `list_folder`."""
+    return [Path(rel) for rel in walk_files(root, suffixes, recursive)]
+
+
+def walk_files(root: Path, suffixes: Iterable[str], recursive: bool = True) -> list[str]:
+    """Return what `find_files` returns as strings with forward slashes, for folders of many files."""
+    return list_folder(root, suffixes, recursive).files
+
+
+@contextmanager
+def atomic_path(target: Path) -> Iterator[Path]:
+    """Yield a temporary path beside `target`, renamed to it on success and removed on failure.
+
+    A reader sees the old file or the whole new one, and a killed run leaves no file that counts
+    as done; what it does leave, `preprocess.core.temporaries` removes.
+
+    Raises:
+        DiskError: The disk is full or read-only, or the folder may not be written to.
+    """
+    temporary = target.with_name(temporary_name(target.name))
+    with disk_errors(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            yield temporary
+            os.replace(temporary, target)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def temporary_folder(target: Path) -> Iterator[Path]:
+    """Yield a new folder beside `target`, removed at the end with what is left in it."""
+    folder = target.with_name(temporary_name(target.name))
+    with disk_errors(target):
+        folder.mkdir(parents=True)
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def require_writable(folder: Path) -> None:
+    """Check, without writing, that files can be made in a folder, or where it is to be made.
+
+    Raises:
+        UsageError: It is a file.
+        DiskError: They cannot.
+    """
+    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    if not there.is_dir():
+        raise UsageError(f"output {there} is a file, not a folder")
+    if os.access(there, os.W_OK | os.X_OK):
+        return
+    read_only = hasattr(os, "statvfs") and os.statvfs(there).f_flag & os.ST_RDONLY
+    raise DiskError(f"{os.strerror(errno.EROFS if read_only else errno.EACCES)}: {folder}")
+
+
+def write_bytes(target: Path, data: bytes) -> None:
+    """Write `data` to `target` whole or not at all."""
+    with atomic_path(target) as temporary:
+        temporary.write_bytes(data)
+
+
+def digest_bytes(data: bytes) -> str:
+    """Return the first 16 hex digits of the SHA-256 of `data`."""
+    return hashlib.sha256(data).hexdigest()[:16]
+
+
+def digest_file(path: Path) -> str:
+    """Return the first 16 hex digits of the SHA-256 of a file's content."""
+    state = hashlib.sha256()
+    with open(path, "rb") as file:
+        while chunk := file.read(1 << 20):
+            state.update(chunk)
+    return state.hexdigest()[:16]
+
+
+def in_shard(rel: Path, index: int, count: int) -> bool:
+    """Whether a file is of shard `index` of `count`; which it is depends on its path alone."""
+    return int(digest_bytes(rel.as_posix().encode()), 16) % count == index
+
+
+def pair_outputs(
+    files: Iterable[Path], suffix: str
+) -> tuple[list[tuple[Path, Path]], list[tuple[Path, str]]]:
+    """Return `(file, output)` pairs, an output being the file's name with another suffix.
+
+    Files that would share an output (`a.wav` and `a.flac`) are not paired, but returned second,
+    each with a message that names the others: neither may silently win.
+    """
+    by_output: dict[Path, list[Path]] = {}
+    for file in files:
+        by_output.setdefault(file.with_name(file.stem + suffix), []).append(file)
+    pairs, clashes = [], []
+    for output, sources in by_output.items():
+        if len(sources) == 1:
+            pairs.append((sources[0], output))
+            continue
+        names = " and ".join(source.name for source in sources)
+        clashes += [(s, f"{names} would both become {output.name}; rename one") for s in sources]
+    return pairs, clashes

@@ -1,0 +1,101 @@
+"""Where a step runs: this thread or several. A step itself is a function over one item.
+
+Threads, not processes: the work is in libsndfile, soxr, numpy and torch, which release the
+interpreter's lock, and threads start at once.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
+from typing import Any, Generic, TypeVar
+
+from preprocess.core.errors import DiskError, PreprocessError, one_line, os_error_text
+
+Item = TypeVar("Item")
+Value = TypeVar("Value")
+
+
+class Outcome(Generic[Item, Value]):
+    """An item with the value that the step returned for it, or the error that it raised."""
+
+    def __init__(self, item: Item, value: Value | None, error: Exception | None) -> None:
+        self.item, self.value, self.error = item, value, error
+
+    def message(self) -> str:
+        """Return the error as one line, with its type where it was not foreseen."""
+        if isinstance(self.error, PreprocessError):
+            return str(self.error)
+        if isinstance(self.error, OSError) and self.error.strerror:
+            return os_error_text(self.error)
+        return one_line(self.error) if self.error else ""
+
+
+def cpu_count() -> int:
+    """Return the cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def attempt(step: Callable[[Item], Value], item: Item) -> Outcome[Item, Value]:
+    """Run `step` on `item`, and keep what it raises.
+
+    Raises:
+        DiskError: Nothing can be written any more.
+    """
+    try:
+        return Outcome(item, step(item), None)
+    except DiskError:
+        raise
+    except Exception as error:  # collected, counted and reported by the caller
+        return Outcome(item, None, error)
+
+
+def progress(total: int, label: str) -> Any:
+    """Return a progress bar for a `with`, on a terminal's stderr and nowhere else."""
+    from tqdm import tqdm
+
+    return tqdm(total=total, desc=label, unit="file", leave=False, disable=None)
+
+
+def run_items(
+    step: Callable[[Item], Value], items: Sequence[Item], jobs: int, label: str
+) -> Iterator[Outcome[Item, Value]]:
+    """Run `step` over `items` in `jobs` threads, and yield the outcomes in the items' order.
+
+    An item that raises does not stop the others.
+
+    Raises:
+        DiskError: Nothing can be written any more.
+    """
+    run = partial(attempt, step)
+    with progress(len(items), label) as bar:
+        if jobs == 1 or len(items) < 2:
+            for item in items:
+                yield run(item)
+                bar.update()
+            return
+        for outcome in _in_threads(run, items, jobs):
+            yield outcome
+            bar.update()
+
+
+def _in_threads(
+    attempt: Callable[[Item], Outcome[Item, Value]], items: Sequence[Item], jobs: int
+) -> Iterator[Outcome[Item, Value]]:
+    """Yield the outcomes in order, with a few items a thread waiting at any time."""
+    executor = ThreadPoolExecutor(jobs)
+    waiting: deque[Future[Outcome[Item, Value]]] = deque()
+    try:
+        for item in items:
+            waiting.append(executor.submit(attempt, item))
+            if len(waiting) > 4 * jobs:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        # After an interrupt, what runs is finished: a thread that the interpreter's end catches
+        # in native code would abort the process.
+        executor.shutdown(wait=True, cancel_futures=True)

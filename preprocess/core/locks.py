@@ -1,0 +1,111 @@
+"""A lock on a file's name that leaves nothing behind, whoever holds it and however they end.
+
+The kernel holds it (`flock`), and lets go when its holder ends, killed or not: a lock file that
+lies around is no lock. `filelock` would do as well, but leaves a file for every clip.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import time
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+try:
+    import fcntl
+except ImportError:  # no such system call on Windows
+    fcntl = None  # type: ignore[assignment]
+
+from preprocess.core.errors import PreprocessError, disk_errors
+
+WAIT_S = 60.0
+"""How long to wait for another writer; a write takes milliseconds."""
+_SHORTEST_S, _LONGEST_S = 0.0005, 0.02
+_BUSY = (errno.EAGAIN, errno.EACCES, errno.EWOULDBLOCK)
+_NO_LOCKS = (errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOLCK)
+
+
+class LockError(PreprocessError):
+    """Somebody else held a lock for as long as was waited for it."""
+
+
+@contextmanager
+def locked(path: Path, wait_s: float = WAIT_S, target: Path | None = None) -> Iterator[None]:
+    """Hold the lock `path`, a file that exists for that long; between threads, too.
+
+    Where a file system has no locks, nothing is locked, and that is said once.
+
+    Raises:
+        LockError: Another thread or process still holds it after `wait_s` seconds.
+        DiskError: The file cannot be made: the disk is full or may only be read.
+    """
+    if fcntl is None:
+        _say_unlocked(path)
+        yield
+        return
+    with disk_errors(target or path):
+        descriptor = _acquire(path, time.monotonic() + wait_s)
+    try:
+        yield
+    finally:
+        # Removed while it is held: who waits for it finds that the name is not this file's any more.
+        with suppress(OSError):
+            os.unlink(path)
+        _release(descriptor)
+
+
+def _acquire(path: Path, deadline: float) -> int:
+    pause = _SHORTEST_S
+    while True:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        try:
+            if _try_lock(descriptor, path) and _is_at(descriptor, path):
+                return descriptor
+        except BaseException:
+            os.close(descriptor)
+            raise
+        os.close(descriptor)
+        if time.monotonic() >= deadline:
+            raise LockError(f"{path} is locked: another process is writing; try again later")
+        time.sleep(pause)
+        pause = min(2 * pause, _LONGEST_S)
+
+
+def _try_lock(descriptor: int, path: Path) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno in _NO_LOCKS:
+            _say_unlocked(path)
+            return True
+        if error.errno not in _BUSY:
+            raise
+        return False
+    return True
+
+
+def _is_at(descriptor: int, path: Path) -> bool:
+    """Whether the open file is still the one called `path`, and not one that a holder removed."""
+    try:
+        return os.path.samestat(os.fstat(descriptor), os.stat(path))
+    except OSError:
+        return False
+
+
+def _release(descriptor: int) -> None:
+    try:
+        # A process that was forked meanwhile has this file open as well, and would hold on to it.
+        with suppress(OSError):
+            fcntl.flock(descriptor, fcntl.LOCK_UN)
+    finally:
+        os.close(descriptor)
+
+
+def _say_unlocked(path: Path) -> None:
+    warnings.warn(
+        f"{path.parent}: this file system has no locks; let one process write there at a time",
+        stacklevel=2,
+    )

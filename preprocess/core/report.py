@@ -1,0 +1,182 @@
+"""What a step did: done, up to date, failed; said in one line, and a line for each failure."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TextIO
+
+from preprocess.core.errors import PreprocessError, UsageError, os_error_text, printable
+from preprocess.core.installation import explaining_imports
+from preprocess.core.interrupts import INTERRUPTED, allow_interrupts, silence
+
+SHARED_BY = 5
+"""A fault of at least as many items is said once."""
+
+
+@dataclass
+class Report:
+    """The outcome of one step over many items.
+
+    Attributes:
+        step: Name of the step.
+        item: What it counts, in the singular.
+        done: How many items were made.
+        current: How many were up to date and left alone.
+        pruned: How many files were deleted, as their source is gone.
+        failures: `(item, message)` of those that failed.
+        notes: Lines worth a user's attention that are no failures.
+        audio_s: Seconds of audio in the items made.
+        fault: What a failure is called in the line.
+        detail: More to say in the line, such as a bandwidth.
+        output: Where the results are.
+        skipped: Why the step did not run at all; empty where it did.
+        seconds: Wall time, set by `finish`.
+    """
+
+    step: str
+    item: str = "clip"
+    done: int = 0
+    current: int = 0
+    pruned: int = 0
+    failures: list[tuple[str, str]] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    audio_s: float = 0.0
+    fault: str = "failed"
+    detail: str = ""
+    output: str = ""
+    skipped: str = ""
+    seconds: float = 0.0
+    started: float = field(default_factory=time.perf_counter, repr=False)
+
+    @property
+    def ok(self) -> bool:
+        """Whether the step ran and nothing failed."""
+        return not self.failures and not self.skipped
+
+    @property
+    def failed(self) -> set[str]:
+        """The items that failed."""
+        return {item for item, _ in self.failures}
+
+    def finish(self) -> Report:
+        """Stop the clock."""
+        self.seconds = time.perf_counter() - self.started
+        return self
+
+    def fail(self, item: object, error: Exception | str) -> None:
+        """Record that an item failed, and why."""
+        self.failures.append((str(item), str(error)))
+
+    def note(self, text: str) -> None:
+        """Record a line worth a user's attention, unless it is empty."""
+        if text:
+            self.notes.append(text)
+
+    def line(self) -> str:
+        """Return the step's one line."""
+        if self.skipped:
+            return f"{self.step} skipped: {self.skipped}"
+        made = f"{self.done:,} {plural(self.item, self.done)}"
+        if self.audio_s and self.done:
+            rate = self.audio_s / max(self.seconds, 1e-9)
+            made += (
+                f", {self.audio_s:.1f} s of audio in {self.seconds:.2f} s ({rate:,.0f}x real time)"
+            )
+        else:
+            made += f" in {self.seconds:.2f} s"
+        if self.current:
+            made = (f"{made}, " if self.done else "") + f"{self.current:,} up to date"
+        pruned = f"{self.pruned:,} {plural('file', self.pruned)} pruned" if self.pruned else ""
+        faults = f"{len(self.failures):,} {self.fault}" if self.failures else ""
+        parts = [made, self.detail, pruned, faults]
+        arrow = f" -> {self.output}" if self.output else ""
+        return f"{self.step:<10} {', '.join(p for p in parts if p)}{arrow}"
+
+
+def plural(noun: str, count: int) -> str:
+    """Return `noun`, with an s unless `count` is 1."""
+    return noun if count == 1 else f"{noun}s"
+
+
+def exit_status(prog: str, command: Callable[[], int]) -> int:
+    """Return the exit status of a command: its own, or that of the error it raised.
+
+    2 for wrong usage, 1 for what else was foreseen, 130 for an interrupt; each is one line. 141,
+    without a word, where nobody reads what is printed any more, as after `| head`: the command
+    ends there, between two outputs and not within one.
+    """
+    try:
+        allow_interrupts()
+        status = explaining_imports(command)
+        print(end="", flush=True)
+        return status
+    except BrokenPipeError:
+        return silence()
+    except UsageError as error:
+        return _said(f"{prog}: error: {error}", 2)
+    except PreprocessError as error:
+        return _said(f"{prog}: error: {error}", 1)
+    except OSError as error:
+        return _said(f"{prog}: error: {os_error_text(error)}", 1)
+    except KeyboardInterrupt:
+        return _said(f"{prog}: interrupted; what is done is kept, run again to go on", INTERRUPTED)
+
+
+def _said(line: str, status: int) -> int:
+    """Print a last line to stderr, and return the exit status."""
+    try:
+        print(printable(line), file=sys.stderr, flush=True)
+    except BrokenPipeError:
+        return silence()
+    return status
+
+
+def listed(names: Sequence[str], most: int = 20) -> str:
+    """Return up to `most` names, and how many more there are."""
+    more = f" and {len(names) - most:,} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
+
+
+def print_report(
+    report: Report, out: TextIO | None = None, err: TextIO | None = None, most: int | None = None
+) -> None:
+    """Print the step's line to `out`, its notes and failures to `err`, one line each.
+
+    Args:
+        report: What to print.
+        out: A stream; None for stdout.
+        err: A stream; None for stderr.
+        most: How many failures and how many notes to print; None for all.
+    """
+    err = err or sys.stderr
+    notes = [printable(note) for note in report.notes]
+    failures = [printable(line) for line in _shared(report.failures)]
+    for note in notes[:most]:
+        print(f"{report.step}: note: {note}", file=err)
+    for line in failures[:most]:
+        print(f"{report.step}: error: {line}", file=err)
+    for what, lines in (("note", notes), ("error", failures)):
+        if most is not None and len(lines) > most:
+            more = len(lines) - most
+            print(f"{report.step}: {more:,} more {plural(what, more)}, not listed", file=err)
+    print(printable(report.line()), file=out or sys.stdout, flush=True)
+
+
+def _shared(failures: Sequence[tuple[str, str]]) -> list[str]:
+    """Return a line for each failure, and one for those of many items that are the same fault."""
+    by_text: dict[str, list[str]] = {}
+    for item, message in failures:
+        text = message.removeprefix(item).lstrip(": ") if message.startswith(item) else message
+        by_text.setdefault(text, []).append(item)
+    lines = []
+    for item, message in failures:
+        text = message.removeprefix(item).lstrip(": ") if message.startswith(item) else message
+        items = by_text.get(text, [])
+        if len(items) < SHARED_BY:
+            lines.append(message if message.startswith(item) else f"{item}: {message}")
+        elif items[0] == item:
+            lines.append(f"{text} ({len(items):,} times: {listed(items)})")
+    return lines

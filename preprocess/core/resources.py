@@ -1,0 +1,36 @@
+"""Files that ship with the package: demo audio, demo weights, recipes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from preprocess.core.errors import PreprocessError
+
+_PACKAGE = Path(__file__).parent
+
+
+def resource(name: str) -> Path:
+    """Return the path of a shipped data file or folder, `name` being relative to `data/`.
+
+    Raises:
+        PreprocessError: The installation lacks it.
+    """
+    return _existing(_PACKAGE / "data" / name)
+
+
+def shipped_recipe(name: str) -> Path:
+    """Return the path of a shipped recipe such as `quickstart.yaml`.
+
+    An installed package keeps them beside its modules, a checkout in `configs/`.
+
+    Raises:
+        PreprocessError: The installation lacks it.
+    """
+    installed = _PACKAGE / "configs" / name
+    return installed if installed.exists() else _existing(_PACKAGE.parent / "configs" / name)
+
+
+def _existing(path: Path) -> Path:
+    if not path.exists():
+        raise PreprocessError(f"{path} is missing from this installation; install it again")
+    return path

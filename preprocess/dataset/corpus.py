@@ -1,0 +1,42 @@
+"""Statistics of a dataset's parameters, from its Arrow columns: no sidecar is read again."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from preprocess.dataset.schema import read_parameters
+from preprocess.stats.corpus_stats import CorpusStats
+
+if TYPE_CHECKING:
+    import datasets
+
+_BATCH_BYTES = 64 << 20
+
+
+def corpus_stats(rows: datasets.Dataset) -> CorpusStats:
+    """Return the statistics of each parameter over all frames of `rows`, NaN counted apart.
+
+    Raises:
+        StatsError: A value is infinite.
+    """
+    stats = CorpusStats()
+    parameters = read_parameters(rows.features)
+    if not parameters or not len(rows):
+        return stats
+    columns = rows.select_columns(["features"]).with_format("arrow")
+    batch = max(1, _BATCH_BYTES * len(rows) // max(1, columns.data.nbytes))
+    for table in columns.iter(batch_size=min(batch, 1000)):
+        struct = table.column("features").combine_chunks()
+        features = {
+            name: parameter.feature(
+                np.asarray(struct.field(name).flatten().to_numpy(zero_copy_only=False))
+            )
+            for name, parameter in parameters.items()
+        }
+        piece = CorpusStats()
+        piece.update(features)  # many clips at once: ten times as fast as one by one
+        piece.clips = len(table)
+        stats.merge(piece)
+    return stats

@@ -1,0 +1,166 @@
+"""What all rows of a dataset share: codec, codebooks, parameters; and how `datasets` is told.
+
+What a parameter means (unit, kind, declared range, doc string) travels as JSON in the `id` of its
+`Value`: the one place of `DatasetInfo` that both `save_to_disk` and `push_to_hub` keep, in Parquet
+and in the card's YAML, from 3.6 to the newest `datasets`. `read_parameters` reads it back.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from preprocess.sidecar.features import Feature
+from preprocess.tokens.specs import CodecSpec, codec_spec
+
+if TYPE_CHECKING:
+    import datasets
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """What is known of one parameter beside its values.
+
+    Attributes:
+        units: Physical unit; may be empty.
+        doc_string: What it means.
+        kind: `continuous`, `categorical` or `circular`.
+        min: Lower end of the range that the clips declare, the widest where they differ; None
+            where one of them declares none.
+        max: Upper end of it.
+    """
+
+    units: str = ""
+    doc_string: str = ""
+    kind: str = "continuous"
+    min: float | None = None
+    max: float | None = None
+
+    @classmethod
+    def of(cls, feature: Feature) -> Parameter:
+        """Return what a clip's sidecar says of a feature."""
+        low, high = (feature.min, feature.max) if feature.declared else (None, None)
+        return cls(feature.units, feature.doc_string, feature.kind, low, high)
+
+    def feature(self, values: NDArray[np.floating]) -> Feature:
+        """Return `values` `[T]` as a feature of this parameter."""
+        return Feature(
+            values,
+            units=self.units,
+            doc_string=self.doc_string,
+            kind=self.kind,
+            min=self.min,
+            max=self.max,
+            declared=self.min is not None or self.max is not None,
+        )
+
+    def to_json(self) -> str:
+        """Return it as JSON, without what is empty."""
+        known = {key: value for key, value in asdict(self).items() if value not in ("", None)}
+        return json.dumps(known, ensure_ascii=False)
+
+    @classmethod
+    def from_json(cls, text: str | None) -> Parameter:
+        """Return what `to_json` wrote; of any other text, a parameter of which nothing is known."""
+        try:
+            known = json.loads(text or "{}")
+            return cls(**known)
+        except (ValueError, TypeError):
+            return cls()
+
+
+@dataclass(frozen=True)
+class Schema:
+    """What all rows of a dataset share.
+
+    Attributes:
+        model: Name of the codec.
+        n_codebooks: K of the rows.
+        slices: Whether K was asked for, so that what a file has beyond it is sliced off; otherwise
+            every file must have K.
+        parameters: Name -> parameter, in order.
+        dtype: Of the parameters' values.
+    """
+
+    model: str
+    n_codebooks: int
+    slices: bool
+    parameters: Mapping[str, Parameter]
+    dtype: str = "float32"
+
+    @property
+    def spec(self) -> CodecSpec:
+        """The facts of the codec."""
+        return codec_spec(self.model)
+
+    @property
+    def bandwidth_kbps(self) -> float:
+        """The bandwidth that K stands for."""
+        return self.spec.bandwidth_kbps(self.n_codebooks)
+
+
+def dataset_features(schema: Schema) -> datasets.Features:
+    """Return the declared columns: types of every row; `features` only where there are some."""
+    from datasets import Features, Sequence, Value
+
+    columns: dict[str, Any] = {
+        "id": Value("string"),
+        "audio": Value("string"),
+        "codes": Sequence(Sequence(Value("int16"))),
+        "features": {
+            name: Sequence(Value(schema.dtype, id=parameter.to_json()))
+            for name, parameter in schema.parameters.items()
+        },
+        "model": Value("string"),
+        "bandwidth_kbps": Value("float64"),
+        "fps": Value("int32"),
+        "sample_rate": Value("int32"),
+        "audio_length": Value("int64"),
+        "n_frames": Value("int64"),
+        "scales": Sequence(Value("float32")),
+        "segment_frames": Sequence(Value("int32")),
+    }
+    if not schema.parameters:  # Parquet cannot hold a struct without fields
+        del columns["features"]
+    return Features(columns)
+
+
+def read_parameters(features: datasets.Features) -> dict[str, Parameter]:
+    """Return name -> parameter of a dataset's declared columns; empty where it has none.
+
+    dataset = load_dataset("me/name")["train"]
+    read_parameters(dataset.features)["pitch"].units
+    """
+    return {
+        name: Parameter.from_json(getattr(getattr(column, "feature", None), "id", None))
+        for name, column in dict(features.get("features") or {}).items()
+    }
+
+
+def describe(schema: Schema) -> str:
+    """Return a description of the dataset: codec, bandwidth, and each parameter with its unit."""
+    spec = schema.spec
+    lines = [
+        f"EnCodec tokens of {schema.model} at {schema.bandwidth_kbps:g} kbps: codes [K, T] with "
+        f"K = {schema.n_codebooks}, {spec.fps} frames per second."
+    ]
+    for name, parameter in schema.parameters.items():
+        range_text = describe_range(parameter.min, parameter.max)
+        units = ", ".join(t for t in (parameter.units, range_text) if t)
+        text = f": {parameter.doc_string}" if parameter.doc_string else ""
+        lines.append(f"- {name}{f' [{units}]' if units else ''}{text}")
+    return "\n".join(lines)
+
+
+def describe_range(low: float | None, high: float | None) -> str:
+    """Return a range in words, an empty text where neither end is known."""
+    if low is None and high is None:
+        return ""
+    if low is None:
+        return f"up to {high:g}"
+    return f"from {low:g}" if high is None else f"{low:g} to {high:g}"

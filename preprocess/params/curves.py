@@ -1,0 +1,157 @@
+"""Curves from files: parameters with times of their own, or at a rate of their own."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from preprocess.core.errors import PreprocessError, nearest
+from preprocess.params.curve_cells import read_cells
+from preprocess.params.curve_times import TimeAs, read_times
+from preprocess.params.numerals import Decimal
+from preprocess.params.points import Points, Values
+from preprocess.params.tables import Layout, read_table
+
+MIDI_SUFFIXES = (".mid", ".midi")
+CURVE_SUFFIXES = (".csv", ".tsv", ".json", ".jsonl", ".xlsx", ".parquet", ".npy", *MIDI_SUFFIXES)
+MAX_JSON_BYTES = 64 << 20
+_RATE_KEY = "rate_hz"
+Columns = dict[str, list[Any]]
+
+
+@dataclass(frozen=True)
+class CurveFormat:
+    """How a file says its values and their times.
+
+    Attributes:
+        time: The column of times.
+        time_as: What they are; see `read_times`.
+        rate_hz: Values per second, of a file that has no times.
+        scale: What its times are multiplied by: 0.001 for milliseconds.
+        offset_s: When in the clip its time 0 is, in seconds.
+        labels: Curve -> labels, where its column holds words.
+        decimal: The decimal mark of its numbers.
+        layout: Where in a file its table is.
+    """
+
+    time: str = "time"
+    time_as: TimeAs = "auto"
+    rate_hz: float | None = None
+    scale: float = 1.0
+    offset_s: float = 0.0
+    labels: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    decimal: Decimal = "auto"
+    layout: Layout | None = None
+
+
+def read_curves(
+    path: Path, columns: Mapping[str, str], form: CurveFormat, skip_missing: bool = False
+) -> dict[str, Points]:
+    """Return the curves of some columns of a file.
+
+    Args:
+        path: A table (`.csv`, `.tsv`, `.xlsx`, `.jsonl`, `.parquet`), a `.json` of columns or of
+            rows, or an array `.npy` `[N]` or `[N, D]`.
+        columns: Name of a curve -> column. Those of an `[N, D]` array are in its order.
+        form: How the file says values and times.
+        skip_missing: Leave out a column that the file lacks.
+
+    Raises:
+        PreprocessError: The file cannot be read, or lacks a column.
+    """
+    if path.suffix.lower() == ".npy":
+        return _from_array(path, list(columns), form)
+    table, stated_hz = read_columns(path, form.layout)
+    rate_hz = form.rate_hz if stated_hz is None else stated_hz
+    times = None
+    if rate_hz is None:
+        if form.time not in table:
+            raise PreprocessError(
+                f"{path} has no column {form.time!r}; name the column of times (time) or give "
+                f"rate_hz; it has {', '.join(table)}"
+            )
+        times = read_times(table[form.time], path, form.time, form.time_as, form.decimal)
+    found = {}
+    for name, column in columns.items():
+        if column not in table:
+            if skip_missing:
+                continue
+            hint = nearest(column, table) or f"; it has {', '.join(table)}"
+            raise PreprocessError(f"{path} has no column {column!r}{hint}")
+        labels = form.labels.get(name, ())
+        read = read_cells(table[column], path, name, column, form.decimal, labels)
+        points = _points(np.array(read.values), times, rate_hz, form)
+        found[name] = replace(points, column=read)
+    return found
+
+
+def read_columns(path: Path, layout: Layout | None = None) -> tuple[Columns, float | None]:
+    """Return the cells of a table or JSON file by column, with the rate that JSON may state.
+
+    Raises:
+        PreprocessError: The file cannot be read.
+    """
+    if path.suffix.lower() == ".json":
+        return _read_json(path)
+    return _by_column(read_table(path, layout)), None
+
+
+def _points(
+    values: Values, times: Values | None, rate_hz: float | None, form: CurveFormat
+) -> Points:
+    if times is not None:
+        return Points(values, times * form.scale + form.offset_s)
+    return Points(values, None, (rate_hz or 0.0) / form.scale, form.offset_s)
+
+
+def _from_array(path: Path, names: list[str], form: CurveFormat) -> dict[str, Points]:
+    if form.rate_hz is None:
+        raise PreprocessError(f"{path} holds no times: give its rate_hz")
+    try:
+        array = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (ValueError, OSError, EOFError) as error:
+        raise PreprocessError(f"{path} is no array: {str(error).splitlines()[0]}") from None
+    if not isinstance(array, np.ndarray) or array.dtype.kind not in "fiub":
+        raise PreprocessError(f"{path} must hold an array of numbers")
+    if array.ndim == 1:
+        array = array[:, None]
+    if array.ndim != 2 or array.shape[1] != len(names):
+        raise PreprocessError(
+            f"{path} holds {list(array.shape)}; for {', '.join(names)} expected [N, {len(names)}]"
+        )
+    return {
+        name: _points(np.asarray(array[:, at], np.float64), None, form.rate_hz, form)
+        for at, name in enumerate(names)
+    }
+
+
+def _read_json(path: Path) -> tuple[Columns, float | None]:
+    """Return the columns of a JSON file, with the rate that it may state."""
+    if path.stat().st_size > MAX_JSON_BYTES:
+        raise PreprocessError(f"{path} is larger than {MAX_JSON_BYTES >> 20} MiB; take .npy")
+    try:
+        data = json.loads(path.read_bytes())
+    except (ValueError, RecursionError):
+        raise PreprocessError(f"{path} is not JSON") from None
+    if isinstance(data, list) and data and all(isinstance(row, dict) for row in data):
+        return _by_column(data), None
+    if not isinstance(data, dict):
+        raise PreprocessError(f"{path} must be an object of columns, or a list of objects")
+    rate = data.pop(_RATE_KEY, None)
+    if rate is not None and (isinstance(rate, bool) or not isinstance(rate, int | float)):
+        raise PreprocessError(f"{path}: {_RATE_KEY} is {rate!r}, no number")
+    columns = {str(name): cells for name, cells in data.items()}
+    for name, cells in columns.items():
+        if not isinstance(cells, list):
+            raise PreprocessError(f"{path}: {name!r} is no list of numbers")
+    return columns, rate
+
+
+def _by_column(rows: list[dict[str, Any]]) -> Columns:
+    names = dict.fromkeys(name for row in rows for name in row)
+    return {name: [row.get(name) for row in rows] for name in names}

@@ -1,0 +1,203 @@
+"""Tables: rows of a CSV, TSV, Excel, JSON lines or Parquet file, every cell as it was written."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from preprocess.core.errors import UsageError
+from preprocess.params.cells import cell_text
+from preprocess.params.excel import read_sheet
+from preprocess.params.spelling import nfc
+from preprocess.params.text_files import read_text
+
+_SEPARATORS = (",", ";", "\t", "|")
+_SEPARATOR_LINE = re.compile(r'"?sep=(.)"?\s*')  # Excel's, above the header
+_TRIED = 20
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Layout:
+    """Where in a file a table is, as far as the file does not say so itself.
+
+    Attributes:
+        sheet: Of an Excel file; None for the first.
+        header: Number of the line with the columns' names, from 1; None for the first that is not
+            empty. Lines above it are passed over.
+        delimiter: What separates the cells of a CSV file; None for comma, semicolon, tab or
+            vertical bar, by the header.
+        encoding: Of a text file; None for what its byte order mark says, or UTF-8.
+    """
+
+    sheet: str | None = None
+    header: int | None = None
+    delimiter: str | None = None
+    encoding: str | None = None
+
+
+_MEANT_FOR = {
+    "sheet": ("sheets; only .xlsx has", (".xlsx",)),
+    "header": ("header line; only .csv, .tsv and .xlsx have", (".csv", ".tsv", ".xlsx")),
+    "delimiter": ("delimiter; only .csv and .tsv have", (".csv", ".tsv")),
+    "encoding": (
+        "encoding; only .csv, .tsv, .jsonl and .ndjson have",
+        (".csv", ".tsv", ".jsonl", ".ndjson"),
+    ),
+}
+
+
+def read_table(path: Path, layout: Layout | None = None) -> list[Row]:
+    """Return the rows of a table as column -> cell; text cells are stripped.
+
+    The format follows from the file's ending: `.csv`, `.tsv`, `.xlsx`, `.jsonl` or `.ndjson`,
+    `.parquet`. The names of columns have composed characters (NFC).
+
+    Raises:
+        UsageError: The file cannot be read, or is no such table; the message names the line.
+    """
+    layout = layout or Layout()
+    readers = {
+        ".csv": _read_csv,
+        ".tsv": _read_csv,
+        ".xlsx": _read_excel,
+        ".jsonl": _read_json_lines,
+        ".ndjson": _read_json_lines,
+        ".parquet": _read_parquet,
+    }
+    suffix = path.suffix.lower()
+    if suffix not in readers:
+        raise UsageError(f"table {path} must end in one of {', '.join(readers)}")
+    for name, (what, suffixes) in _MEANT_FOR.items():
+        if getattr(layout, name) is not None and suffix not in suffixes:
+            raise UsageError(f"table {path} has no {what}")
+    if not path.is_file():
+        raise UsageError(f"table {path} does not exist")
+    rows = readers[suffix](path, layout)
+    if not rows:
+        raise UsageError(f"table {path} has no rows")
+    return rows
+
+
+def _read_csv(path: Path, layout: Layout) -> list[Row]:
+    text = read_text(path, "table", layout.encoding)
+    lines = io.StringIO(text, newline="").readlines()
+    delimiter, skipped = layout.delimiter, (layout.header or 1) - 1
+    stated = _SEPARATOR_LINE.fullmatch(lines[0]) if lines else None
+    if stated:
+        delimiter, skipped = delimiter or stated[1], max(skipped, 1)
+    lines = lines[skipped:]
+    if delimiter is None:
+        delimiter = "\t" if path.suffix.lower() == ".tsv" else _find_delimiter(lines)
+    try:
+        reader = csv.reader(lines, delimiter=delimiter, strict=True)
+        numbered, start = [], skipped + 1
+        for line in reader:
+            numbered.append((start, line))
+            start = skipped + reader.line_num + 1
+    except csv.Error as error:
+        raise UsageError(f"table {path}: {error}") from None
+    except TypeError:
+        raise UsageError(
+            f"table {path}: delimiter {delimiter!r} must be a single character"
+        ) from None
+    filled = [(n, line) for n, line in numbered if any(cell.strip() for cell in line)]
+    return _rows(path, filled, layout)
+
+
+def _find_delimiter(lines: Sequence[str]) -> str:
+    """Return what separates the names in the first line, by most and as often as in the others."""
+    best, most = ",", (False, 0)
+    for delimiter in _SEPARATORS:
+        reader = csv.reader(lines, delimiter=delimiter)
+        try:
+            counts = [len(line) - 1 for line in islice(reader, _TRIED) if any(line)]
+        except csv.Error:
+            continue
+        if counts and counts[0] and (len(set(counts)) == 1, counts[0]) > most:
+            best, most = delimiter, (len(set(counts)) == 1, counts[0])
+    return best
+
+
+def _read_excel(path: Path, layout: Layout) -> list[Row]:
+    lines = read_sheet(path, layout.sheet)
+    first = layout.header or 1
+    return _rows(path, [(n, line) for n, line in lines if n >= first], layout)
+
+
+def _rows(path: Path, lines: Sequence[tuple[int, Sequence[Any]]], layout: Layout) -> list[Row]:
+    """Return rows by the names in the first line; a missing cell is empty.
+
+    Raises:
+        UsageError: That line is not where the header is said to be, names a column twice or not,
+            or is shorter than another.
+    """
+    if layout.header is not None and (not lines or lines[0][0] != layout.header):
+        raise UsageError(f"table {path}: header is line {layout.header}, which holds nothing")
+    if not lines:
+        return []
+    names = [cell_text(cell) for cell in lines[0][1]]
+    while names and not names[-1]:
+        names.pop()
+    where = f"table {path}"
+    for name in names:
+        if not name or names.count(name) > 1:
+            problem = f"two columns {name!r}" if name else "a column without a name"
+            raise UsageError(f"{where} has {problem} in line {lines[0][0]}; {_header_hint(layout)}")
+    rows = []
+    for number, line in lines[1:]:
+        if any(cell not in (None, "") for cell in line[len(names) :]):
+            raise UsageError(
+                f"{where}: line {number} has more cells than there are columns; "
+                f"{_header_hint(layout)}"
+            )
+        cells = [cell.strip() if type(cell) is str else cell for cell in line]
+        cells += [None] * (len(names) - len(cells))
+        rows.append(dict(zip(names, cells, strict=False)))
+    return rows
+
+
+def _header_hint(layout: Layout) -> str:
+    return (
+        "is that the header?"
+        if layout.header
+        else "say header: 2 if the names are in line 2, and delimiter: ';' if that separates cells"
+    )
+
+
+def _read_json_lines(path: Path, layout: Layout) -> list[Row]:
+    rows = []
+    text = read_text(path, "table", layout.encoding)
+    for number, line in enumerate(text.split("\n"), 1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except (ValueError, RecursionError):
+            row = None
+        if not isinstance(row, dict):
+            raise UsageError(f"table {path}: line {number} is no JSON object")
+        rows.append(_composed(row))
+    return rows
+
+
+def _read_parquet(path: Path, layout: Layout) -> list[Row]:
+    import pyarrow
+    import pyarrow.parquet
+
+    try:
+        table = pyarrow.parquet.read_table(path)
+    except (pyarrow.ArrowException, OSError) as error:
+        raise UsageError(f"table {path} is no Parquet file: {str(error).splitlines()[0]}") from None
+    return [_composed(row) for row in table.to_pylist()]
+
+
+def _composed(row: Iterable[Any] | Row) -> Row:
+    return {nfc(str(name)): cell for name, cell in dict(row).items()}

@@ -1,0 +1,151 @@
+"""A user's own function, found by `module:function` or `path.py:function`."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import sys
+import threading
+import traceback
+from collections.abc import Callable
+from importlib.machinery import SourceFileLoader
+from pathlib import Path
+from types import CodeType, ModuleType
+from typing import Any
+
+from preprocess.core.errors import PreprocessError, UsageError, one_line
+from preprocess.core.files import digest_bytes, digest_file
+
+
+def import_function(name: str) -> Callable[..., Any]:
+    """Import the function called `name`.
+
+    Raises:
+        UsageError: The name is malformed, the module or file cannot be imported, or it has no
+            such function.
+    """
+    where, attribute = _split(name)
+    function = getattr(_module(name), attribute, None)
+    if not callable(function):
+        raise UsageError(f"function {name!r}: {where} has no function {attribute!r}")
+    return function  # type: ignore[no-any-return]
+
+
+def code_digest(name: str) -> str:
+    """Return the hash of the file that `name` names, empty for a module without one."""
+    file = getattr(_module(name), "__file__", None)
+    return digest_file(Path(file)) if file else ""
+
+
+def call(name: str, *arguments: Any) -> Any:
+    """Call the function called `name`.
+
+    Raises:
+        PreprocessError: It raised; the message says what and at which line of the user's code.
+    """
+    return call_function(import_function(name), name, *arguments)
+
+
+def call_function(function: Callable[..., Any], name: str, *arguments: Any, **named: Any) -> Any:
+    """Call a user's function, which messages call `name`; see `call`."""
+    try:
+        return function(*arguments, **named)
+    except PreprocessError:
+        raise
+    except (
+        BaseException
+    ) as error:  # whatever a user's code raises is that item's failure, `exit` too
+        if _is_interrupt(error):
+            raise
+        where = _users_line(error)
+        raise PreprocessError(f"{name} raised {one_line(error)} at {where}") from error
+
+
+def _is_interrupt(error: BaseException) -> bool:
+    """Whether this is the user's Ctrl-C, which Python raises in the main thread alone."""
+    return (
+        isinstance(error, KeyboardInterrupt)
+        and threading.current_thread() is threading.main_thread()
+    )
+
+
+def _users_line(error: BaseException) -> str:
+    """Return the deepest line of the user's own file that an error came through."""
+    frames = traceback.extract_tb(error.__traceback__)
+    entry = frames[min(1, len(frames) - 1)].filename  # the first frame is ours, which called
+    last = next(frame for frame in reversed(frames) if frame.filename == entry)
+    return f"{Path(last.filename).name}:{last.lineno}"
+
+
+def import_code(where: str) -> ModuleType:
+    """Import a `path.py`, or a module by its name.
+
+    Raises:
+        UsageError: It cannot be imported.
+    """
+    try:
+        if where.endswith(".py"):
+            return _module_of_file(Path(where))
+        _add_to_path(Path.cwd())  # which an installed command does not have, unlike python -m
+        return importlib.import_module(where)
+    except UsageError:
+        raise
+    except BaseException as error:  # importing runs a user's code, which may call `exit`
+        if _is_interrupt(error):
+            raise
+        raise UsageError(f"{where} cannot be imported: {one_line(error)}") from error
+
+
+def _split(name: str) -> tuple[str, str]:
+    where, _, attribute = name.rpartition(":")
+    if not where or not attribute.isidentifier():
+        raise UsageError(f"function {name!r} must be module:function or path.py:function")
+    return where, attribute
+
+
+def _module(name: str) -> ModuleType:
+    try:
+        return import_code(_split(name)[0])
+    except UsageError as error:
+        raise UsageError(f"function {name!r}: {error}") from error
+
+
+def _add_to_path(folder: Path) -> None:
+    if str(folder) not in sys.path:
+        sys.path.append(str(folder))
+
+
+class _SourceLoader(SourceFileLoader):
+    """Compiles a file at every import, and neither reads nor writes a bytecode cache.
+
+    That cache takes a file for unchanged whose size and whole second of change are the same, so
+    an edit within a second would run the old code.
+    """
+
+    def get_code(self, fullname: str) -> CodeType:
+        """Return the code of the source as it is now."""
+        return self.source_to_code(self.get_data(self.path), self.path)
+
+
+def _module_of_file(path: Path) -> ModuleType:
+    """Import a file once, under a name of its own; what lies beside it can be imported by it."""
+    if not path.is_file():
+        raise UsageError(f"{path} does not exist")
+    # Its content is in the name too, so that an edited file is not the one imported before.
+    name = (
+        f"enchf_user_{path.stem}_{digest_bytes(str(path.resolve()).encode() + path.read_bytes())}"
+    )
+    if name not in sys.modules:
+        loader = _SourceLoader(name, str(path))
+        spec = importlib.util.spec_from_file_location(name, path, loader=loader)
+        if spec is None or spec.loader is None:
+            raise UsageError(f"{path} cannot be imported")
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[name] = module
+        _add_to_path(path.resolve().parent)
+        try:
+            spec.loader.exec_module(module)
+        except BaseException:
+            del sys.modules[name]
+            raise
+    return sys.modules[name]

@@ -1,0 +1,321 @@
+"""The dataset card of a published dataset: YAML that loaders need, and prose made from the data.
+
+What is generated stands between two comments; all else in an existing card, and every key of its
+YAML that is not ours, is somebody's own and is kept.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from preprocess.core.errors import PreprocessError, printable
+from preprocess.dataset.schema import describe_range
+from preprocess.publish.parquet import Shards
+from preprocess.publish.subset import Subset
+from preprocess.tokens.specs import codec_spec
+
+if TYPE_CHECKING:
+    from datasets import Features
+
+BEGIN, END = "<!-- enchf: generated from here -->", "<!-- enchf: to here -->"
+TAGS = ("audio", "encodec", "audio-tokens")
+PARAMETER_TITLES = (
+    *("parameter", "unit", "kind", "declared range", "min", "max", "mean", "std"),
+    *("5 %", "median", "95 %", "values", "NaN", "meaning"),
+)
+_BLOCK = re.compile(f"{re.escape(BEGIN)}.*?{re.escape(END)}", re.DOTALL)
+
+
+@dataclass(frozen=True)
+class About:
+    """What only the person who publishes knows.
+
+    Attributes:
+        repo_id: The repository, `NAMESPACE/NAME`.
+        license: As the Hub names licences, such as `cc0-1.0`; None to keep what the card says.
+        source: Where the sounds come from, in words; None to keep it.
+    """
+
+    repo_id: str
+    license: str | None = None
+    source: str | None = None
+
+
+def make_card(
+    old: str | None,
+    about: About,
+    subsets: Mapping[str, Subset],
+    files: Mapping[str, Mapping[str, Shards]],
+    features: Features,
+) -> str:
+    """Return the card of a repository after a push.
+
+    Args:
+        old: The card that is there; None where there is none.
+        about: Repository, licence and source.
+        subsets: Every subset of the repository.
+        files: Subset -> split -> its files, of the subsets that are pushed now.
+        features: The columns of these.
+
+    Raises:
+        PreprocessError: The YAML of the card that is there cannot be read.
+    """
+    data, text = _parts(old)
+    for name, splits in files.items():
+        _put(data, "dataset_info", _dataset_info(name, splits, features))
+        _put(data, "configs", _config(name, splits))
+    if not any(entry.get("default") for entry in data["configs"]):
+        data["configs"][0]["default"] = True
+    data["tags"] = list(dict.fromkeys([*(data.get("tags") or []), *TAGS]))
+    if about.license is not None:
+        data["license"] = about.license
+    if about.source is not None:
+        data["source"] = about.source
+    block = "\n\n".join(
+        [
+            BEGIN,
+            _about(data),
+            _subsets(subsets),
+            *_parameters(subsets),
+            _usage(about, data, subsets),
+            END,
+        ]
+    )
+    if BEGIN in text and END in text:
+        text = _BLOCK.sub(lambda _: block, text, count=1)
+    elif text.strip():
+        text = f"{text.rstrip()}\n\n{block}\n"
+    else:
+        text = f"\n# {about.repo_id.rpartition('/')[2]}\n\n{block}\n"
+    dumped = yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=10_000)
+    return f"---\n{dumped}---\n{text}"
+
+
+def _parts(old: str | None) -> tuple[dict[str, Any], str]:
+    """Return YAML and text of a card, with lists where our entries go."""
+    from huggingface_hub.repocard import REGEX_YAML_BLOCK
+
+    match = REGEX_YAML_BLOCK.search(old or "")
+    try:
+        data = yaml.safe_load(match.group(2)) if match else {}
+    except yaml.YAMLError as error:
+        raise PreprocessError(
+            f"the YAML of the repository's README.md cannot be read: {' '.join(str(error).split())}"
+        ) from None
+    if not isinstance(data, dict | None):
+        raise PreprocessError("the YAML of the repository's README.md is no mapping")
+    data = data or {}
+    for key in ("configs", "dataset_info"):
+        entries = data.get(key) or []
+        data[key] = [entries] if isinstance(entries, dict) else list(entries)
+    return data, (old or "")[match.end() :] if match else old or ""
+
+
+def _put(data: dict[str, Any], key: str, entry: dict[str, Any]) -> None:
+    """Replace the entry of a subset, or add it."""
+    name = entry["config_name"]
+    for index, there in enumerate(data[key]):
+        if there.get("config_name", "default") == name:
+            default = {"default": True} if there.get("default") else {}
+            data[key][index] = {**entry, **default}
+            return
+    data[key].append(entry)
+
+
+def _config(name: str, splits: Mapping[str, Shards]) -> dict[str, Any]:
+    return {
+        "config_name": name,
+        "data_files": [{"split": split, "path": f"{name}/{split}-*"} for split in splits],
+    }
+
+
+def _dataset_info(name: str, splits: Mapping[str, Shards], features: Features) -> dict[str, Any]:
+    listed = [
+        {"name": split, "num_bytes": s.num_bytes, "num_examples": s.num_examples}
+        for split, s in splits.items()
+    ]
+    return {
+        "config_name": name,
+        "features": _old_spelling(features._to_yaml_list()),
+        "splits": listed,
+        "download_size": sum(p.stat().st_size for s in splits.values() for p in s.paths),
+        "dataset_size": sum(s.num_bytes for s in splits.values()),
+    }
+
+
+def _old_spelling(yaml: Any) -> Any:
+    """Return columns with lists spelt as `datasets` 3 does, which newer ones read too."""
+    if isinstance(yaml, list):
+        return [_old_spelling(entry) for entry in yaml]
+    if isinstance(yaml, dict):
+        return {"sequence" if k == "list" else k: _old_spelling(v) for k, v in yaml.items()}
+    return yaml
+
+
+def _about(data: Mapping[str, Any]) -> str:
+    lines = [
+        "Audio as [EnCodec](https://github.com/facebookresearch/encodec) tokens, with named "
+        "parameters aligned frame by frame: one row a clip."
+    ]
+    if data.get("source"):
+        lines.append(f"Source of the sounds: {data['source']}")
+    if data.get("license"):
+        lines.append(f"Licence: {data['license']}")
+    return "\n\n".join(lines)
+
+
+def _subsets(subsets: Mapping[str, Subset]) -> str:
+    rows = [
+        (
+            f"`{name}`",
+            s.model,
+            f"{s.bandwidth_kbps:g} kbps",
+            s.n_codebooks,
+            s.fps,
+            f"{s.sample_rate:,} Hz",
+            f"{s.clips:,}",
+            _hours(s.hours),
+            ", ".join(f"{split} {int(v['clips']):,}" for split, v in s.splits.items()),
+        )
+        for name, s in subsets.items()
+    ]
+    titles = ["subset", "codec", "bandwidth", "codebooks", "frames/s", "sample rate"]
+    titles += ["clips", "hours", "splits"]
+    return "## Subsets\n\n" + _table(titles, rows)
+
+
+def _hours(hours: float) -> str:
+    return f"{hours:.2f}" if hours >= 0.1 else f"{hours:.4f}"
+
+
+def _parameters(subsets: Mapping[str, Subset]) -> list[str]:
+    """Return a table of parameters for each group of subsets that have the same."""
+    groups: list[tuple[list[str], Mapping[str, dict[str, Any]]]] = []
+    for name, subset in subsets.items():
+        for names, parameters in groups:
+            if parameters == subset.parameters:
+                names.append(name)
+                break
+        else:
+            groups.append(([name], subset.parameters))
+    texts = []
+    for names, parameters in groups:
+        if not parameters:
+            continue
+        of = "" if len(groups) == 1 else f" of {', '.join(f'`{n}`' for n in names)}"
+        texts.append(
+            f"## Parameters{of}\n\n"
+            + _table(
+                list(PARAMETER_TITLES),
+                [_parameter_row(name, entry) for name, entry in parameters.items()],
+            )
+            + "\n\nRanges are those to normalise by. Statistics are of all frames of the split "
+            "`train`, NaN counted apart; of a circular parameter, mean and std are circular."
+        )
+    return texts
+
+
+def _parameter_row(name: str, entry: Mapping[str, Any]) -> tuple[Any, ...]:
+    stats = entry.get("statistics") or {}
+    quantiles = stats.get("quantiles") or {}
+    figures = [stats.get("min"), stats.get("max")]
+    if entry["kind"] == "categorical":  # labels have no mean and no order
+        figures += [None] * 5
+    else:
+        figures += [stats.get("mean"), stats.get("std")]
+        figures += [quantiles.get(key) for key in ("p05", "p50", "p95")]
+    return (
+        f"`{name}`",
+        entry["units"],
+        entry["kind"],
+        describe_range(entry["min"], entry["max"]),
+        *("" if value is None else f"{value:.4g}" for value in figures),
+        *("" if stats.get(key) is None else f"{stats[key]:,}" for key in ("count", "nan_count")),
+        entry["doc_string"],
+    )
+
+
+def _table(titles: list[str], rows: list[tuple[Any, ...]]) -> str:
+    lines = [titles, ["---"] * len(titles), *rows]
+    return "\n".join(f"| {' | '.join(map(_cell, line))} |" for line in lines)
+
+
+def _cell(value: Any) -> str:
+    text = printable(" ".join(str(value).split()))
+    return text.replace("|", "\\|").replace("<", "&lt;")
+
+
+def _usage(about: About, data: Mapping[str, Any], subsets: Mapping[str, Subset]) -> str:
+    name = next(e["config_name"] for e in data["configs"] if e.get("default"))
+    subset = subsets.get(name) or next(iter(subsets.values()))
+    split = next(iter(subset.splits))
+    provenance = "\n".join(
+        f"- `{n}`: {_provenance(s.provenance)}" for n, s in subsets.items() if s.provenance
+    )
+    return f"""## Loading
+
+```python
+from datasets import load_dataset
+
+dataset = load_dataset("{about.repo_id}", "{name}", split="{split}")
+row = dataset.with_format("numpy")[0]  # row["codes"] is [K, T]; row["features"] name -> [T]
+```
+
+`codes` are int16 `[K, T]`: K codebooks by T frames. Column `features` has a float list `[T]` for
+each parameter; units, kind and declared range stand as JSON in the `id` of its type. The files are
+plain Parquet, and `enchf.json` has this card's figures for programs.
+
+## Decoding to audio
+
+```python
+{decode_snippet(subset.model)}
+```
+
+## Provenance
+
+{provenance or "Not known."}"""
+
+
+def _provenance(provenance: Mapping[str, Any]) -> str:
+    """Return what a subset was made from, and in a sentence where its clips were not made alike."""
+    known = {k: v for k, v in provenance.items() if v and k != "mixed"}
+    text = ", ".join(f"{k} {_cell(v)}" for k, v in known.items())
+    mixed = provenance.get("mixed")
+    return f"{text}. Not all clips were made alike: {_cell(mixed)}." if mixed else text
+
+
+_ENCODEC = """import torch
+from encodec import EncodecModel
+
+model = EncodecModel.{function}()
+row = dataset[0]
+codes = torch.tensor(row["codes"])[None]  # [1, K, T]
+"""
+_ONE_SEGMENT = """audio = model.decode([(codes, None)])[0, :, : row["audio_length"]]  # [C, N]"""
+_SEGMENTS = """parts = torch.split(codes, row["segment_frames"], dim=2)
+scales = [torch.tensor([[scale]]) for scale in row["scales"]]
+audio = model.decode(list(zip(parts, scales)))[0, :, : row["audio_length"]]  # [C, N]"""
+_TRANSFORMERS = """import torch
+from transformers import EncodecModel
+
+model = EncodecModel.from_pretrained("facebook/encodec_32khz")
+row = dataset[0]
+codes = torch.tensor(row["codes"])[None, None]  # [1, 1, K, T]
+audio = model.decode(codes, [None]).audio_values[0, :, : row["audio_length"]]  # [C, N]"""
+_OURS = """from preprocess.codec.playback import decode_row  # the enchf-dataset package
+
+audio = decode_row(dataset[0])  # float32 [C, N]"""
+
+
+def decode_snippet(model: str) -> str:
+    """Return lines of Python that decode `dataset[0]` to `audio`, float `[C, N]`."""
+    if model == "encodec_24khz":
+        return _ENCODEC.format(function="encodec_model_24khz") + _ONE_SEGMENT
+    if codec_spec(model).segment_samples is not None:
+        return _ENCODEC.format(function="encodec_model_48khz") + _SEGMENTS
+    return _TRANSFORMERS if model == "encodec_32khz" else _OURS

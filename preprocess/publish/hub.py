@@ -1,0 +1,127 @@
+"""Publishing on the Hugging Face Hub: what is there, and one commit that replaces it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+from preprocess.core.errors import PreprocessError, UsageError
+
+T = TypeVar("T")
+
+
+class HubRepo:
+    """A dataset repository on the Hub.
+
+    Attributes:
+        repo_id: `NAMESPACE/NAME`; a bare name is put into the user's own namespace.
+        revision: The branch.
+    """
+
+    def __init__(self, repo_id: str, revision: str | None = None) -> None:
+        """Check the names, without a network.
+
+        Raises:
+            UsageError: `repo_id` is no name of a repository.
+        """
+        from huggingface_hub.utils import validate_repo_id
+
+        try:
+            validate_repo_id(repo_id)
+        except ValueError as error:
+            raise UsageError(
+                f"{repo_id!r} is no repository: {' '.join(str(error).split())}"
+            ) from None
+        if repo_id.endswith(".py"):
+            raise UsageError(f"{repo_id!r}: datasets takes a name that ends in .py for a script")
+        self.repo_id, self.revision = repo_id, revision or "main"
+        self._api: Any = None
+
+    def open(self, private: bool) -> None:
+        """Create the repository and the branch where they do not exist.
+
+        Raises:
+            UsageError: There is no token.
+            PreprocessError: The Hub refuses.
+        """
+        from huggingface_hub import HfApi, get_token
+
+        token = get_token()
+        if not token:
+            raise UsageError("no token for the Hub: run `hf auth login`, or set HF_TOKEN")
+        self._api = HfApi(token=token)
+        made = self._call(
+            self._api.create_repo,
+            self.repo_id,
+            repo_type="dataset",
+            private=private or None,
+            exist_ok=True,
+        )
+        self.repo_id = made.repo_id
+        if self.revision != "main":
+            self._call(
+                self._api.create_branch,
+                self.repo_id,
+                branch=self.revision,
+                repo_type="dataset",
+                exist_ok=True,
+            )
+
+    def files(self) -> list[str]:
+        """Return the paths of the branch's files."""
+        listed: list[str] = self._call(
+            self._api.list_repo_files,
+            self.repo_id,
+            repo_type="dataset",
+            revision=self.revision,
+        )
+        return listed
+
+    def read(self, path: str, folder: Path) -> bytes:
+        """Return a small file's content, read by way of `folder`."""
+        local = self._call(
+            self._api.hf_hub_download,
+            self.repo_id,
+            path,
+            repo_type="dataset",
+            revision=self.revision,
+            local_dir=folder,
+        )
+        return Path(local).read_bytes()
+
+    def replace(self, new: Mapping[str, Path | bytes], old: list[str], message: str) -> None:
+        """Add or replace the files `new` and delete the files `old`, in one commit.
+
+        Readers see all of it or nothing. Large files are uploaded before the commit, and those
+        that an interrupted push has uploaded are not sent again.
+        """
+        from huggingface_hub import CommitOperationAdd, CommitOperationDelete
+        from huggingface_hub.utils import disable_progress_bars
+
+        if not sys.stderr.isatty():
+            disable_progress_bars()
+        operations: list[Any] = [CommitOperationDelete(path) for path in old]
+        operations += [CommitOperationAdd(path, content) for path, content in new.items()]
+        self._call(
+            self._api.create_commit,
+            self.repo_id,
+            operations,
+            commit_message=message,
+            repo_type="dataset",
+            revision=self.revision,
+        )
+
+    def _call(self, function: Callable[..., T], *args: Any, **kwargs: Any) -> T:
+        from huggingface_hub.errors import HTTPError
+
+        try:
+            return function(*args, **kwargs)
+        except (OSError, HTTPError, RuntimeError, ValueError) as error:
+            # HTTPError is that of requests or httpx, by the version; RuntimeError is an upload's.
+            reason = " ".join(str(error).split()) or type(error).__name__
+            raise PreprocessError(
+                f"the Hub did not take {self.repo_id}: {reason[:300]}; nothing was changed, and "
+                f"what was uploaded is kept: run it again to go on"
+            ) from None

@@ -1,0 +1,131 @@
+"""Rows to Parquet shards that anyone reads: `datasets` of any version, pandas, polars.
+
+Encodings are those that `python -m benchmarks.parquet` found smallest: zstd over a dictionary for
+the codes (10.1 to 10.3 bits for a code of 10 bits; the default takes 10.2 to 10.5, plain zstd
+13.5), and over split bytes for the parameters (25 bits for a float32; the default takes 46).
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from preprocess.publish.subset import Subset
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+SHARD_BYTES = 500_000_000
+"""Most of a shard, by its size in Arrow, which is an upper bound of that of its file."""
+ROW_GROUP_BYTES = 64 << 20
+"""What a reader of a stream takes into memory at once."""
+
+
+@dataclass(frozen=True)
+class Shards:
+    """The files of one split.
+
+    Attributes:
+        paths: Where they are, in order.
+        num_examples: Rows in all.
+        num_bytes: Their size in Arrow.
+    """
+
+    paths: list[Path]
+    num_examples: int
+    num_bytes: int
+
+
+def write_shards(
+    rows: Dataset, folder: Path, split: str, subset: Subset, shard_bytes: int = SHARD_BYTES
+) -> Shards:
+    """Write the rows of one split, sliced to the codebooks of `subset`.
+
+    The same rows give the same bytes, so that a push that is repeated uploads nothing again.
+
+    Args:
+        rows: Rows with at least that many codebooks.
+        folder: Where to write `SPLIT-00000-of-00001.parquet` and so on.
+        split: Name of the split.
+        subset: Stored in the files' metadata, under the key `enchf`.
+        shard_bytes: Most bytes of a shard.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    row_bytes = _arrow_bytes(rows) / len(rows)
+    count = min(len(rows), math.ceil(row_bytes * len(rows) / shard_bytes))
+    per_group = max(1, int(ROW_GROUP_BYTES / row_bytes))
+    paths, total = [], 0
+    for index in range(count):
+        path = folder / f"{split}-{index:05d}-of-{count:05d}.parquet"
+        shard = rows.shard(count, index, contiguous=True)
+        total += _write(shard.with_format("arrow"), path, subset, per_group)
+        paths.append(path)
+    return Shards(paths, len(rows), total)
+
+
+def _write(shard: Dataset, path: Path, subset: Subset, per_group: int) -> int:
+    writer, total = None, 0
+    for table in shard.iter(batch_size=per_group):
+        table = _sliced(table, subset)
+        if writer is None:
+            writer = pq.ParquetWriter(path, table.schema, **_encodings(table.schema))
+        writer.write_table(table, row_group_size=per_group)
+        total += table.nbytes
+    if writer is not None:
+        writer.close()
+    return total
+
+
+def _sliced(table: pa.Table, subset: Subset) -> pa.Table:
+    """Return `table` at the bandwidth of `subset`, without the schema that `datasets` leaves.
+
+    That of `datasets` 4 and newer cannot be read by 3.6; the types of Arrow say the same.
+    """
+    at = table.schema.get_field_index("codes")
+    if pc.max(pc.list_value_length(table["codes"])).as_py() != subset.n_codebooks:
+        codes = pc.list_slice(table["codes"], 0, subset.n_codebooks)
+        table = table.set_column(at, "codes", codes.cast(table.schema.field(at).type))
+        at = table.schema.get_field_index("bandwidth_kbps")
+        kbps = pa.array([subset.bandwidth_kbps] * len(table), table.schema.field(at).type)
+        table = table.set_column(at, "bandwidth_kbps", kbps)
+    return table.replace_schema_metadata({"enchf": json.dumps(asdict(subset))})
+
+
+def _encodings(schema: pa.Schema) -> dict[str, object]:
+    """Return options of the writer: split bytes for all floats in lists, a dictionary elsewhere."""
+    leaves = list(_leaves(pa.struct(list(schema)), ""))
+    split = [path for path, kind in leaves if ".list." in path and pa.types.is_floating(kind)]
+    return {
+        "compression": "zstd",
+        "compression_level": 3,
+        "use_dictionary": [path for path, _ in leaves if path not in split],
+        "column_encoding": dict.fromkeys(split, "BYTE_STREAM_SPLIT"),
+        "write_page_index": True,
+    }
+
+
+def _leaves(kind: pa.DataType, path: str) -> list[tuple[str, pa.DataType]]:
+    """Return the columns that Parquet makes of a type, with their paths."""
+    if pa.types.is_struct(kind):
+        fields = [kind.field(i) for i in range(kind.num_fields)]
+        return [
+            leaf
+            for field in fields
+            for leaf in _leaves(field.type, f"{path}.{field.name}" if path else field.name)
+        ]
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
+        return _leaves(kind.value_type, f"{path}.list.element")
+    return [(path, kind)]
+
+
+def _arrow_bytes(rows: Dataset) -> int:
+    """Return the bytes of the rows, of those that a selection has left."""
+    total, stored = int(rows.data.nbytes), int(rows.data.num_rows)
+    return max(1, total * len(rows) // max(1, stored))

@@ -1,0 +1,143 @@
+"""The files that the trainers of RNeNcodec (smilo7/RNeNcodec, lonce/RNeNcodec) read.
+
+    OUT/dataset_dict.json, train/, ...       a DatasetDict with the column `audio`
+    OUT/conditioning_config.json             the parameters of all clips
+    OUT/tokens/a/take.1.ecdc                 torch.save of `audio_codes` int64 [1, 1, K, T]
+    OUT/tokens/a/take.1.cond.npy             float32 [T, D]
+    OUT/tokens/a/take.1.cond.json            names, ranges and statistics, the same for all clips
+
+They decode with `facebook/encodec_24khz`, and bring each parameter from `min` to `max` to 0 to 1,
+clipped: from `norm` of the sidecar, `features` of the sidecar or `features` of the configuration,
+by their version. Here all three say the same.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from preprocess.core.errors import PreprocessError
+from preprocess.dataset.schema import Parameter
+from preprocess.stats.feature_stats import FeatureStats, StatsError
+from preprocess.stats.scaling import minmax_range
+from preprocess.tokens.specs import CODECS
+
+MODEL = "encodec_24khz"
+SPEC = CODECS[MODEL]
+CONFIG_NAME = "conditioning_config.json"
+
+LOADERS_ADD = 1e-8
+"""What the loaders add to the width of every range before they divide by it."""
+MOST_MOVED = 1e-4
+"""How far values may move in the loaders' arithmetic, in parts of the range, without a word."""
+_FLOAT32_STEP = 2.0**-23
+
+
+def write_tokens(path: Path, codes: NDArray[np.integer], audio_length: int) -> None:
+    """Write a token file as the predecessor's encoder did.
+
+    Args:
+        path: The file.
+        codes: `[K, T]`.
+        audio_length: Samples of the audio.
+    """
+    import torch
+
+    # int64, as embeddings are looked up by it; a list of no scale, as the 24 kHz codec has it.
+    tensor = torch.from_numpy(codes.astype(np.int64))[None, None]
+    saved = {"audio_codes": tensor, "audio_scales": [None], "audio_length": audio_length}
+    torch.save(saved, path)
+
+
+def norms(stats: Mapping[str, FeatureStats]) -> dict[str, dict[str, float | None]]:
+    """Return `min`, `max`, `mean` and `std` of each parameter, in the order of the columns.
+
+    From `min` to `max` is what `preprocess.stats.scaling.normalise` maps to 0 to 1. A range that is 0
+    wide is made 1 wide: the loaders would else leave the values as they are, 440 for 440 Hz. Labels
+    and angles that cancel out have no mean and no deviation: None.
+
+    Raises:
+        PreprocessError: A parameter has no values.
+    """
+    made: dict[str, dict[str, float | None]] = {}
+    for name, feature in stats.items():
+        try:
+            low, high = minmax_range(feature)
+        except StatsError:
+            raise PreprocessError(
+                f"parameter {name!r} is NaN in all frames that the ranges are measured over"
+            ) from None
+        high = high if high != low else low + 1.0
+        made[name] = {"min": low, "max": high, "mean": feature.mean, "std": feature.std}
+    return made
+
+
+def moved(norm: Mapping[str, float | None]) -> float:
+    """Return how far the loaders' arithmetic moves values at most, in parts of the range.
+
+    They subtract `min` in float32, which holds seven digits, and divide by too large a width.
+    """
+    low, high = norm["min"] or 0.0, norm["max"] or 0.0
+    width = abs(high - low)
+    by_rounding = max(abs(low), abs(high)) * _FLOAT32_STEP / width
+    return by_rounding + LOADERS_ADD / (width + LOADERS_ADD)
+
+
+def describe_sidecar(
+    norm: Mapping[str, Mapping[str, float | None]], parameters: Mapping[str, Parameter]
+) -> bytes:
+    """Return the JSON of every sidecar: version 2, with the `names` and `norm` of version 1."""
+    meta = {
+        "schema_version": 2,
+        "fps": SPEC.fps,
+        "source_rate": SPEC.fps,
+        "names": list(norm),
+        "norm": {key: [n[key] for n in norm.values()] for key in ("min", "max", "mean", "std")},
+        "features": {
+            name: {
+                **n,
+                "units": parameters[name].units,
+                "doc_string": parameters[name].doc_string,
+                "kind": parameters[name].kind,
+            }
+            for name, n in norm.items()
+        },
+    }
+    return _json(meta)
+
+
+def conditioning_config(
+    norm: Mapping[str, Mapping[str, float | None]], parameters: Mapping[str, Parameter]
+) -> bytes:
+    """Return `conditioning_config.json`.
+
+    `parameter_specs` may go into the loaders' own configuration as it is: those that read sidecars
+    refuse a range there, as they take it from the files.
+    """
+    config: dict[str, Any] = {
+        "schema_version": 1,
+        "fps": SPEC.fps,
+        "feature_names": list(norm),
+        "num_features": len(norm),
+        "parameter_specs": dict.fromkeys(norm),
+        "features": {
+            name: {
+                "type": parameters[name].kind,
+                "min": n["min"],
+                "max": n["max"],
+                "unit": parameters[name].units,
+                "description": parameters[name].doc_string,
+            }
+            for name, n in norm.items()
+        },
+    }
+    return _json(config)
+
+
+def _json(value: Any) -> bytes:
+    return json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False).encode()

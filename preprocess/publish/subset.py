@@ -1,0 +1,173 @@
+"""A subset of a published dataset: what a saved dataset is at one bandwidth, in words and figures.
+
+`enchf.json` in a Hub repository holds the description of every subset there; the card is written
+from it, so that a push of one subset knows of the others.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from preprocess.core.errors import PreprocessError, UsageError, nearest
+from preprocess.dataset.clips import DatasetError
+from preprocess.dataset.corpus import corpus_stats
+from preprocess.dataset.schema import read_parameters
+from preprocess.stats.corpus_stats import STATS_NAME, read_stats
+from preprocess.tokens.specs import CODECS, codec_spec
+
+if TYPE_CHECKING:
+    from datasets import Dataset, DatasetDict
+
+INFO_NAME = "enchf.json"
+NEEDED = ("id", "codes", "model", "bandwidth_kbps", "fps", "sample_rate", "audio_length")
+_INFO_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Subset:
+    """One subset, as `enchf.json` describes it.
+
+    Attributes:
+        model: Name of the codec.
+        n_codebooks: K.
+        bandwidth_kbps: The bandwidth that K stands for.
+        fps: Frames per second.
+        sample_rate: Of the audio, in Hz.
+        splits: Split -> its `clips` and `hours`.
+        parameters: Name -> `units`, `doc_string`, `kind`, `min`, `max` (the declared range) and
+            `statistics`, over the split train.
+        provenance: What the dataset was built from.
+    """
+
+    model: str
+    n_codebooks: int
+    bandwidth_kbps: float
+    fps: int
+    sample_rate: int
+    splits: dict[str, dict[str, Any]]
+    parameters: dict[str, dict[str, Any]] = field(default_factory=dict)
+    provenance: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def clips(self) -> int:
+        """Clips of all splits."""
+        return sum(int(split["clips"]) for split in self.splits.values())
+
+    @property
+    def hours(self) -> float:
+        """Hours of audio of all splits."""
+        return sum(float(split["hours"]) for split in self.splits.values())
+
+
+def describe_saved(folder: Path, saved: DatasetDict, origin: Mapping[str, Any]) -> Subset:
+    """Return the description of a saved dataset as it is.
+
+    Args:
+        folder: Where it was saved; its `stats.json` is taken, where there is one.
+        saved: The dataset.
+        origin: What it was built from.
+
+    Raises:
+        DatasetError: It is no dataset of tokens, has no rows, or mixes codecs or bandwidths.
+    """
+    from datasets import concatenate_datasets
+
+    for name, rows in saved.items():
+        missing = [column for column in NEEDED if column not in rows.column_names]
+        if missing or not len(rows):
+            what = f"lacks the column {missing[0]!r}" if missing else "has no rows"
+            raise DatasetError(f"{folder}: split {name} {what}; build it by preprocess build")
+    scalars = ["model", "bandwidth_kbps", "fps", "sample_rate"]
+    together = concatenate_datasets([rows.select_columns(scalars) for rows in saved.values()])
+    values = {name: together.unique(name) for name in scalars}
+    for name, found in values.items():
+        if len(found) > 1:
+            raise DatasetError(f"{folder} mixes rows of {name} {', '.join(map(str, found))}")
+    first = next(iter(saved.values()))
+    rate = values["sample_rate"][0]
+    return Subset(
+        model=values["model"][0],
+        n_codebooks=len(first[0]["codes"]),
+        bandwidth_kbps=values["bandwidth_kbps"][0],
+        fps=values["fps"][0],
+        sample_rate=rate,
+        splits={
+            name: {"clips": len(rows), "hours": sum(rows["audio_length"]) / rate / 3600}
+            for name, rows in saved.items()
+        },
+        parameters=_parameters(folder, saved, first),
+        provenance=dict(origin),
+    )
+
+
+def _parameters(folder: Path, saved: DatasetDict, first: Dataset) -> dict[str, dict[str, Any]]:
+    parameters = {n: asdict(p) for n, p in read_parameters(first.features).items()}
+    if (folder / STATS_NAME).exists():
+        stats = read_stats(folder / STATS_NAME).get("train")
+    else:
+        stats = corpus_stats(saved["train"]) if "train" in saved else None
+    for name, entry in parameters.items():
+        known = stats[name].to_dict() if stats and name in stats else {}
+        keys = ("count", "nan_count", "min", "max", "mean", "std", "quantiles", "period", "labels")
+        entry["statistics"] = {key: known[key] for key in keys if key in known}
+    return parameters
+
+
+def subset_codebooks(name: str, whole: Subset) -> int:
+    """Return K of the subset called `name` of a dataset.
+
+    A config of the builder, such as `encodec_24khz_6kbps`, slices to its bandwidth; any other
+    name is just a name for the tokens as they are.
+
+    Raises:
+        UsageError: The config is of another codec or a higher bandwidth, or all but one.
+    """
+    configs = {
+        f"{spec.name}_{kbps:g}kbps": (spec.name, k)
+        for spec in CODECS.values()
+        for kbps, k in spec.codebooks.items()
+    }
+    if name not in configs:
+        if name.startswith(tuple(f"{codec}_" for codec in CODECS)) and name.endswith("kbps"):
+            raise UsageError(f"there is no config {name!r}{nearest(name, configs)}")
+        return whole.n_codebooks
+    model, k = configs[name]
+    if model != whole.model or k > whole.n_codebooks:
+        raise UsageError(
+            f"config {name!r} cannot be made of {whole.model} at {whole.bandwidth_kbps:g} kbps"
+        )
+    return k
+
+
+def at_codebooks(whole: Subset, k: int) -> Subset:
+    """Return the description of the same dataset sliced to `k` codebooks."""
+    stored = asdict(whole)
+    stored.update(n_codebooks=k, bandwidth_kbps=codec_spec(whole.model).bandwidth_kbps(k))
+    return Subset(**stored)
+
+
+def write_info(subsets: Mapping[str, Subset]) -> bytes:
+    """Return `enchf.json` of a repository."""
+    stored = {"version": _INFO_VERSION, "subsets": {n: asdict(s) for n, s in subsets.items()}}
+    return json.dumps(stored, indent=1, ensure_ascii=False).encode()
+
+
+def read_info(data: bytes) -> dict[str, Subset]:
+    """Return name -> subset of an `enchf.json`.
+
+    Raises:
+        PreprocessError: It is none, or of a later version.
+    """
+    try:
+        stored = json.loads(data)
+        if stored["version"] != _INFO_VERSION:
+            raise ValueError(f"version {stored['version']!r}")
+        return {str(name): Subset(**entry) for name, entry in stored["subsets"].items()}
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+        raise PreprocessError(
+            f"{INFO_NAME} of the repository cannot be read ({error}); delete it there to go on"
+        ) from None

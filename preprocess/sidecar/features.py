@@ -1,0 +1,261 @@
+"""Features: one parameter of one clip, checked and measured before it goes into a sidecar."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from preprocess.core.errors import PreprocessError
+from preprocess.sidecar.precision import FLOATS, MAX_ERROR, MOST_WHOLE, Dtype, find_damage
+
+KINDS = ("continuous", "categorical", "circular")
+GIVEN_KEYS = ("values", "units", "doc_string", "kind", "nan", "source", "min", "max", "mean", "std")
+_NUMBERS = ("min", "max", "mean", "std")
+LARGEST = 1e150
+"""Values are up to this large: the square of a larger one, in a deviation, may be infinite."""
+
+_PERIODS = {
+    **dict.fromkeys(("deg", "degree", "degrees", "\N{DEGREE SIGN}"), 360.0),
+    **dict.fromkeys(("turn", "turns", "cycle", "cycles"), 1.0),
+}
+
+FeatureValue = ArrayLike | Mapping[str, Any]
+"""What a writer gives for a feature: its values, or a mapping with `values` and more."""
+
+
+class SidecarError(PreprocessError, ValueError):
+    """A sidecar cannot be read, or features cannot be written as one."""
+
+
+@dataclass(frozen=True, eq=False)
+class Feature:
+    """One parameter of one clip.
+
+    Attributes:
+        values: `[T]`, float16, float32 or float64 as stored.
+        units: Physical unit, such as `dB` or `Hz`; may be empty.
+        doc_string: What it means.
+        kind: `continuous`, `categorical` (integer labels) or `circular` (an angle or phase).
+        nan: What NaN stands for, such as `unvoiced`; empty where NaN would be a mistake.
+        source: What it was read from and how, such as a column of numbers with a decimal comma.
+        min: Lower end of the range to normalise by; None where nothing is known.
+        max: Upper end of it.
+        declared: Whether the writer declared that range, or it was measured. Versions 1 and 2 do
+            not tell; there it was declared if it is not the measured one.
+        measured: min, max, mean and std over the frames that are not NaN; None where all are.
+        mean: The mean to normalise by: as given by the writer, else measured.
+        std: The standard deviation to normalise by, likewise.
+    """
+
+    values: NDArray[np.floating]
+    units: str = ""
+    doc_string: str = ""
+    kind: str = "continuous"
+    nan: str = ""
+    source: str = ""
+    min: float | None = None
+    max: float | None = None
+    declared: bool = False
+    measured: dict[str, float | None] = field(default_factory=dict)
+    mean: float | None = None
+    std: float | None = None
+
+    @property
+    def period(self) -> float | None:
+        """Of a circular feature, how far it is around the circle; else None."""
+        if self.kind != "circular":
+            return None
+        low, high = (self.min, self.max) if self.declared else (None, None)
+        return circular_period(self.units, low, high)
+
+    @property
+    def span(self) -> float:
+        """Width of the declared range, else of the measured one; 0 where neither has any."""
+        measured = self.measured.get("min"), self.measured.get("max")
+        for low, high in ((self.min, self.max) if self.declared else measured, measured):
+            if low is not None and high is not None and high > low:
+                return high - low
+        return 0.0
+
+
+def circular_period(units: str, low: float | None = None, high: float | None = None) -> float:
+    """Return how far it is around the circle of a circular feature.
+
+    The width of the declared range; without one, 360 where `units` are degrees, 1 where they are
+    turns or cycles, and 2 pi.
+    """
+    if low is not None and high is not None and high > low:
+        return high - low
+    return _PERIODS.get(units.lower(), math.tau)
+
+
+def check_feature(name: str, value: FeatureValue) -> Feature:
+    """Return what a writer gives for one feature as float64 values with its measured statistics.
+
+    Values of a circular feature come back within its circle: from the lower end of the declared
+    range, or 0, up to a period beyond.
+
+    Raises:
+        SidecarError: The name is no identifier, a key is unknown, the values are not `[T]`
+            numbers, hold infinity or labels that are not whole, or the range is upside down.
+    """
+    given = _given(name, value)
+    values, stated = _numbers(name, given)
+    kind = given.get("kind") or "continuous"
+    if kind not in KINDS:
+        raise SidecarError(f"feature {name!r}: kind {kind!r} must be one of {', '.join(KINDS)}")
+    units = str(given.get("units") or "")
+    if kind == "categorical" and (at := first_fraction(values)) is not None:
+        raise SidecarError(
+            f"feature {name!r}: frame {at} is {values[at]:.9g}, but a label of a categorical "
+            f"feature is a whole number"
+        )
+    if kind == "circular":
+        stated |= _circle(units, stated)
+        low = stated.get("min")
+        values = wrap(values, low or 0.0, circular_period(units, low, stated.get("max")))
+    measured = measure(values)
+    norm = {**measured, **stated}
+    if norm["min"] is not None and norm["max"] is not None and norm["min"] > norm["max"]:
+        raise SidecarError(f"feature {name!r}: min {norm['min']:g} is above max {norm['max']:g}")
+    return Feature(
+        values,
+        units=units,
+        doc_string=str(given.get("doc_string") or ""),
+        kind=kind,
+        nan=str(given.get("nan") or ""),
+        source=str(given.get("source") or ""),
+        declared="min" in stated or "max" in stated,
+        measured=measured,
+        **norm,
+    )
+
+
+def _given(name: str, value: FeatureValue) -> dict[str, Any]:
+    if not isinstance(name, str) or not name.isidentifier():
+        raise SidecarError(f"feature {name!r}: a name must be letters, digits and underscores")
+    given: dict[str, Any] = dict(value) if isinstance(value, Mapping) else {"values": value}
+    unknown = [key for key in given if key not in GIVEN_KEYS]
+    if unknown or "values" not in given:
+        what = f"unknown key {unknown[0]!r}" if unknown else "no 'values'"
+        raise SidecarError(f"feature {name!r}: {what}; known keys: {', '.join(GIVEN_KEYS)}")
+    return given
+
+
+def _numbers(
+    name: str, given: Mapping[str, Any]
+) -> tuple[NDArray[np.float64], dict[str, float | None]]:
+    """Return the values as float64 `[T]`, and those of min, max, mean and std that are stated."""
+    try:
+        raw = np.asarray(given["values"])
+        if raw.dtype.kind in "cmM":
+            raise TypeError(raw.dtype)
+        values = raw.astype(np.float64)
+        stated = {key: float(given[key]) for key in _NUMBERS if given.get(key) is not None}
+    except (TypeError, ValueError, OverflowError):
+        raise SidecarError(f"feature {name!r}: values, min and max must be numbers") from None
+    _check_values(name, raw, values)
+    if not np.isfinite([*stated.values()]).all():
+        raise SidecarError(f"feature {name!r}: min, max, mean and std must be finite")
+    return values, dict(stated)
+
+
+def _check_values(name: str, raw: NDArray[Any], values: NDArray[np.float64]) -> None:
+    """Raise `SidecarError` unless `values` are `[T]`, and hold what `raw` does."""
+    if values.ndim != 1 or not len(values):
+        raise SidecarError(f"feature {name!r}: values must be [T], got {list(values.shape)}")
+    if np.isinf(values).any():
+        raise SidecarError(
+            f"feature {name!r}: frame {int(np.argmax(np.isinf(values)))} is infinite"
+        )
+    large = np.abs(values) > LARGEST
+    if large.any():
+        at = int(np.argmax(large))
+        raise SidecarError(
+            f"feature {name!r}: frame {at} is {values[at]:g}, and values must be within {LARGEST:g}"
+        )
+    if raw.dtype.kind in "iuO":  # Python compares whole numbers with floats exactly, numpy does not
+        for at in np.flatnonzero(np.abs(values) >= MOST_WHOLE).tolist():
+            if int(raw[at]) != float(values[at]):
+                raise SidecarError(
+                    f"feature {name!r}: frame {at} is {raw[at]}, which no float64 holds; subtract "
+                    f"what all values share"
+                )
+
+
+def _circle(units: str, stated: Mapping[str, float | None]) -> dict[str, float | None]:
+    """Return the ends of a circle of which one is declared; nothing where none or both are."""
+    low, high, period = stated.get("min"), stated.get("max"), circular_period(units)
+    if low is not None and high is None:
+        return {"max": low + period}
+    return {"min": high - period} if high is not None and low is None else {}
+
+
+def wrap(values: NDArray[np.float64], low: float, period: float) -> NDArray[np.float64]:
+    """Return values on a circle as those from `low` to `low + period`; what is there stays."""
+    around = np.mod(values - low, period)
+    around = np.where(around >= period, 0.0, around)  # of a hair below `low`, mod makes a period
+    inside = (values >= low) & (values < low + period)
+    return np.where(inside, values, low + around)
+
+
+def first_fraction(values: NDArray[np.floating]) -> int | None:
+    """Return the first frame whose value is a number but not a whole one; None without such."""
+    fractions = np.isfinite(values) & (values != np.round(values))
+    return int(np.argmax(fractions)) if fractions.any() else None
+
+
+def measure(values: NDArray[np.floating]) -> dict[str, float | None]:
+    """Return min, max, mean and std of the finite values, None where there are none."""
+    finite = values[np.isfinite(values)].astype(np.float64)
+    if not len(finite):
+        return dict.fromkeys(("min", "max", "mean", "std"))
+    return {
+        "min": float(finite.min()),
+        "max": float(finite.max()),
+        "mean": float(finite.mean()),
+        "std": float(finite.std()),
+    }
+
+
+def array_dtype(
+    features: Mapping[str, Feature],
+    dtype: Dtype,
+    max_error: float = MAX_ERROR,
+    at_least: str = "float16",
+) -> np.dtype[Any]:
+    """Return the dtype of an array that holds all `features` and damages no value.
+
+    Args:
+        features: Name -> feature.
+        dtype: What was asked for.
+        max_error: How far a stored value may be from its own, in parts of its feature's range.
+        at_least: The dtype of values that must stay as they are; the result is no narrower.
+
+    Raises:
+        SidecarError: `dtype`, or with `auto` float32, would damage a value.
+    """
+    wide_enough = FLOATS[FLOATS.index(at_least) :]
+    if dtype == "auto":
+        candidates = [d for d in wide_enough if d != "float64"] or ["float64"]
+    else:
+        candidates = [dtype if dtype in wide_enough else at_least]
+    refused = []
+    for candidate in candidates:
+        refused = [
+            (name, damage)
+            for name, feature in features.items()
+            if (damage := find_damage(feature.values, candidate, feature.span, max_error))
+        ]
+        if not refused:
+            return np.dtype(candidate)
+    name, damage = refused[0]
+    ways = f"choose dtype {damage.better}"
+    if damage.rounding:
+        ways = f"that is more than {max_error:g} of its range: {ways}, or a larger max_error"
+    raise SidecarError(f"feature {name!r}: {damage}; {ways}")

@@ -1,0 +1,317 @@
+"""Sidecars: the parameters of one clip, aligned frame by frame with its tokens.
+
+    take.1.ecdc         T frames of tokens
+    take.1.cond.npy     float16, float32 or float64 [T, D], one column per feature
+    take.1.cond.json    names (the order of the columns), units, ranges, statistics, time
+
+Version 3 is written; versions 1 (`names` + `norm` arrays) and 2 (`features`) are read, and a
+version 2 reader reads version 3. `min` and `max` of a feature are the range to normalise by: the
+one that the writer declared, else the measured one; what was measured always stands apart under
+`measured`. The JSON carries the hash of the array, so that a reader that comes between the two
+writes of a pair notices. The format is documented in `docs/sidecar-format.md`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+import math
+from collections.abc import Callable, Collection, Mapping, Sequence
+from pathlib import Path, PurePosixPath
+from typing import Any, Literal, get_args
+
+import numpy as np
+
+from preprocess.core.files import digest_file
+from preprocess.sidecar.features import (
+    Feature,
+    FeatureValue,
+    SidecarError,
+    array_dtype,
+    check_feature,
+)
+from preprocess.sidecar.precision import MAX_ERROR, Dtype
+from preprocess.sidecar.records import Record, makers, merge_records
+from preprocess.sidecar.sidecar_files import (
+    MAX_META_BYTES,
+    read_files,
+    read_meta,
+    replace_files,
+    writing,
+)
+from preprocess.sidecar.sidecar_format import (
+    ARRAY_SUFFIX,
+    MAX_FEATURES,
+    SCHEMA_VERSION,
+    TOKEN_SUFFIX,
+    Sidecar,
+    describe_array,
+    parse_array,
+    parse_sidecar,
+    predecessor_meta_path,
+    sidecar_paths,
+)
+from preprocess.tokens.ecdc import EcdcHeader, read_header
+
+Mode = Literal["append", "overwrite", "replace-all"]
+Drop = Collection[str] | Callable[[Sidecar], Collection[str]]
+
+
+def read_sidecar(ecdc_path: str | Path, suffix: str = ARRAY_SUFFIX) -> Sidecar:
+    """Read the sidecar of a token file, of version 1, 2 or 3.
+
+    Args:
+        ecdc_path: The token file, which need not exist and is not read; for sidecars in a folder
+            of their own, its path there.
+        suffix: What the array's name ends in.
+
+    Raises:
+        SidecarError: One of the two files is missing, damaged, or does not fit the other.
+    """
+    return read_pair(*existing_paths(Path(ecdc_path), suffix))
+
+
+def read_pair(array_path: Path, meta_path: Path) -> Sidecar:
+    """Read the two files of a sidecar; see `read_sidecar`."""
+    data, meta = read_files(array_path, meta_path)
+    return parse_sidecar(parse_array(data, array_path), meta, array_path, meta_path)
+
+
+def existing_paths(ecdc_path: Path, suffix: str = ARRAY_SUFFIX) -> tuple[Path, Path]:
+    """Return the paths of array and metadata, the metadata's by either of its names.
+
+    The predecessor's first version wrote `NAME.cond.cond.json`. That is taken for the metadata of
+    `NAME` where it has no other, and no clip `NAME.cond` is there whose it would be.
+    """
+    array_path, meta_path = sidecar_paths(ecdc_path, suffix)
+    if meta_path.exists():
+        return array_path, meta_path
+    old = predecessor_meta_path(ecdc_path)
+    if not old.exists():
+        return array_path, meta_path
+    other = ecdc_path.with_name(f"{ecdc_path.stem}.cond")
+    is_others = any(other.with_name(other.name + s).exists() for s in (TOKEN_SUFFIX, ARRAY_SUFFIX))
+    return array_path, meta_path if is_others else old
+
+
+def read_described(ecdc_path: str | Path) -> dict[str, Feature]:
+    """Return what a sidecar's JSON says of its features; see `read_description`."""
+    return read_description(ecdc_path).features
+
+
+def read_description(ecdc_path: str | Path) -> Sidecar:
+    """Return what a sidecar's JSON says, features in order; their values are left empty.
+
+    Before version 3 the JSON does not say which ranges were declared: then the array is read too.
+
+    Raises:
+        SidecarError: The JSON is missing, damaged, or of no known form.
+    """
+    array_path, meta_path = existing_paths(Path(ecdc_path))
+    meta = read_meta(meta_path)
+    if meta.get("schema_version") != SCHEMA_VERSION:
+        del meta  # it may be large, and is read once more
+        sidecar = read_pair(array_path, meta_path)
+        features = {
+            name: dataclasses.replace(feature, values=feature.values[:0])
+            for name, feature in sidecar.features.items()
+        }
+        return dataclasses.replace(sidecar, features=features)
+    columns = meta.get("features", meta.get("names", ()))
+    width = len(columns) if isinstance(columns, (dict, list)) else 0
+    empty = np.empty((0, width), np.float32)
+    return parse_sidecar(empty, meta, array_path, meta_path)
+
+
+def write_sidecar(
+    ecdc_path: str | Path,
+    features: Mapping[str, FeatureValue],
+    fps: float | None = None,
+    mode: Mode = "overwrite",
+    dtype: Dtype = "auto",
+    records: Sequence[Record] = (),
+    drop: Drop = (),
+    beside: str | Path | None = None,
+    suffix: str = ARRAY_SUFFIX,
+    max_error: float = MAX_ERROR,
+) -> None:
+    """Write features of one clip beside those that its sidecar has already.
+
+    One writer at a time: what another process writes meanwhile is kept.
+
+    Args:
+        ecdc_path: The token file. Where it exists, lengths and rate are checked against it, and
+            its hash is stored, so that an audit finds the sidecar beside other tokens.
+        features: Name -> values `[T]`, or a mapping with `values` and, as wished, `units`,
+            `doc_string`, `kind`, `min`, `max`, `mean`, `std`. `min` and `max` declare the range.
+        fps: Frames per second; needed only where the token file does not exist.
+        mode: A feature that is already there is kept (`append`) or replaced (`overwrite`), and
+            all others stay; `replace-all` keeps none, and does not look at what is there.
+        dtype: Of the array: float16, float32 or float64, which refuse values that they would
+            damage; `auto` is float16 where all survive, else float32. Features that are kept
+            keep theirs, where that is wider.
+        records: What made the features; those that stand in none are taken for written by hand.
+        drop: Features to leave out of what is already there; or a function that says so of the
+            sidecar as it is once no other process can change it.
+        beside: For sidecars in a folder of their own: the token file's path there.
+        suffix: What the array's name ends in, `.npy` last.
+        max_error: How far a stored value may be from the one given, in parts of the declared or
+            measured range; see `preprocess.sidecar.precision`. Whole numbers are stored exactly.
+
+    Raises:
+        SidecarError: Names, lengths, values or rate are wrong; nothing is written.
+    """
+    ecdc_path = Path(ecdc_path)
+    target = Path(beside or ecdc_path)
+    array_path, meta_path = sidecar_paths(target, suffix)
+    _check_choices(mode, dtype)
+    header = read_header(ecdc_path) if ecdc_path.exists() else None
+    rate = _frame_rate(fps, header, ecdc_path)
+    given = {name: check_feature(name, value) for name, value in features.items()}
+    records = [*records, *_by_hand(given, records, ecdc_path if header else None)]
+    array_path.parent.mkdir(parents=True, exist_ok=True)
+    with writing(array_path, meta_path):
+        stored = existing_paths(target, suffix)
+        whole = all(part.exists() for part in stored)
+        old = read_pair(*stored) if whole and mode != "replace-all" else None
+        if old and mode == "append":
+            given = {name: feature for name, feature in given.items() if name not in old.features}
+        kept = _kept(old, drop, given)
+        frames = _common_length(given, kept, header, ecdc_path, array_path)
+        staying = next((f.values.dtype.name for f in kept.values()), "float16")
+        if old:
+            records = _merged_records(old, kept, given, records)
+            # A feature that is replaced keeps its column.
+            kept = {n: f for n, f in old.features.items() if n in kept or n in given}
+        merged = {**kept, **given}
+        stored_as = array_dtype(merged, dtype, max_error, staying)
+        _write_pair(array_path, meta_path, merged, frames, stored_as, rate, header, records)
+        if whole and stored[1] != meta_path:  # the predecessor's name: it describes the old array
+            stored[1].unlink()
+
+
+def write_sidecar_features_for_rel(
+    root: str | Path,
+    ecdc_rel: str | Path,
+    features: Mapping[str, FeatureValue],
+    fps: float | None = None,
+    mode: Mode = "overwrite",
+    require_ecdc_exists: bool = False,
+    dtype: Dtype = "auto",
+) -> None:
+    """Write features of the clip whose token file is `root / ecdc_rel`; see `write_sidecar`.
+
+    Raises:
+        SidecarError: `ecdc_rel` leaves `root` or is no `.ecdc`; or as `write_sidecar`.
+        FileNotFoundError: `require_ecdc_exists` and there is no token file.
+    """
+    relative = PurePosixPath(Path(ecdc_rel).as_posix())
+    target = Path(root, ecdc_rel)
+    # The token file may be a link to one elsewhere, its folder may not.
+    if relative.is_absolute() or not target.parent.resolve().is_relative_to(Path(root).resolve()):
+        raise SidecarError(f"{ecdc_rel} must be a path under {root}")
+    if relative.suffix != TOKEN_SUFFIX:
+        raise SidecarError(f"{ecdc_rel} must end in {TOKEN_SUFFIX}")
+    if require_ecdc_exists and not target.exists():
+        raise FileNotFoundError(f"{target} does not exist")
+    write_sidecar(target, features, fps, mode, dtype)
+
+
+def _kept(old: Sidecar | None, drop: Drop, given: Collection[str]) -> dict[str, Feature]:
+    """Return the features of `old` that stay as they are."""
+    if old is None:
+        return {}
+    gone = {*(drop(old) if callable(drop) else drop), *given}
+    return {name: feature for name, feature in old.features.items() if name not in gone}
+
+
+def _by_hand(
+    given: Collection[str], records: Sequence[Record], ecdc_path: Path | None
+) -> list[Record]:
+    """Return the record of the features that stand in none, with the hash of the tokens."""
+    names = tuple(name for name in given if name not in makers(records))
+    return [Record(names, digest_file(ecdc_path) if ecdc_path else "")] if names else []
+
+
+def _merged_records(
+    old: Sidecar, kept: Collection[str], given: Collection[str], records: Sequence[Record]
+) -> list[Record]:
+    """Return the records of `old` for what is kept of it, and `records` for what is written."""
+    gone = [name for name in old.features if name not in kept]
+    mine = [r.without([name for name in r.names if name not in given]) for r in records]
+    return merge_records(old.records, gone, mine)
+
+
+def _check_choices(mode: str, dtype: str) -> None:
+    if mode not in get_args(Mode) or dtype not in get_args(Dtype):
+        raise SidecarError(
+            f"mode {mode!r} must be one of {get_args(Mode)}, dtype {dtype!r} of {get_args(Dtype)}"
+        )
+
+
+def _frame_rate(fps: float | None, header: EcdcHeader | None, ecdc_path: Path) -> float:
+    if header is None:
+        if fps is None:
+            raise SidecarError(f"{ecdc_path} does not exist: give its frame rate by fps")
+        if not 0 < fps < math.inf:
+            raise SidecarError(f"{ecdc_path}: fps must be positive and finite, got {fps}")
+        return float(fps)
+    if fps is not None and float(fps) != header.spec.fps:
+        raise SidecarError(
+            f"{ecdc_path} has {header.spec.fps} frames per second ({header.model}), got fps={fps:g}"
+        )
+    return float(header.spec.fps)
+
+
+def _common_length(
+    given: dict[str, Feature],
+    kept: dict[str, Feature],
+    header: EcdcHeader | None,
+    ecdc_path: Path,
+    array_path: Path,
+) -> int:
+    lengths = {name: len(feature.values) for name, feature in given.items()}
+    if len(set(lengths.values())) > 1:
+        each = ", ".join(f"{name} {count}" for name, count in lengths.items())
+        raise SidecarError(f"{ecdc_path}: features are of unequal length: {each}")
+    known = {len(feature.values): array_path for feature in kept.values()}
+    if header is not None:
+        known[header.n_frames] = ecdc_path
+    if len(known) > 1:
+        (a, path_a), (b, path_b) = known.items()
+        raise SidecarError(
+            f"{path_a} has {a} frames, but {path_b} has {b}: {', '.join(kept)} would stay beside "
+            f"tokens of another length; mode replace-all drops what is not made anew"
+        )
+    for name, count in lengths.items():
+        for expected, path in known.items():
+            if count != expected:
+                raise SidecarError(
+                    f"feature {name!r} has {count} frames, but {path} has {expected}"
+                )
+    return next(iter([*lengths.values(), *known]), 0)
+
+
+def _write_pair(
+    array_path: Path,
+    meta_path: Path,
+    features: dict[str, Feature],
+    frames: int,
+    dtype: np.dtype[Any],
+    fps: float,
+    header: EcdcHeader | None,
+    records: Sequence[Record],
+) -> None:
+    array = np.empty((frames, len(features)), dtype)
+    for column, feature in enumerate(features.values()):
+        array[:, column] = feature.values
+    buffer = io.BytesIO()
+    np.save(buffer, array, allow_pickle=False)
+    data = buffer.getvalue()
+    meta = describe_array(data, features, fps, header, records)
+    if len(meta) > MAX_META_BYTES or len(features) > MAX_FEATURES:
+        raise SidecarError(
+            f"{meta_path} would describe {len(features):,} features in {len(meta):,} bytes; at "
+            f"most {MAX_FEATURES:,} in {MAX_META_BYTES:,} are read again"
+        )
+    replace_files(array_path, meta_path, data, meta)

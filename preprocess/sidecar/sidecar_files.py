@@ -1,0 +1,188 @@
+"""The two files of a sidecar as one: read together, replaced together, whatever is killed.
+
+    take.1.cond.json           metadata, with the hash of the array
+    take.1.cond.npy            array
+    .take.1.cond.json.new      both of them, whole, before the first is renamed: the metadata
+    .take.1.cond.npy.new
+    .take.1.cond.npy.lock      held by the one process that writes
+
+The metadata says which array is its own. So whoever comes between the two renames, or after a
+writer that was killed there, finds that array under its first name, and takes it from there.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from preprocess.core.errors import DiskError, disk_errors
+from preprocess.core.files import digest_bytes
+from preprocess.core.locks import WAIT_S, LockError, locked
+from preprocess.sidecar.features import SidecarError
+
+MAX_META_BYTES = 4 << 20
+_PAUSES_S = (0.001, 0.002, 0.004)
+_PAUSES_UNLOCKED_S = (0.01, 0.02, 0.04, 0.08)
+_LEFT = re.compile(r"\.(?:(.+)\.npy\.(?:new|lock)|(.+)\.json\.new)")
+
+
+def read_files(array_path: Path, meta_path: Path) -> tuple[bytes, dict[str, Any]]:
+    """Return an array file's bytes, and the metadata that belongs to them.
+
+    Raises:
+        SidecarError: One is missing, the metadata is none, or they do not belong together.
+    """
+    for pause in (*_PAUSES_S, 0.0):
+        found = _read_matching(array_path, meta_path)
+        if found is not None:
+            return found
+        time.sleep(pause)
+    try:
+        with writing(array_path, meta_path):  # nobody else moves a file now
+            found = _read_matching(array_path, meta_path)
+    except (OSError, DiskError):  # a folder that may only be read
+        for pause in _PAUSES_UNLOCKED_S:
+            time.sleep(pause)
+            found = _read_matching(array_path, meta_path)
+            if found is not None:
+                break
+    if found is not None:
+        return found
+    if not array_path.exists():
+        raise SidecarError(f"{array_path} is missing")
+    raise SidecarError(f"{array_path} is not the array that {meta_path.name} describes")
+
+
+@contextmanager
+def writing(array_path: Path, meta_path: Path, wait_s: float | None = None) -> Iterator[None]:
+    """Keep other writers of a sidecar away; what a killed one left is finished first.
+
+    Raises:
+        SidecarError: Another process does not come to its end.
+        DiskError: Its folder cannot be written to.
+    """
+    lock = array_path.with_name(f".{array_path.name}.lock")
+    try:
+        with locked(lock, WAIT_S if wait_s is None else wait_s, array_path):
+            _finish(array_path, meta_path)
+            yield
+    except LockError:
+        raise SidecarError(f"{array_path} is being written by another process") from None
+
+
+def replace_files(array_path: Path, meta_path: Path, data: bytes, meta: bytes) -> None:
+    """Write both files of a sidecar, by a process that keeps other writers away.
+
+    Both lie whole beside their places before the first is renamed: a full disk costs nothing, and
+    what a kill can come between are two renames.
+    """
+    new_array, new_meta = _pending(array_path), _pending(meta_path)
+    try:
+        with disk_errors(array_path):
+            new_meta.write_bytes(meta)
+            new_array.write_bytes(data)
+            os.replace(new_meta, meta_path)
+            os.replace(new_array, array_path)
+    except BaseException:
+        with suppress(OSError):
+            _finish(array_path, meta_path)
+        raise
+
+
+def finish_interrupted(root: Path) -> None:
+    """Finish or remove what killed writers left under `root`; what is being written is left."""
+    for folder, folders, names in os.walk(root):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        stems = {match[1] or match[2] for name in names if (match := _LEFT.fullmatch(name))}
+        for stem in stems:
+            array_path = Path(folder, f"{stem}.npy")
+            meta_path = Path(folder, f"{stem}.json")
+            with (
+                suppress(SidecarError, DiskError, OSError),
+                writing(array_path, meta_path, wait_s=0),
+            ):
+                pass
+
+
+def read_meta(meta_path: Path) -> dict[str, Any]:
+    """Return the metadata of a sidecar.
+
+    Raises:
+        SidecarError: The file is missing, too large, or no JSON object.
+    """
+    text = _read(meta_path, MAX_META_BYTES)
+    if text is None:
+        raise SidecarError(f"{meta_path} is missing")
+    try:
+        meta = json.loads(text)
+    except (ValueError, RecursionError):
+        raise SidecarError(f"{meta_path} is not JSON") from None
+    if not isinstance(meta, dict):
+        raise SidecarError(f"{meta_path} holds no JSON object")
+    return meta
+
+
+def _read_matching(array_path: Path, meta_path: Path) -> tuple[bytes, dict[str, Any]] | None:
+    """Return array and metadata, None where they do not belong together and soon may.
+
+    Raises:
+        SidecarError: One is missing, or the metadata is none.
+    """
+    data = _read(array_path)
+    if data is None and not meta_path.exists():
+        raise SidecarError(f"{array_path} is missing")
+    meta = read_meta(meta_path)
+    stated = meta.get("array")
+    if data is not None and (stated is None or stated == digest_bytes(data)):
+        return data, meta
+    waiting = _read(_pending(array_path))
+    if waiting is not None and stated == digest_bytes(waiting):
+        # Not where its writer is at work, or the folder may only be read.
+        with suppress(SidecarError, DiskError, OSError), writing(array_path, meta_path, wait_s=0):
+            pass
+        return waiting, meta
+    if data is None and stated is None:
+        raise SidecarError(f"{array_path} is missing")
+    return None
+
+
+def _finish(array_path: Path, meta_path: Path) -> None:
+    """Rename the new array if it is the one that the metadata describes; remove other leftovers."""
+    new_array, new_meta = _pending(array_path), _pending(meta_path)
+    waiting = _read(new_array)
+    if waiting is not None and _stated(meta_path) == digest_bytes(waiting):
+        os.replace(new_array, array_path)
+    new_array.unlink(missing_ok=True)
+    new_meta.unlink(missing_ok=True)
+
+
+def _stated(meta_path: Path) -> Any:
+    try:
+        return read_meta(meta_path).get("array")
+    except SidecarError:
+        return None
+
+
+def _pending(path: Path) -> Path:
+    return path.with_name(f".{path.name}.new")
+
+
+def _read(path: Path, most: int | None = None) -> bytes | None:
+    """Return a file's bytes, None where there is no such file.
+
+    Raises:
+        SidecarError: It is larger than `most` bytes.
+    """
+    try:
+        with open(path, "rb") as file:
+            if most is not None and os.fstat(file.fileno()).st_size > most:
+                raise SidecarError(f"{path} is larger than {most >> 20} MiB")
+            return file.read()
+    except (FileNotFoundError, IsADirectoryError):
+        return None

@@ -1,0 +1,253 @@
+"""The bytes of a sidecar's two files, and what they say. Documented in `docs/sidecar-format.md`."""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from preprocess.core.files import digest_bytes
+from preprocess.sidecar.features import Feature, SidecarError, measure
+from preprocess.sidecar.records import Record, read_records
+from preprocess.tokens.ecdc import EcdcHeader
+from preprocess.tokens.frames import time_model
+
+SCHEMA_VERSION = 3
+ARRAY_SUFFIX, META_SUFFIX, TOKEN_SUFFIX = ".cond.npy", ".cond.json", ".ecdc"
+MAX_FEATURES = 4096
+"""A feature that is read takes a hundred times the bytes of its shortest description."""
+_MOST_FRAMES = 1 << 40
+_MOST_HEADER_BYTES = 1 << 16
+
+
+@dataclass(frozen=True, eq=False)
+class Sidecar:
+    """The parameters of one clip.
+
+    Attributes:
+        features: Name -> feature, in the order of the columns.
+        n_frames: T.
+        fps: Frames per second as the sidecar states it; None where it does not.
+        version: Version of the format that it was read from.
+        time: The clip's time model (`preprocess.tokens.frames.time_model`); empty before version 3.
+        records: Who made which of the features, and from what; empty before version 3.
+    """
+
+    features: dict[str, Feature]
+    n_frames: int
+    fps: float | None
+    version: int
+    time: dict[str, Any] = field(default_factory=dict)
+    records: tuple[Record, ...] = ()
+
+
+def sidecar_paths(ecdc_path: Path, suffix: str = ARRAY_SUFFIX) -> tuple[Path, Path]:
+    """Return the paths of array and metadata of a token file.
+
+    Made by appending to the name without its last suffix: `take.1.ecdc` and `take.2.ecdc` are two
+    clips.
+
+    Args:
+        ecdc_path: The token file; for sidecars in a folder of their own, its path there.
+        suffix: What the array's name ends in, `.npy` last; the metadata's ends in `.json` instead.
+    """
+    array = ecdc_path.with_name(ecdc_path.stem + suffix)
+    return array, array.with_name(array.name.removesuffix(".npy") + ".json")
+
+
+def predecessor_meta_path(ecdc_path: Path) -> Path:
+    """Return where the predecessor's first version put the metadata, by a mistake of its own."""
+    return ecdc_path.with_name(ecdc_path.stem + ".cond" + META_SUFFIX)
+
+
+def describe_array(
+    data: bytes,
+    features: Mapping[str, Feature],
+    fps: float,
+    header: EcdcHeader | None,
+    records: Sequence[Record],
+) -> bytes:
+    """Return the JSON of version 3 that goes with the `.npy` file `data`.
+
+    Args:
+        data: The whole array file, whose hash ties the two together.
+        features: Name -> feature, in the order of its columns.
+        fps: Frames per second.
+        header: Of the token file, for the time model; None where there is none.
+        records: Who made which of the features.
+    """
+    meta = {
+        "schema_version": SCHEMA_VERSION,
+        "fps": fps,
+        "source_rate": fps,
+        "features": {
+            name: {
+                "min": f.min,
+                "max": f.max,
+                "mean": f.mean,
+                "std": f.std,
+                "units": f.units,
+                "doc_string": f.doc_string,
+                "kind": f.kind,
+                "nan": f.nan,
+                "source": f.source,
+                "declared": f.declared,
+                "measured": f.measured,
+            }
+            for name, f in features.items()
+        },
+        "time": time_model(header.audio_length, header.spec) if header else {},
+        "array": digest_bytes(data),
+        "provenance": {"made": [record.to_dict() for record in records]},
+    }
+    return json.dumps(meta, indent=2, allow_nan=False).encode()
+
+
+def parse_array(data: bytes, path: Path) -> NDArray[np.floating]:
+    """Parse an `.npy` file; its size is compared before anything is allocated for its shape.
+
+    Raises:
+        SidecarError: It is no `.npy` file of floats `[T, D]`, or not as long as its shape says.
+    """
+    try:
+        shape, fortran, dtype, start = _array_header(
+            data[: min(_header_size(data), _MOST_HEADER_BYTES)]
+        )
+    except Exception as error:  # numpy lets tokenize's, ast's and its own errors through
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise SidecarError(f"{path} is not an .npy file: {reason}") from None
+    if dtype not in (np.float16, np.float32, np.float64) or len(shape) != 2:
+        raise SidecarError(
+            f"{path} must be float16, float32 or float64 [T, D], got {dtype} {list(shape)}"
+        )
+    body = data[start:]
+    possible = all(type(n) is int and 0 <= n <= _MOST_FRAMES for n in shape)
+    if not possible or len(body) != shape[0] * shape[1] * dtype.itemsize:
+        raise SidecarError(f"{path} holds {len(body)} bytes, which is no {list(shape)} of {dtype}")
+    return np.frombuffer(body, dtype).reshape(shape, order="F" if fortran else "C")
+
+
+def _header_size(data: bytes) -> int:
+    """Return how many bytes of an `.npy` file are its header; too many of a file that is none."""
+    if data[6:7] == b"\x01":
+        return 10 + int.from_bytes(data[8:10], "little")
+    return 12 + int.from_bytes(data[8:12], "little")
+
+
+# A corpus has few different headers, and numpy parses each as Python source.
+@lru_cache(maxsize=1024)
+def _array_header(header: bytes) -> tuple[Any, bool, Any, int]:
+    """Return shape, order, dtype and size of an `.npy` file's header."""
+    stream = io.BytesIO(header)
+    version = np.lib.format.read_magic(stream)
+    read = np.lib.format.read_array_header_1_0
+    if version != (1, 0):
+        read = np.lib.format.read_array_header_2_0
+    shape, fortran, dtype = read(stream)
+    return shape, fortran, dtype, stream.tell()
+
+
+def parse_sidecar(
+    array: NDArray[np.floating], meta: dict[str, Any], array_path: Path, meta_path: Path
+) -> Sidecar:
+    """Return what an array and its metadata, of version 1, 2 or 3, say together.
+
+    The versions 1 and 2 state a range and do not tell whether it was declared. It was, if it is
+    not the one that the values have; where these fill the declared range, the two are the same.
+
+    Raises:
+        SidecarError: The metadata is of no known form, or names other columns than there are.
+    """
+    columns = meta.get("features", meta.get("names", ()))
+    count = len(columns) if isinstance(columns, (dict, list)) else 0
+    if count > MAX_FEATURES:
+        raise SidecarError(f"{meta_path} names {count:,} features; at most {MAX_FEATURES:,}")
+    try:
+        described = _described(meta)
+        version = int(meta.get("schema_version", 2 if "features" in meta else 1))
+        fps = None if meta.get("fps") is None else float(meta["fps"])
+        time = dict(meta.get("time") or {})
+        records = read_records(dict(meta.get("provenance") or {}))
+    except (TypeError, ValueError, AttributeError, LookupError, OverflowError) as error:
+        raise SidecarError(f"{meta_path} is not of a known form: {error}") from None
+    if version > SCHEMA_VERSION:
+        raise SidecarError(f"{meta_path} is of version {version}; up to {SCHEMA_VERSION} is known")
+    if len(described) != array.shape[1]:
+        raise SidecarError(
+            f"{array_path} has {array.shape[1]} columns, {meta_path.name} names {len(described)}"
+        )
+    features = {
+        name: Feature(array[:, column], **entry)
+        for column, (name, entry) in enumerate(described.items())
+    }
+    if version < SCHEMA_VERSION:
+        features = {name: _told_apart(feature) for name, feature in features.items()}
+    return Sidecar(features, array.shape[0], fps, version, time, records)
+
+
+def _told_apart(feature: Feature) -> Feature:
+    """Return a feature of before version 3 with its range measured, and declared if it differs.
+
+    Ranges were measured before the values were rounded to the array's type, so they are compared
+    as values of that type: rounding keeps the order, and with it which are the ends.
+    """
+    measured = measure(feature.values)
+    low, high = feature.min, feature.max
+    if low == high == 0 and (feature.values != 0).any():  # put there where nothing was known
+        unknown: dict[str, Any] = {"measured": measured, **measured}
+        return replace(feature, **unknown)
+    with np.errstate(over="ignore"):
+        declared = any(
+            stated is not None and (found is None or feature.values.dtype.type(stated) != found)
+            for stated, found in ((low, measured["min"]), (high, measured["max"]))
+        )
+    return replace(feature, measured=measured, declared=declared)
+
+
+def _described(meta: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return the features that metadata of any version describes, in the order of the columns."""
+    if "features" in meta:
+        return {name: _entry(entry) for name, entry in meta["features"].items()}
+    names = meta.get("names", [])
+    if "stats" in meta:  # a form between the versions 1 and 2
+        texts = {"units": meta.get("units") or {}, "doc_string": meta.get("docs") or {}}
+        return {
+            str(name): _entry(
+                {**meta["stats"].get(name, {}), **{k: t.get(name) for k, t in texts.items()}}
+            )
+            for name in names
+        }
+    norm = meta.get("norm", {})
+    columns = {key: norm.get(key) or [None] * len(names) for key in ("min", "max", "mean", "std")}
+    return {
+        str(name): _entry({key: values[i] for key, values in columns.items()})
+        for i, name in enumerate(names)
+    }
+
+
+def _entry(entry: dict[str, Any]) -> dict[str, Any]:
+    def number(key: str) -> float | None:
+        value = entry.get(key)
+        return float(value) if value is not None and math.isfinite(value) else None
+
+    return {
+        "units": str(entry.get("units") or ""),
+        "doc_string": str(entry.get("doc_string") or ""),
+        "kind": str(entry.get("kind") or "continuous"),
+        "nan": str(entry.get("nan") or ""),
+        "source": str(entry.get("source") or ""),
+        "min": number("min"),
+        "max": number("max"),
+        "mean": number("mean"),
+        "std": number("std"),
+        "declared": bool(entry.get("declared", False)),
+        "measured": dict(entry.get("measured") or {}),
+    }

@@ -1,0 +1,301 @@
+"""Statistics of one parameter over a corpus; `preprocess.stats.corpus_stats` holds those of all."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from preprocess.core.errors import PreprocessError
+from preprocess.sidecar.features import KINDS, LARGEST, first_fraction
+from preprocess.stats.quantiles import QUANTILES, QuantileSketch
+
+MAX_LABELS = 1024
+"""A categorical feature of more labels is not counted label by label."""
+
+
+class StatsError(PreprocessError, ValueError):
+    """Statistics do not fit each other, or a file of them cannot be read."""
+
+
+@dataclass
+class FeatureStats:
+    """One parameter over a corpus.
+
+    Attributes:
+        count: How many values were numbers.
+        nan_count: How many were NaN, which stands for "no value".
+        min: Smallest value; None where there was none.
+        max: Largest value.
+        kind: `continuous`, `categorical` or `circular`; None before the first update.
+        units: Physical unit.
+        period: Of a circular feature, how far it is around the circle, in `units`.
+        declared_min: Lower end of the range that the clips declare, the widest where they differ;
+            None where one declares none.
+        declared_max: Upper end of it.
+        labels: Of a categorical feature, label -> how many frames; None where there are more than
+            `MAX_LABELS`.
+    """
+
+    count: int = 0
+    nan_count: int = 0
+    min: float | None = None
+    max: float | None = None
+    kind: str | None = None
+    units: str = ""
+    period: float | None = None
+    declared_min: float | None = None
+    declared_max: float | None = None
+    labels: Counter[int] | None = field(default_factory=Counter)
+    _mean: float = 0.0
+    _squares: float = 0.0  # sum of squared distances from the mean
+    _cos: float = 0.0
+    _sin: float = 0.0
+    _sketch: QuantileSketch = field(default_factory=QuantileSketch)
+
+    def update(
+        self, values: NDArray[np.floating], kind: str = "continuous", period: float | None = None
+    ) -> None:
+        """Add the values of one clip.
+
+        Args:
+            values: `[T]`, of any float type; NaN is counted apart.
+            kind: `continuous`, `categorical` or `circular`.
+            period: Of a circular feature: 360 for degrees; without it, 2 pi.
+
+        Raises:
+            StatsError: A value is infinite or too large to square, a label is not whole, or kind
+                or period differ from those before.
+        """
+        if kind not in KINDS:
+            raise StatsError(f"kind {kind!r} must be one of {', '.join(KINDS)}")
+        period = (period or math.tau) if kind == "circular" else None
+        self._agree(kind, period)
+        if np.isinf(values).any():
+            raise StatsError(f"frame {int(np.argmax(np.isinf(values)))} is infinite")
+        doubles = np.asarray(values, np.float64)
+        if (np.abs(doubles) > LARGEST).any():
+            raise StatsError(f"frame {int(np.nanargmax(np.abs(doubles)))} is beyond {LARGEST:g}")
+        finite = doubles[~np.isnan(doubles)]
+        if kind == "categorical" and (at := first_fraction(values)) is not None:
+            raise StatsError(f"frame {at} is {values[at]:.9g}, and a label is a whole number")
+        piece = FeatureStats(len(finite), len(values) - len(finite), kind=kind, period=period)
+        if len(finite):
+            piece._measure(finite)
+        self._add(piece)
+
+    def merge(self, other: FeatureStats) -> None:
+        """Add all that `other` has seen.
+
+        Raises:
+            StatsError: It is of another kind, period or unit.
+        """
+        if other.kind is None:
+            return
+        self.check_fits(other)
+        if self.count + self.nan_count:
+            self._declare(other.declared_min, other.declared_max)
+        else:
+            self.units = other.units
+            self.declared_min, self.declared_max = other.declared_min, other.declared_max
+        self._add(other)
+
+    def check_fits(self, other: FeatureStats) -> None:
+        """Raise `StatsError` if `other` is of another kind, period or unit."""
+        if self.kind is None or other.kind is None:
+            return
+        if self.units != other.units:
+            raise StatsError(f"units {other.units!r} differ from {self.units!r} before")
+        self._agree(other.kind, other.period)
+
+    @property
+    def mean(self) -> float | None:
+        """Mean of the values, of a circular feature the circular one; None where it has none.
+
+        Labels of a categorical feature have none. A circular mean lies in `[start, start +
+        period)`, where the start is the lower end of the declared range, or 0. It is None for
+        values that cancel out around the circle.
+        """
+        if not self.count or self.kind == "categorical":
+            return None
+        if self.kind != "circular":
+            return self._mean
+        if self._resultant < 1e-9:
+            return None
+        period, start = self.period or math.tau, self.declared_min or 0.0
+        angle = math.atan2(self._sin, self._cos) / math.tau * period
+        around = (angle - start) % period
+        # A hair below the start is the start: the modulo made almost a whole period of it.
+        return start if period - around < 1e-12 * period else start + around
+
+    @property
+    def std(self) -> float | None:
+        """Standard deviation (of the population), of a circular feature `sqrt(-2 ln R)`.
+
+        R is the length of the mean of the values as unit vectors; see Mardia and Jupp,
+        "Directional Statistics", 2.3.4. None for values that cancel out around the circle, and
+        for labels of a categorical feature.
+        """
+        if not self.count or self.kind == "categorical":
+            return None
+        if self.kind != "circular":
+            return math.sqrt(max(self._squares, 0.0) / self.count)
+        if self._resultant < 1e-9:
+            return None
+        spread = math.sqrt(max(0.0, -2 * math.log(self._resultant)))
+        return spread / math.tau * (self.period or math.tau)
+
+    @property
+    def quantiles(self) -> dict[str, float]:
+        """`p01` to `p99` by numpy's default definition; empty where there is no value.
+
+        Exact up to `preprocess.stats.quantiles.MOST_BINS` different values, else within
+        `preprocess.stats.quantiles.RELATIVE_ERROR` of the spread from `min` to `max`. Angles and labels
+        have no order from small to large, so circular and categorical features have none.
+        """
+        if not self.count or self.kind != "continuous":
+            return {}
+        low, high = float(self.min or 0.0), float(self.max or 0.0)
+        found = self._sketch.quantiles(list(QUANTILES.values()))
+        return {name: min(max(v, low), high) for name, v in zip(QUANTILES, found, strict=True)}
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the statistics as JSON can hold them, with what a later merge needs in `state`."""
+        state: dict[str, Any] = {}
+        if self.kind == "circular":
+            state = {"cos": self._cos, "sin": self._sin}
+        elif self.kind == "continuous":
+            sketch = self._sketch.to_dict()
+            state = {"mean": self._mean, "squares": self._squares, "sketch": sketch}
+        stored: dict[str, Any] = {
+            "kind": self.kind,
+            "units": self.units,
+            "declared_min": self.declared_min,
+            "declared_max": self.declared_max,
+            "count": self.count,
+            "nan_count": self.nan_count,
+            "min": self.min,
+            "max": self.max,
+            "mean": self.mean,
+            "std": self.std,
+            "quantiles": self.quantiles,
+        }
+        if self.kind == "circular":
+            stored["period"] = self.period
+        if self.kind == "categorical" and self.labels is not None:
+            stored["labels"] = {str(label): n for label, n in sorted(self.labels.items())}
+        return {**stored, "state": state}
+
+    @classmethod
+    def from_dict(cls, stored: Mapping[str, Any]) -> FeatureStats:
+        """Return the statistics that `to_dict` stored.
+
+        Raises:
+            StatsError: They are not of that form.
+        """
+        try:
+            kind, state = stored["kind"], stored["state"]
+            if kind is not None and kind not in KINDS:
+                raise ValueError(f"kind {kind!r}")
+            numbers = ("min", "max", "declared_min", "declared_max", "period")
+            sketch = QuantileSketch()
+            if kind == "continuous":
+                sketch = QuantileSketch.from_dict(state["sketch"])
+                if sketch.count != stored["count"]:
+                    raise ValueError(f"quantiles of {sketch.count} values")
+            return cls(
+                count=int(stored["count"]),
+                nan_count=int(stored["nan_count"]),
+                kind=kind,
+                units=str(stored["units"]),
+                labels=_stored_labels(stored),
+                _mean=float(state.get("mean", 0.0)),
+                _squares=float(state.get("squares", 0.0)),
+                _cos=float(state.get("cos", 0.0)),
+                _sin=float(state.get("sin", 0.0)),
+                _sketch=sketch,
+                **{key: _number(stored.get(key)) for key in numbers},
+            )
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
+            raise StatsError(f"these are no statistics of a feature: {error}") from None
+
+    @property
+    def _resultant(self) -> float:
+        """R: 1 where all values are the same, 0 where they cancel out."""
+        return min(1.0, math.hypot(self._cos, self._sin) / self.count)
+
+    def _agree(self, kind: str, period: float | None) -> None:
+        if period is not None and not 0 < period < math.inf:
+            raise StatsError(f"period {period} must be positive and finite")
+        for name, mine, given in (("kind", self.kind, kind), ("period", self.period, period)):
+            if self.kind is not None and mine != given:
+                raise StatsError(f"{name} {given!r} differs from {mine!r} before")
+
+    def _declare(self, low: float | None, high: float | None) -> None:
+        """Widen the declared range; a clip that declares none leaves none."""
+        for name, value, widest in (("declared_min", low, min), ("declared_max", high, max)):
+            now = getattr(self, name)
+            setattr(self, name, None if now is None or value is None else widest(now, value))
+
+    def _measure(self, finite: NDArray[np.float64]) -> None:
+        self.min, self.max = float(finite.min()), float(finite.max())
+        if self.kind == "circular":
+            period = self.period or math.tau
+            angles = np.mod(finite, period) / period * math.tau
+            self._cos, self._sin = float(np.cos(angles).sum()), float(np.sin(angles).sum())
+            return
+        if self.kind == "categorical":
+            self.labels = _label_counts(finite)
+            return
+        self._mean = float(finite.mean())
+        self._squares = float(np.square(finite - self._mean).sum())
+        self._sketch.update(finite)
+
+    def _add(self, piece: FeatureStats) -> None:
+        """Add sums; the mean moves as in Chan, Golub and LeVeque, "Updating Formulae", 1979."""
+        self.kind, self.period = piece.kind, piece.period
+        together = self.count + piece.count
+        if piece.count:
+            apart = piece._mean - self._mean
+            self._mean += apart * (piece.count / together)
+            self._squares += piece._squares + apart**2 * (self.count * piece.count / together)
+            self.min = min(v for v in (self.min, piece.min) if v is not None)
+            self.max = max(v for v in (self.max, piece.max) if v is not None)
+        self.count = together
+        self.nan_count += piece.nan_count
+        self._cos += piece._cos
+        self._sin += piece._sin
+        self._sketch.merge(piece._sketch)
+        if self.labels is None or piece.labels is None:
+            self.labels = None
+        else:
+            self.labels = self.labels + piece.labels
+            if len(self.labels) > MAX_LABELS:
+                self.labels = None
+
+
+def _label_counts(values: NDArray[np.float64]) -> Counter[int] | None:
+    labels, counts = np.unique(values, return_counts=True)
+    if len(labels) > MAX_LABELS:
+        return None
+    return Counter({int(label): int(n) for label, n in zip(labels, counts, strict=True)})
+
+
+def _stored_labels(stored: Mapping[str, Any]) -> Counter[int] | None:
+    labels = stored.get("labels")
+    if labels is None:
+        return None if stored["kind"] == "categorical" else Counter()
+    return Counter({int(label): int(n) for label, n in labels.items()})
+
+
+def _number(value: Any) -> float | None:
+    if value is None:
+        return None
+    if not math.isfinite(value):
+        raise ValueError(f"{value} is not finite")
+    return float(value)

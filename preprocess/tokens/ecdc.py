@@ -1,0 +1,290 @@
+"""The `.ecdc` container: Meta's own format, read and written bit for bit.
+
+    offset 0    4     5          9           9 + h
+           |ECDC| 0  | h        | JSON      | segment 0     | segment 1 ...
+            magic u8  u32 big-e.  h bytes     [scale] codes
+
+The JSON header is `{"m": model, "al": audio length, "nc": codebooks, "lm": false}`; Meta's reader
+ignores further keys, and ours keep the provenance there. A segment is, for the 48 kHz codec, its
+scale as a big-endian float32, then its codes time-major (`for t: for k`), packed least significant
+bit first (`preprocess.tokens.bits`) and flushed to a byte. How many frames a segment has follows from
+`al` alone (`preprocess.tokens.frames`), in integers: encodec 0.1.1 computes it in floats and cannot read
+74 of the lengths under 20 s, the first 6,720 samples; this reader can.
+
+Format: `encodec/binary.py` and `encodec/compress.py` of facebookresearch/encodec.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import struct
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from preprocess.core.errors import PreprocessError
+from preprocess.core.files import write_bytes
+from preprocess.tokens.bits import pack, packed_size, unpack
+from preprocess.tokens.frames import n_frames, segment_frames, segment_runs
+from preprocess.tokens.specs import CODECS, CodecSpec, codec_spec
+
+MAGIC = b"ECDC"
+VERSION = 0
+_PREFIX = struct.Struct("!4sBI")
+_SCALE = struct.Struct("!f")
+MAX_HEADER_BYTES = 1 << 16
+"""A header is about 100 bytes; what claims more than this is not believed."""
+
+
+class EcdcError(PreprocessError, ValueError):
+    """A file is no readable `.ecdc`, or tokens cannot be written as one."""
+
+
+@dataclass(frozen=True)
+class EcdcHeader:
+    """What is known of a token file without reading its codes.
+
+    Attributes:
+        model: Name of the codec, a key of `preprocess.tokens.specs.CODECS`.
+        audio_length: Length of the clip in samples per channel.
+        n_codebooks: K.
+        extra: The further keys of the header: the provenance.
+    """
+
+    model: str
+    audio_length: int
+    n_codebooks: int
+    extra: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def spec(self) -> CodecSpec:
+        """The facts of the codec."""
+        return CODECS[self.model]
+
+    @property
+    def n_frames(self) -> int:
+        """T, over all segments."""
+        return n_frames(self.audio_length, self.spec)
+
+    @property
+    def bandwidth_kbps(self) -> float:
+        """The bandwidth that K stands for."""
+        return self.spec.bandwidth_kbps(self.n_codebooks)
+
+    @property
+    def duration_s(self) -> float:
+        """Length of the clip in seconds."""
+        return self.audio_length / self.spec.sample_rate
+
+
+@dataclass(frozen=True, eq=False)
+class Ecdc:
+    """The tokens of one clip.
+
+    Attributes:
+        model: Name of the codec, a key of `preprocess.tokens.specs.CODECS`.
+        codes: int16 `[K, T]`, the segments one after the other.
+        audio_length: Length of the clip in samples per channel.
+        segment_frames: Frames of each segment; they sum to T. One entry where there are none.
+        scales: float32 `[S]`, one per segment (48 kHz), or None.
+        extra: Further keys of the header (provenance).
+    """
+
+    model: str
+    codes: NDArray[np.int16]
+    audio_length: int
+    segment_frames: tuple[int, ...]
+    scales: NDArray[np.float32] | None = None
+    extra: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def header(self) -> EcdcHeader:
+        """The same clip without its codes."""
+        return EcdcHeader(self.model, self.audio_length, int(self.codes.shape[0]), self.extra)
+
+    def at(self, n_codebooks: int) -> Ecdc:
+        """Return the clip at a lower bandwidth: the first `n_codebooks` rows of the codes.
+
+        Residual quantization is greedy, so this *is* the encoding at that bandwidth.
+
+        Raises:
+            EcdcError: The clip has fewer codebooks.
+        """
+        have = self.codes.shape[0]
+        if not 1 <= n_codebooks <= have:
+            raise EcdcError(f"cannot take {n_codebooks} codebooks of a clip that has {have}")
+        return replace(self, codes=self.codes[:n_codebooks])
+
+
+def read_header(path: str | Path) -> EcdcHeader:
+    """Read what a token file holds, without its codes.
+
+    Raises:
+        EcdcError: The file is not a readable `.ecdc`, or not as long as its header says.
+        OSError: The file cannot be opened.
+    """
+    path = Path(path)
+    with open(path, "rb") as file:
+        if not _is_legacy(file):
+            return _read_meta_header(file, path)
+    from preprocess.tokens.legacy import read_legacy
+
+    return read_legacy(path, lazy=True).header
+
+
+def read_ecdc(path: str | Path) -> Ecdc:
+    """Read the tokens of one clip, of Meta's kind or of the predecessor's `torch.save` kind.
+
+    Raises:
+        EcdcError: The file is not a readable `.ecdc`, is cut short, or is longer than its header
+            says.
+        OSError: The file cannot be opened.
+    """
+    path = Path(path)
+    with open(path, "rb") as file:
+        if not _is_legacy(file):
+            return _read_payload(file, path, _read_meta_header(file, path))
+    from preprocess.tokens.legacy import read_legacy
+
+    return read_legacy(path)
+
+
+def write_ecdc(path: str | Path, ecdc: Ecdc) -> None:
+    """Write the tokens of one clip as Meta's `.ecdc`, whole or not at all.
+
+    Raises:
+        EcdcError: The tokens do not fit their codec; nothing is written.
+    """
+    _check(ecdc)
+    spec, k = CODECS[ecdc.model], ecdc.codes.shape[0]
+    header = {"m": ecdc.model, "al": int(ecdc.audio_length), "nc": k, "lm": False, **ecdc.extra}
+    text = json.dumps(header).encode()
+    if len(text) > MAX_HEADER_BYTES:
+        raise EcdcError(f"{path}: a header of {len(text):,} bytes; at most {MAX_HEADER_BYTES:,}")
+    parts = [_PREFIX.pack(MAGIC, VERSION, len(text)), text]
+    start = 0
+    for segment, frames in enumerate(ecdc.segment_frames):
+        if ecdc.scales is not None:
+            parts.append(_SCALE.pack(ecdc.scales[segment]))
+        parts.append(pack(ecdc.codes[:, start : start + frames].T.reshape(-1), spec.bits))
+        start += frames
+    write_bytes(Path(path), b"".join(parts))
+
+
+def _is_legacy(file: BinaryIO) -> bool:
+    magic = file.read(len(MAGIC))
+    file.seek(0)
+    return magic.startswith((b"PK\x03\x04", b"\x80"))  # a zip archive, or a bare pickle
+
+
+def _read_meta_header(file: BinaryIO, path: Path) -> EcdcHeader:
+    prefix = file.read(_PREFIX.size)
+    if len(prefix) < _PREFIX.size or not prefix.startswith(MAGIC):
+        raise EcdcError(f"{path} is not an .ecdc file (it does not start with {MAGIC.decode()})")
+    _, version, size = _PREFIX.unpack(prefix)
+    if version != VERSION:
+        raise EcdcError(f"{path} is of .ecdc version {version}; only version {VERSION} is known")
+    if size > MAX_HEADER_BYTES:
+        raise EcdcError(f"{path} claims a header of {size:,} bytes; at most {MAX_HEADER_BYTES:,}")
+    text = file.read(size)
+    if len(text) < size:
+        raise EcdcError(f"{path} is cut short within its header")
+    try:
+        fields = json.loads(text)
+    except (ValueError, RecursionError):
+        raise EcdcError(f"{path} has a header that is not JSON") from None
+    header = _parse_header(fields, path)
+    # Compared here, before anything is allocated for the length that the header claims, and so
+    # that a file that was cut short is not taken for a whole one by readers of headers either.
+    expected, actual = payload_size(header), os.fstat(file.fileno()).st_size - file.tell()
+    if actual != expected:
+        what = "is cut short" if actual < expected else "is too long"
+        raise EcdcError(
+            f"{path} {what}: its header promises {expected:,} bytes of codes, it holds {actual:,}"
+        )
+    return header
+
+
+def _parse_header(fields: Any, path: Path) -> EcdcHeader:
+    if not isinstance(fields, dict):
+        raise EcdcError(f"{path} has a header that is no JSON object")
+    model, length, k = (fields.pop(key, None) for key in ("m", "al", "nc"))
+    if not isinstance(model, str) or model not in CODECS:
+        raise EcdcError(f"{path} was coded by {model!r}; known: {', '.join(CODECS)}")
+    if type(length) is not int or length < 1:
+        raise EcdcError(f"{path} claims an audio length of {length!r} samples")
+    most = CODECS[model].max_codebooks
+    if type(k) is not int or not 1 <= k <= most:
+        raise EcdcError(f"{path} claims {k!r} codebooks; {model} has 1 to {most}")
+    if fields.pop("lm", False):
+        raise EcdcError(f"{path} was compressed with the language model, which is not supported")
+    return EcdcHeader(model, length, k, fields)
+
+
+def payload_size(header: EcdcHeader) -> int:
+    """Return the bytes that follow the header, in constant time whatever length it claims."""
+    spec, k = header.spec, header.n_codebooks
+    scale = _SCALE.size if spec.segment_samples is not None else 0
+    return sum(
+        run.repeats * (scale + packed_size(run.frames * k, spec.bits))
+        for run in segment_runs(header.audio_length, spec)
+    )
+
+
+def _read_payload(file: BinaryIO, path: Path, header: EcdcHeader) -> Ecdc:
+    data = memoryview(file.read(payload_size(header)))
+    spec, k = header.spec, header.n_codebooks
+    frames = segment_frames(header.audio_length, spec)
+    codes = np.empty((sum(frames), k), np.int16)
+    scales = np.empty(len(frames), np.float32) if spec.segment_samples is not None else None
+    at = start = 0
+    for segment, count in enumerate(frames):
+        if scales is not None:
+            (scales[segment],) = _SCALE.unpack_from(data, at)
+            at += _SCALE.size
+        size = packed_size(count * k, spec.bits)
+        codes[start : start + count] = unpack(data[at : at + size], count * k, spec.bits).reshape(
+            count, k
+        )
+        at, start = at + size, start + count
+    return Ecdc(
+        header.model,
+        np.ascontiguousarray(codes.T),
+        header.audio_length,
+        frames,
+        scales,
+        header.extra,
+    )
+
+
+def _check(ecdc: Ecdc) -> None:
+    spec, codes = codec_spec(ecdc.model), ecdc.codes
+    taken = [key for key in ("m", "al", "nc", "lm") if key in ecdc.extra]
+    if taken:
+        raise EcdcError(f"extra may not hold {taken[0]!r}, a field of the header")
+    if ecdc.audio_length < 1:
+        raise EcdcError(f"audio_length must be at least 1 sample, got {ecdc.audio_length}")
+    if codes.ndim != 2 or not 1 <= codes.shape[0] <= spec.max_codebooks:
+        raise EcdcError(f"codes must be [K, T] with K of 1 to {spec.max_codebooks}: {codes.shape}")
+    total = n_frames(ecdc.audio_length, spec)  # in constant time, before a huge length is walked
+    if codes.shape[1] != total or ecdc.segment_frames != segment_frames(ecdc.audio_length, spec):
+        raise EcdcError(
+            f"{ecdc.audio_length} samples of {spec.name} are {total} frames; got codes of "
+            f"{codes.shape[1]} frames in {len(ecdc.segment_frames)} segments"
+        )
+    if not np.issubdtype(codes.dtype, np.integer):
+        raise EcdcError(f"codes must be integers, got {codes.dtype}")
+    if codes.min() < 0 or codes.max() >= spec.codebook_size:
+        raise EcdcError(
+            f"codes must be 0 to {spec.codebook_size - 1}, got {codes.min()} to {codes.max()}"
+        )
+    if spec.segment_samples is None:
+        if ecdc.scales is not None:
+            raise EcdcError(f"{spec.name} has no scales")
+    elif ecdc.scales is None or ecdc.scales.shape != (len(ecdc.segment_frames),):
+        got = None if ecdc.scales is None else ecdc.scales.shape
+        raise EcdcError(f"{spec.name} has a scale for each of its segments, got {got}")

@@ -1,0 +1,81 @@
+"""The predecessor's token files: a `torch.save` of the encoder's output, under the name `.ecdc`.
+
+They hold `audio_codes` of shape `[1, 1, K, T]`, `[1, K, T]` or `[K, T]`, and sometimes
+`audio_length` and `audio_scales`, and they always were made with the 24 kHz codec. They are read by
+`preprocess.tokens.torch_file`, which neither runs code of a hostile file nor takes much memory for it.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from preprocess.tokens.ecdc import Ecdc, EcdcError
+from preprocess.tokens.frames import n_frames
+from preprocess.tokens.specs import CODECS
+from preprocess.tokens.torch_file import TorchFile, open_torch_file
+from preprocess.tokens.torch_pickle import StoredTensor, TorchFileError
+
+_SPEC = CODECS["encodec_24khz"]
+
+
+def read_legacy(path: Path, lazy: bool = False) -> Ecdc:
+    """Read a token file of the `torch.save` kind as `[K, T]` int16.
+
+    Args:
+        path: The file.
+        lazy: Leave the codes in the file, and return zeros: for readers of the header alone.
+
+    Raises:
+        EcdcError: It is no such file, or its codes do not fit the 24 kHz codec.
+    """
+    try:
+        with open_torch_file(path) as file:
+            return _read(file, path, lazy)
+    except TorchFileError as error:
+        raise EcdcError(f"{path} {error}") from None
+
+
+def _read(file: TorchFile, path: Path, lazy: bool) -> Ecdc:
+    saved = file.value
+    codes = saved.get("audio_codes") if isinstance(saved, dict) else None
+    if not isinstance(codes, StoredTensor):
+        raise EcdcError(f"{path} is a torch.save file without a tensor 'audio_codes'")
+    kind, shape = np.dtype(codes.storage.kind), codes.shape
+    if kind.kind not in "iu":
+        raise EcdcError(f"{path} holds audio_codes of dtype {kind.name}; expected integers")
+    file.check(codes)
+    if not 2 <= len(shape) <= 4 or any(n != 1 for n in shape[:-2]) or 0 in shape:
+        raise EcdcError(f"{path} holds audio_codes of shape {list(shape)}; expected [K, T]")
+    k, t = shape[-2:]
+    if k > _SPEC.max_codebooks:
+        raise EcdcError(f"{path} holds {k} codebooks; {_SPEC.name} has 1 to {_SPEC.max_codebooks}")
+    stored = saved.get("audio_length")
+    if isinstance(stored, StoredTensor):
+        stored = file.read(stored).tolist()
+    length = _audio_length(stored, t, path)
+    if lazy:
+        return Ecdc(_SPEC.name, np.broadcast_to(np.int16(0), (k, t)), length, (t,))
+    values = file.read(codes).reshape(k, t)
+    if values.min() < 0 or values.max() >= _SPEC.codebook_size:
+        raise EcdcError(f"{path} holds codes outside of 0 to {_SPEC.codebook_size - 1}")
+    return Ecdc(_SPEC.name, values.astype(np.int16), length, (t,))
+
+
+def _audio_length(stored: Any, frames: int, path: Path) -> int:
+    """Return the stored length in samples, or the longest one with that many frames."""
+    if stored is None:
+        return frames * _SPEC.hop
+    if isinstance(stored, list) and len(stored) == 1:  # of a tensor [1]
+        (stored,) = stored
+    try:
+        length = int(stored)
+    except (TypeError, ValueError, OverflowError):
+        raise EcdcError(
+            f"{path} holds an audio_length that is no number: {type(stored).__name__}"
+        ) from None
+    if length < 1 or n_frames(length, _SPEC) != frames:
+        raise EcdcError(f"{path} holds {frames} frames and an audio_length of {length} samples")
+    return length
