@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from preprocess.config import AuditConfig
+from preprocess.audit.audit_config import AuditConfig
 from preprocess.core.files import digest_bytes
 from preprocess.core.jobs import cpu_count
 from preprocess.sidecar.sidecar import write_sidecar

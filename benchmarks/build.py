@@ -57,7 +57,7 @@ seconds = time.perf_counter() - start
 """
 BUILD = """
 from pathlib import Path
-from preprocess.config import BuildConfig
+from preprocess.steps.build import BuildConfig
 from preprocess.steps.build import build
 start = time.perf_counter()
 build(Path(folder), Path(scratch, "dataset"), BuildConfig(num_proc=num_proc))

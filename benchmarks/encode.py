@@ -43,8 +43,9 @@ from benchmarks.memory import PEAK_KILOBYTES, SAMPLE_RATE, make_long_file, measu
 from benchmarks.timing import alternate, print_ratios
 from preprocess.codec.codec import build_model
 from preprocess.codec.encodec_package import import_encodec
-from preprocess.config import CodecConfig, EncodeConfig
+from preprocess.codec.model_config import CodecConfig
 from preprocess.steps.encode import encode
+from preprocess.steps.encode_jobs import EncodeConfig
 from preprocess.tokens.specs import codec_spec
 
 KBPS = 6.0

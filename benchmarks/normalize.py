@@ -18,9 +18,8 @@ import soundfile as sf
 
 from benchmarks.timing import alternate, print_ratios
 from preprocess.audio.audio_files import PeakRms
-from preprocess.config import NormalizeConfig
 from preprocess.core.jobs import cpu_count
-from preprocess.steps.normalize import normalize
+from preprocess.steps.normalize import NormalizeConfig, normalize
 
 SAMPLE_RATE = 24_000
 

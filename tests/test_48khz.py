@@ -8,10 +8,9 @@ import soundfile as sf
 import torch
 from datasets import load_from_disk
 
-from preprocess.config import Recipe
 from preprocess.core.flags import validate
 from preprocess.sidecar.sidecar import read_sidecar
-from preprocess.steps.recipe import run_recipe
+from preprocess.steps.recipe import Recipe, run_recipe
 from preprocess.tokens.ecdc import read_ecdc
 from preprocess.tokens.frames import frame_starts_s
 from preprocess.tokens.specs import codec_spec

@@ -7,9 +7,10 @@ import json
 import numpy as np
 import pytest
 
-from preprocess.config import AuditConfig, BuildConfig
+from preprocess.audit.audit_config import AuditConfig
 from preprocess.sidecar.sidecar import write_sidecar
 from preprocess.steps.audit import as_built, audit
+from preprocess.steps.build import BuildConfig
 from tests.audio_helpers import assert_says, run, write_tokens
 
 T = 10

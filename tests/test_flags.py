@@ -7,19 +7,16 @@ import shlex
 
 import pytest
 
-from preprocess.config import (
-    AnnotateConfig,
-    AuditConfig,
-    BuildConfig,
-    CodecConfig,
-    EncodeConfig,
-    ExportConfig,
-    ModelConfig,
-    NormalizeConfig,
-)
+from preprocess.audit.audit_config import AuditConfig
+from preprocess.codec.model_config import CodecConfig, ModelConfig
 from preprocess.core.errors import UsageError
 from preprocess.core.flags import OneLineParser, add_flags, from_flags, validate
 from preprocess.params import PRODUCERS
+from preprocess.steps.annotate_clip import AnnotateConfig
+from preprocess.steps.build import BuildConfig
+from preprocess.steps.encode_jobs import EncodeConfig
+from preprocess.steps.export_config import ExportConfig
+from preprocess.steps.normalize import NormalizeConfig
 from tests.audio_helpers import assert_says, run
 
 COMMANDS = [

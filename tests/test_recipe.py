@@ -8,16 +8,13 @@ from pathlib import Path
 import pytest
 import yaml
 
-from preprocess.config import (
-    AuditConfig,
-    BuildConfig,
-    CodecConfig,
-    EncodeConfig,
-    NormalizeConfig,
-    Recipe,
-)
+from preprocess.audit.audit_config import AuditConfig
+from preprocess.codec.model_config import CodecConfig
 from preprocess.params import Constant, Filename, Ramp, RmsDb
-from preprocess.steps.recipe import read_recipe
+from preprocess.steps.build import BuildConfig
+from preprocess.steps.encode_jobs import EncodeConfig
+from preprocess.steps.normalize import NormalizeConfig
+from preprocess.steps.recipe import Recipe, read_recipe
 from preprocess.tokens.specs import codec_spec
 from tests.audio_helpers import assert_says, files_under, run, write_tone
 

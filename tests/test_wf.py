@@ -316,8 +316,7 @@ def test_inspect_verifies_every_clip(root, capsys):
 
 
 def test_inspect_reads_a_built_dataset(token_folder, tmp_path, capsys):
-    from preprocess.config import BuildConfig
-    from preprocess.steps.build import build
+    from preprocess.steps.build import BuildConfig, build
 
     build(token_folder, tmp_path / "ds", BuildConfig())
     result = look(capsys, "--hf-ds", tmp_path / "ds", "--verify", "--show", 5)

@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from preprocess.audit.audio_checks import check_against_audio
+from preprocess.audit.audit_config import AuditConfig
 from preprocess.audit.findings import Finding
 from preprocess.audit.fingerprints import Fingerprint, fingerprint, first_codebook
 from preprocess.audit.mixing import Makers, parameter_makers, token_makers
-from preprocess.config import AuditConfig
 from preprocess.core.files import digest_bytes
 from preprocess.dataset.clips import SPLIT_FOLDERS
 from preprocess.sidecar.features import Feature, SidecarError, measure

@@ -11,13 +11,13 @@ from pathlib import Path
 
 import numpy as np
 
+from preprocess.audit.audit_config import AuditConfig
 from preprocess.audit.clip_checks import ClipSummary, FeatureSummary, split_of
 from preprocess.audit.findings import Finding
 from preprocess.audit.mixing import Makings, token_group
 from preprocess.audit.recording_checks import check_recordings
 from preprocess.audit.unit_checks import find_units
 from preprocess.audit.value_checks import Values, collect_column, declared_ranges, find_swapped
-from preprocess.config import AuditConfig
 from preprocess.sidecar.sidecar import existing_paths, read_pair
 
 _FEWEST_FOR_OUTLIERS = 5

@@ -11,24 +11,20 @@ from argparse import Namespace
 from collections.abc import Iterable
 from pathlib import Path
 
-from preprocess.config import (
-    AnnotateConfig,
-    AuditConfig,
-    BuildConfig,
-    ChecksConfig,
-    CodecConfig,
-    EncodeConfig,
-    ExportConfig,
-    MigrateConfig,
-    ModelConfig,
-    NormalizeConfig,
-    PushConfig,
-    StatsConfig,
-)
+from preprocess.audit.audit_config import AuditConfig, ChecksConfig
+from preprocess.codec.model_config import CodecConfig, ModelConfig
 from preprocess.core.errors import UsageError, printable
 from preprocess.core.flags import from_flags
 from preprocess.core.report import Report, print_report
 from preprocess.params import parse_producer
+from preprocess.steps.annotate_clip import AnnotateConfig
+from preprocess.steps.build import BuildConfig
+from preprocess.steps.encode_jobs import EncodeConfig
+from preprocess.steps.export_config import ExportConfig
+from preprocess.steps.migrate import MigrateConfig
+from preprocess.steps.normalize import NormalizeConfig
+from preprocess.steps.push import PushConfig
+from preprocess.steps.stats import StatsConfig
 
 
 def normalize_command(args: Namespace) -> int:

@@ -11,27 +11,22 @@ from pathlib import Path
 from typing import Any
 
 from preprocess import __version__
+from preprocess.audit.audit_config import AuditConfig, ChecksConfig
 from preprocess.audit.findings import FORMATS
 from preprocess.cli import commands
-from preprocess.config import (
-    EXPORT_TARGETS,
-    AnnotateConfig,
-    AuditConfig,
-    BuildConfig,
-    ChecksConfig,
-    CodecConfig,
-    EncodeConfig,
-    ExportConfig,
-    MigrateConfig,
-    ModelConfig,
-    NormalizeConfig,
-    PushConfig,
-    StatsConfig,
-)
+from preprocess.codec.model_config import CodecConfig, ModelConfig
 from preprocess.core.flags import OneLineParser, add_flags, add_producer_flags
 from preprocess.core.jobs import cpu_count
 from preprocess.core.report import exit_status
 from preprocess.params import PRODUCERS
+from preprocess.steps.annotate_clip import AnnotateConfig
+from preprocess.steps.build import BuildConfig
+from preprocess.steps.encode_jobs import EncodeConfig
+from preprocess.steps.export_config import EXPORT_TARGETS, ExportConfig
+from preprocess.steps.migrate import MigrateConfig
+from preprocess.steps.normalize import NormalizeConfig
+from preprocess.steps.push import PushConfig
+from preprocess.steps.stats import StatsConfig
 
 Command = Callable[[argparse.Namespace], int]
 

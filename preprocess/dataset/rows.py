@@ -23,7 +23,7 @@ from preprocess.sidecar.sidecar_format import ARRAY_SUFFIX, Sidecar, sidecar_pat
 from preprocess.tokens.ecdc import EcdcHeader, read_ecdc, read_header
 
 if TYPE_CHECKING:
-    from preprocess.config import AuditConfig
+    from preprocess.audit.audit_config import AuditConfig
 
 BATCH_BYTES = 32 << 20
 """Rows are written in batches of about this size: memory does not grow with the clips' length."""

@@ -3,78 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from preprocess.audio.audio_files import EXTENSIONS, AudioError
-from preprocess.config import AnnotateConfig, ModelConfig
+from preprocess.codec.model_config import ModelConfig
 from preprocess.core.errors import UsageError
-from preprocess.core.files import digest_bytes, digest_file, find_files, require_folder
+from preprocess.core.files import find_files, require_folder
 from preprocess.core.jobs import run_items
-from preprocess.core.provenance import BY, settings_digest
 from preprocess.core.report import Report, listed, plural
 from preprocess.core.temporaries import remove_stale
 from preprocess.dataset.clips import find_tokens
 from preprocess.params import Producer, feature_names
 from preprocess.params.clip import Clip, Wave
-from preprocess.sidecar.features import FeatureValue, SidecarError
-from preprocess.sidecar.records import Record
-from preprocess.sidecar.sidecar import Mode, existing_paths, read_sidecar, write_sidecar
 from preprocess.sidecar.sidecar_files import finish_interrupted
-from preprocess.sidecar.sidecar_format import Sidecar
+from preprocess.steps.annotate_clip import AnnotateConfig, AnnotatedClip, Run, annotate_clip
 from preprocess.steps.orphans import find_orphans
 from preprocess.steps.outputs import report_leftovers
 from preprocess.tokens.ecdc import Ecdc, read_header
-
-
-@dataclass(frozen=True)
-class Annotated:
-    """What became of one clip.
-
-    Attributes:
-        names: The parameters that were made; empty where its sidecar was up to date.
-        kept: Those of other runs, or written by hand, that stay beside them.
-        current: Whether its sidecar was up to date.
-        notes: What producers found worth attention, as `Clip.notes`.
-    """
-
-    names: tuple[str, ...] = ()
-    kept: tuple[str, ...] = ()
-    current: bool = False
-    notes: tuple[tuple[str, str], ...] = ()
-
-
-@dataclass(frozen=True)
-class Run:
-    """One run over all clips.
-
-    Attributes:
-        producers: What makes the parameters.
-        settings: Hash of each producer's settings.
-        owner: The recipe that runs; empty for a single command.
-        config: How sidecars are written.
-    """
-
-    producers: Sequence[Producer]
-    settings: Sequence[str]
-    owner: str
-    config: AnnotateConfig
-
-    @classmethod
-    def of(cls, producers: Sequence[Producer], config: AnnotateConfig, owner: str = "") -> Run:
-        """Return the run of `producers`."""
-        settings = [
-            settings_digest(
-                step="annotate",
-                producer=producer.settings(),
-                dtype=config.dtype,
-                max_error=config.max_error,
-            )
-            for producer in producers
-        ]
-        return cls(producers, settings, owner, config)
 
 
 def annotate(
@@ -118,13 +64,13 @@ def annotate(
     decoder = _lazy_decoder(model)
     run = Run.of(producers, config, owner)
 
-    def step(rel: Path) -> Annotated:
+    def step(rel: Path) -> AnnotatedClip:
         clip = _clip(root, rel, audio, decoder)
         return annotate_clip(clip, (config.cond_root or root) / rel, run)
 
     # A decoding model fills the cores by itself, and is not shared between threads.
     threads = 1 if any(p.needs_decoder for p in producers) else jobs
-    made: dict[Path, Annotated] = {}
+    made: dict[Path, AnnotatedClip] = {}
     for outcome in run_items(step, tokens, threads, "annotate"):
         if outcome.value is None:
             report.fail(root / outcome.item, outcome.message())
@@ -137,90 +83,7 @@ def annotate(
     return report.finish()
 
 
-def annotate_clip(clip: Clip, target: Path, run: Run) -> Annotated:
-    """Write the sidecar of one clip, but for what these producers have made already.
-
-    Args:
-        clip: The clip.
-        target: What stands for its token file's path among the sidecars.
-        run: Producers and settings.
-
-    Raises:
-        SidecarError: Two producers make the same feature, or the features cannot be written.
-    """
-    mode = run.config.mode
-    old = _stored(target, mode)
-    claimed, features, records = _make(clip, old, run)
-    kept = tuple(name for name in old.features if name not in claimed) if old else ()
-    drop = partial(_dropped, claimed=claimed, run=run)
-    dropped = drop(old) if old else []
-    if mode == "append" and old and not features.keys() - old.features.keys():
-        return Annotated(kept=kept, current=True)
-    if old and not records and not dropped:
-        return Annotated(kept=kept, current=True)
-    if not run.config.dry_run:
-        write_sidecar(
-            clip.path,
-            features,
-            mode=mode if old is None or mode == "append" else "overwrite",
-            dtype=run.config.dtype,
-            max_error=run.config.max_error,
-            records=records,
-            drop=drop,
-            beside=target,
-        )
-    left = tuple(name for name in kept if name not in dropped)
-    return Annotated(tuple(features), left, notes=tuple(clip.notes))
-
-
-def _make(
-    clip: Clip, old: Sidecar | None, run: Run
-) -> tuple[set[str], dict[str, FeatureValue], list[Record]]:
-    """Return the names of all features of the run, and those that had to be made, with records."""
-    tokens = digest_file(clip.path)
-    audio = digest_file(clip.audio_path) if clip.audio_path else ""
-    claimed: set[str] = set()
-    features: dict[str, FeatureValue] = {}
-    records = []
-    for producer, rec in zip(run.producers, run.settings, strict=True):
-        src = digest_bytes("".join((tokens, audio, producer.origin(clip))).encode())
-        record = Record((), tokens, audio, producer.flag, run.owner, src, rec, BY)
-        names = _current(old, record)
-        if names is None:
-            made = producer.features(clip)
-            records.append(replace(record, names=tuple(made)))
-            features.update(made)
-            names = tuple(made)
-        for name in names:
-            if name in claimed:
-                raise SidecarError(f"{clip.path}: two producers make the feature {name!r}")
-        claimed.update(names)
-    return claimed, features, records
-
-
-def _current(old: Sidecar | None, record: Record) -> tuple[str, ...] | None:
-    """Return what the producer of `record` made of the same before, None if it has to run.
-
-    A single command takes over what a recipe made; a recipe makes it anew, for it is its own then.
-    """
-    for known in old.records if old else ():
-        same = (known.src, known.rec) == (record.src, record.rec)
-        if same and record.owner in ("", known.owner):
-            return known.names
-    return None
-
-
-def _dropped(sidecar: Sidecar, claimed: set[str], run: Run) -> list[str]:
-    """Return which features of a sidecar the run drops, of those that it does not make."""
-    if run.config.mode == "append":
-        return []
-    if run.config.mode == "replace-all":
-        return [name for name in sidecar.features if name not in claimed]
-    mine = (r.names for r in sidecar.records if run.owner and r.owner == run.owner)
-    return [name for names in mine for name in names if name not in claimed]
-
-
-def _count(report: Report, made: Mapping[Path, Annotated], dry_run: bool) -> None:
+def _count(report: Report, made: Mapping[Path, AnnotatedClip], dry_run: bool) -> None:
     """Say in the report how many clips were done, which parameters they have, and notes once."""
     report.current = sum(one.current for one in made.values())
     report.done = len(made) - report.current
@@ -241,19 +104,6 @@ def _count(report: Report, made: Mapping[Path, Annotated], dry_run: bool) -> Non
             clips.setdefault(what, []).append(f"{clip_id} ({detail})" if detail else clip_id)
     for what, ids in clips.items():
         report.note(f"{what}: {len(ids)} {plural('clip', len(ids))}: {listed(ids)}")
-
-
-def _stored(target: Path, mode: Mode) -> Sidecar | None:
-    if not all(part.exists() for part in existing_paths(target)):
-        return None
-    try:
-        return read_sidecar(target)
-    except SidecarError as error:
-        if mode == "replace-all":
-            return None
-        raise SidecarError(
-            f"{error}; --mode replace-all, or deleting it, annotates the clip anew"
-        ) from None
 
 
 def _audio_index(producers: Sequence[Producer], config: AnnotateConfig) -> dict[str, list[Path]]:

@@ -12,16 +12,17 @@ from pathlib import Path
 
 from tqdm import tqdm
 
+from preprocess.audit.audit_config import AuditConfig
 from preprocess.audit.clip_checks import Checked, ClipSummary, check_clip
 from preprocess.audit.corpus_checks import check_corpus
 from preprocess.audit.findings import Finding
-from preprocess.config import AuditConfig, BuildConfig
 from preprocess.core.files import find_files, require_folder
 from preprocess.core.interrupts import children_ignore_interrupts
 from preprocess.core.jobs import Outcome, run_items
 from preprocess.core.report import Report, plural
 from preprocess.dataset.clips import by_folder, find_tokens
 from preprocess.sidecar.sidecar_format import META_SUFFIX
+from preprocess.steps.build import BuildConfig
 
 _CLIPS_A_PROCESS = 2000
 """For fewer clips than this, a process would not be worth its start."""

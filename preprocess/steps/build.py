@@ -7,19 +7,21 @@ import os
 import re
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
+from pydantic import Field
 
+from preprocess.audit.audit_config import AuditConfig
 from preprocess.audit.mixing import Makings, describe, parameter_makers, refuse_mixed, token_makings
-from preprocess.config import AuditConfig, BuildConfig, ClipsConfig
 from preprocess.core.errors import UsageError
 from preprocess.core.files import temporary_folder
 from preprocess.core.interrupts import forks_ignore_interrupts
 from preprocess.core.provenance import is_current, provenance, settings_digest
 from preprocess.core.report import Report, plural
+from preprocess.core.settings import Settings
 from preprocess.core.temporaries import remove_stale
 from preprocess.dataset.clips import (
     Clips,
@@ -47,6 +49,97 @@ _ERROR_OF_WORKER = re.compile(r"OSError: \[Errno (\d+)\]")
 MARKER = "enchf_build.json"
 """In a built dataset: what it was made from. Only a folder that has it is ever replaced."""
 _NAMES = (STATS_NAME,)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClipsConfig(Settings):
+    """Which clips and parameters come into a dataset, and in which splits."""
+
+    bandwidth: Annotated[
+        float | None,
+        Field(gt=0, description="bandwidth in kbps to slice to; without it, all codebooks"),
+    ] = None
+    features: Annotated[
+        tuple[str, ...],
+        Field(description="parameters to take, in this order; without it, all"),
+    ] = ()
+    split: Annotated[
+        str | None,
+        Field(pattern=r"^\w+$", description="name of the one split; without it, see --split-by"),
+    ] = None
+    split_by: Annotated[
+        Literal["folders", "group"],
+        Field(
+            description="folders: the subfolders train, validation and test, or all clips in "
+            "train; group: clips of one group fall in one split, dealt out by --fractions"
+        ),
+    ] = "folders"
+    fractions: Annotated[
+        tuple[Annotated[str, Field(pattern=r"^\w+=\d*\.?\d+$")], ...],
+        Field(
+            description="for --split-by group: SPLIT=PART, which sum to 1; without it, "
+            "train=0.8 validation=0.1 test=0.1"
+        ),
+    ] = ()
+    group: Annotated[
+        str | None,
+        Field(
+            description="regular expression searched for in a clip's path; what its first "
+            "parenthesis matches is the clip's group; without it, each clip is its own"
+        ),
+    ] = None
+    suffix: Annotated[
+        str, Field(pattern=r"^\.[^/\\]+$", description="ending of the token files")
+    ] = ".ecdc"
+    cond_root: Annotated[
+        Path | None,
+        Field(description="folder with the sidecars, mirroring the tokens, if not beside them"),
+    ] = None
+    recursive: Annotated[bool, Field(description="look into subfolders")] = True
+    max_files: Annotated[
+        int | None, Field(ge=1, description="use at most this many token files")
+    ] = None
+    allow_mixed: Annotated[
+        bool,
+        Field(
+            description="take clips that other settings or code made than their neighbours; the "
+            "dataset and its card say so"
+        ),
+    ] = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class BuildConfig(ClipsConfig):
+    """How token files and sidecars become a saved dataset."""
+
+    require_features: Annotated[
+        tuple[str, ...], Field(description="parameters that every clip must have")
+    ] = ()
+    missing_sidecar: Annotated[
+        Literal["error", "skip", "empty"],
+        Field(
+            description="a clip without a sidecar, where others have one, is an error, is left "
+            "out, or has parameters of no frames"
+        ),
+    ] = "error"
+    dtype: Annotated[
+        Literal["float16", "float32", "float64"], Field(description="of the parameters")
+    ] = "float32"
+    tokens_subdir: Annotated[
+        str,
+        Field(
+            pattern=r"^\w[\w.-]*(/\w[\w.-]*)*$",
+            description="subfolder for token files and sidecars",
+        ),
+    ] = "tokens"
+    materialize: Annotated[
+        Literal["link", "copy", "none"],
+        Field(description="link, copy or leave out the token files and sidecars"),
+    ] = "link"
+    num_proc: Annotated[int, Field(ge=1, description="processes that make rows at once")] = 1
+    verify: Annotated[
+        bool, Field(description="load the saved dataset again and compare it with the files")
+    ] = False
 
 
 def row_options(config: ClipsConfig) -> RowOptions:

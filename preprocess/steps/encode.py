@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from preprocess.codec.codec import Codec, load_codec
-from preprocess.config import CodecConfig, EncodeConfig
+from preprocess.codec.model_config import CodecConfig
 from preprocess.core.errors import PreprocessError, printable
 from preprocess.core.files import require_writable
 from preprocess.core.jobs import Outcome, attempt, progress
 from preprocess.core.report import Report
 from preprocess.core.temporaries import remove_stale
-from preprocess.steps.encode_jobs import Job, Plan, plan_jobs
+from preprocess.steps.encode_jobs import EncodeConfig, Job, Plan, plan_jobs
 from preprocess.steps.outputs import (
     find_leftovers,
     owns_tokens,

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated, Literal
 
-from preprocess.audio.audio_files import read_comment
+from pydantic import Field
+
+from preprocess.audio.audio_files import EXTENSIONS, read_comment
 from preprocess.codec.engine import arithmetic, engine_name, pick_device
+from preprocess.codec.model_config import CodecConfig
 from preprocess.codec.weights import find_weights, local_weights
-from preprocess.config import CodecConfig, EncodeConfig
 from preprocess.core.files import digest_file, pair_outputs
 from preprocess.core.jobs import cpu_count, run_items
 from preprocess.core.provenance import (
@@ -20,10 +23,58 @@ from preprocess.core.provenance import (
     settings_digest,
 )
 from preprocess.core.report import Report
+from preprocess.core.settings import Settings
 from preprocess.steps.inputs import find_audio
 from preprocess.steps.outputs import ForeignOutputError, may_write_tokens
 from preprocess.tokens.ecdc import EcdcError, read_header
 from preprocess.tokens.specs import codec_spec
+
+
+@dataclass(frozen=True, kw_only=True)
+class EncodeConfig(Settings):
+    """How audio becomes tokens."""
+
+    bandwidth: Annotated[
+        float,
+        Field(gt=0, description="bandwidth in kbps; tokens of the highest load at every lower one"),
+    ] = 6.0
+    precision: Annotated[
+        Literal["float32", "bfloat16"],
+        Field(description="arithmetic of the encoder; other than float32, codes change"),
+    ] = "float32"
+    allow_tf32: Annotated[
+        bool, Field(description="let a GPU round the products of float32; codes change")
+    ] = False
+    extensions: Annotated[
+        tuple[str, ...], Field(min_length=1, description="file name extensions to look for")
+    ] = EXTENSIONS
+    on_engine_change: Annotated[
+        Literal["keep", "redo", "error"],
+        Field(
+            description="tokens that another version of torch, device or processor made, whose "
+            "codes may differ in near ties, are kept and counted, made again, or an error"
+        ),
+    ] = "keep"
+    recursive: Annotated[bool, Field(description="look into subfolders")] = True
+    suffix: Annotated[
+        str, Field(pattern=r"^\.[^/\\]+$", description="ending of the token files")
+    ] = ".ecdc"
+    overwrite: Annotated[bool, Field(description="make outputs again that are up to date")] = False
+    verify: Annotated[
+        bool,
+        Field(description="check all headers and lengths, and encode a sample again to compare"),
+    ] = False
+    verify_samples: Annotated[
+        int, Field(ge=0, description="how many clips --verify encodes again")
+    ] = 20
+    list_missing: Annotated[
+        bool, Field(description="print the audio files without current tokens, and do nothing")
+    ] = False
+    prune: Annotated[
+        bool,
+        Field(description="delete outputs whose source is gone; with --dry-run, name them"),
+    ] = False
+    dry_run: Annotated[bool, Field(description="say what would be done, and do nothing")] = False
 
 
 @dataclass(frozen=True)

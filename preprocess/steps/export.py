@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from preprocess.audit.audit_config import AuditConfig
 from preprocess.audit.mixing import describe, parameter_makers, refuse_mixed, token_makings
-from preprocess.config import EXPORT_TARGETS, AuditConfig, ExportConfig
 from preprocess.core.errors import UsageError
 from preprocess.core.files import temporary_folder
 from preprocess.core.provenance import is_current, provenance, settings_digest
@@ -37,6 +37,7 @@ from preprocess.sidecar.precision import find_damage
 from preprocess.sidecar.sidecar_format import Sidecar, sidecar_paths
 from preprocess.stats.corpus_stats import CorpusStats
 from preprocess.steps.build import row_options
+from preprocess.steps.export_config import EXPORT_TARGETS, ExportConfig
 from preprocess.steps.outputs import refuse_nested
 from preprocess.steps.saved_folder import check_replaceable, read_marker, replace_folder
 from preprocess.tokens.ecdc import read_header

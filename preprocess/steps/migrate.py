@@ -13,13 +13,15 @@ from __future__ import annotations
 import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from preprocess.config import MigrateConfig
+from pydantic import Field
+
 from preprocess.core.errors import DiskError, PreprocessError
 from preprocess.core.files import atomic_path, find_files
 from preprocess.core.jobs import Outcome
 from preprocess.core.report import Report
+from preprocess.core.settings import Settings
 from preprocess.core.temporaries import remove_stale
 from preprocess.dataset.clips import find_tokens
 from preprocess.sidecar.features import Feature, FeatureValue, SidecarError
@@ -32,6 +34,33 @@ KEPT_SUFFIX = ".orig"
 
 Range = tuple[str, float | None, float | None]
 """Name, min and max of a feature."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MigrateConfig(Settings):
+    """How an old tree is rewritten."""
+
+    write: Annotated[bool, Field(description="do it; without this, say what would be done")] = False
+    keep_originals: Annotated[
+        bool, Field(description="keep what is rewritten, with .orig behind its name")
+    ] = True
+    cond_root: Annotated[
+        Path | None,
+        Field(description="folder with the sidecars, mirroring the tokens; they move beside those"),
+    ] = None
+    take_codec_fps: Annotated[
+        bool,
+        Field(description="replace a sidecar's frame rate that is not the codec's; else an error"),
+    ] = False
+    rename: Annotated[
+        tuple[Annotated[str, Field(pattern=r"^.+=[A-Za-z_]\w*$")], ...],
+        Field(description="features to rename, as OLD=NEW"),
+    ] = ()
+
+    def renamed(self, name: str) -> str:
+        """Return the new name of a feature."""
+        pairs = (pair.rpartition("=") for pair in self.rename)
+        return next((new for old, _, new in pairs if old == name), name)
 
 
 @dataclass(frozen=True)

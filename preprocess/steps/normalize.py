@@ -7,11 +7,13 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Annotated, Any, Literal
 
 import numpy as np
+from pydantic import Field
 
 from preprocess.audio.audio_files import (
+    EXTENSIONS,
     AudioError,
     Block,
     PeakRms,
@@ -19,7 +21,6 @@ from preprocess.audio.audio_files import (
     read_comment,
     write_audio,
 )
-from preprocess.config import NormalizeConfig
 from preprocess.core.errors import disk_errors
 from preprocess.core.files import digest_file, pair_outputs
 from preprocess.core.jobs import run_items
@@ -31,6 +32,7 @@ from preprocess.core.provenance import (
     settings_digest,
 )
 from preprocess.core.report import Report
+from preprocess.core.settings import Settings
 from preprocess.core.temporaries import remove_stale
 from preprocess.steps.inputs import find_audio
 from preprocess.steps.outputs import ForeignOutputError, find_leftovers, report_leftovers
@@ -45,6 +47,34 @@ KNEE = 0.8
 """Where the limiter begins to bend, linear."""
 SPOOL_BYTES = 32 << 20
 _FLOAT_BYTES = 4
+
+
+@dataclass(frozen=True, kw_only=True)
+class NormalizeConfig(Settings):
+    """How audio is brought to the codec's rate and to one level."""
+
+    target_rms: Annotated[
+        float, Field(gt=0, lt=1, description="level of the loudest window, linear")
+    ] = 0.1
+    window_ms: Annotated[
+        float, Field(ge=1, le=60_000, description="length of the sliding window in milliseconds")
+    ] = 250
+    on_clip: Annotated[
+        Literal["scale", "limit", "cut"],
+        Field(
+            description="a clip whose peaks would pass full scale is reported, and scaled down "
+            "as a whole, limited by a soft knee, or cut at full scale"
+        ),
+    ] = "scale"
+    extensions: Annotated[
+        tuple[str, ...], Field(min_length=1, description="file name extensions to look for")
+    ] = EXTENSIONS
+    overwrite: Annotated[bool, Field(description="make outputs again that are up to date")] = False
+    prune: Annotated[
+        bool,
+        Field(description="delete outputs whose source is gone; with --dry-run, name them"),
+    ] = False
+    dry_run: Annotated[bool, Field(description="say what would be done, and do nothing")] = False
 
 
 @dataclass(frozen=True)

@@ -6,13 +6,13 @@ import os
 from pathlib import Path
 
 from preprocess.audio.audio_files import EXTENSIONS
-from preprocess.config import Recipe
 from preprocess.core.files import walk_files
 from preprocess.core.report import Report, plural
 from preprocess.steps.inputs import find_audio
 from preprocess.steps.normalize import SUFFIX, owns_wav
 from preprocess.steps.orphans import find_orphans
 from preprocess.steps.outputs import find_leftovers, owns_tokens
+from preprocess.steps.recipe import Recipe
 
 
 def plan_pruning(recipe: Recipe) -> Report:

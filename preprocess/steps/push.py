@@ -6,14 +6,17 @@ import json
 import re
 import tempfile
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-from preprocess.config import PushConfig
+from pydantic import Field
+
 from preprocess.core.errors import UsageError
 from preprocess.core.files import require_folder, temporary_folder
 from preprocess.core.provenance import BY
 from preprocess.core.report import Report
+from preprocess.core.settings import Settings
 from preprocess.core.temporaries import remove_stale
 from preprocess.dataset.clips import quiet_datasets
 from preprocess.publish.card import About, make_card
@@ -34,6 +37,31 @@ if TYPE_CHECKING:
     from datasets import DatasetDict
 
 CARD_NAME = "README.md"
+
+
+@dataclass(frozen=True, kw_only=True)
+class PushConfig(Settings):
+    """How a saved dataset is published on the Hub."""
+
+    config: Annotated[
+        tuple[str, ...],
+        Field(
+            description="subsets to make: a config of the builder such as encodec_24khz_6kbps "
+            "slices the tokens to its bandwidth, another name takes them as they are; without it, "
+            "one that is named by codec and bandwidth"
+        ),
+    ] = ()
+    private: Annotated[bool, Field(description="make a repository that only you see")] = False
+    revision: Annotated[str | None, Field(description="branch to push to; without it, main")] = None
+    license: Annotated[
+        str | None, Field(description="licence of the sounds as the Hub names it, such as cc0-1.0")
+    ] = None
+    source: Annotated[str | None, Field(description="where the sounds come from, for the card")] = (
+        None
+    )
+    dry_run: Annotated[bool, Field(description="say what would be pushed, without a network")] = (
+        False
+    )
 
 
 def push(dataset: Path, repo_id: str, config: PushConfig) -> Report:

@@ -4,20 +4,49 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import yaml
+from pydantic import BeforeValidator, Field
 
+from preprocess.audit.audit_config import AuditConfig
 from preprocess.audit.findings import CHECKS
-from preprocess.config import AnnotateConfig, ModelConfig, Recipe
+from preprocess.codec.model_config import CodecConfig, ModelConfig
 from preprocess.core.errors import UsageError
 from preprocess.core.flags import validate
+from preprocess.core.jobs import cpu_count
 from preprocess.core.report import Report, plural
+from preprocess.core.settings import Jobs
+from preprocess.params import Producer, parse_producer
+from preprocess.sidecar.array_config import ArrayConfig
 from preprocess.sidecar.sidecar_format import ARRAY_SUFFIX, META_SUFFIX, TOKEN_SUFFIX
+from preprocess.steps.annotate_clip import AnnotateConfig
+from preprocess.steps.build import BuildConfig
+from preprocess.steps.encode_jobs import EncodeConfig
+from preprocess.steps.normalize import NormalizeConfig
 from preprocess.steps.outputs import refuse_nested
 from preprocess.tokens.specs import codec_spec
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe(CodecConfig, ArrayConfig):
+    """The whole path in one file: from a folder of audio to a saved dataset."""
+
+    input: Annotated[Path, Field(description="folder with audio")]
+    output: Annotated[
+        Path, Field(description="folder for the results: normalized, ecdc and dataset")
+    ]
+    jobs: Jobs = field(default_factory=cpu_count)
+    prune: Annotated[
+        bool, Field(description="delete outputs of all steps whose source is gone")
+    ] = False
+    normalize: NormalizeConfig = NormalizeConfig()
+    encode: EncodeConfig = EncodeConfig()
+    annotate: tuple[Annotated[Producer, BeforeValidator(parse_producer)], ...] = ()
+    audit: AuditConfig = AuditConfig()
+    build: BuildConfig = BuildConfig()
 
 
 class _UniqueKeyLoader(yaml.SafeLoader):

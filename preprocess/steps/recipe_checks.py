@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from preprocess.config import Recipe
 from preprocess.core.errors import UsageError, nearest
 from preprocess.core.files import find_files, require_folder, require_writable
 from preprocess.dataset.clips import RowOptions, check_options, find_splits
 from preprocess.params import feature_names
 from preprocess.steps.build import row_options
+from preprocess.steps.recipe import Recipe
 from preprocess.tokens.specs import codec_spec
 
 

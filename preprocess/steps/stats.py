@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
-from preprocess.config import StatsConfig
+from pydantic import Field
+
 from preprocess.core.errors import PreprocessError
 from preprocess.core.jobs import run_items
 from preprocess.core.report import Report, plural
+from preprocess.core.settings import ShardConfig
 from preprocess.dataset.clips import RowOptions, find_clips, find_splits
 from preprocess.sidecar.sidecar import read_sidecar
 from preprocess.stats.corpus_stats import (
@@ -20,6 +24,20 @@ from preprocess.stats.corpus_stats import (
 )
 
 _COLUMNS = ("parameter", "unit", "values", "NaN", "min", "median", "max", "mean", "std")
+
+
+@dataclass(frozen=True, kw_only=True)
+class StatsConfig(ShardConfig):
+    """Which clips are measured together."""
+
+    split: Annotated[
+        str | None,
+        Field(pattern=r"^\w+$", description="one split for all clips, instead of the subfolders'"),
+    ] = None
+    cond_root: Annotated[
+        Path | None,
+        Field(description="folder with the sidecars, mirroring the tokens, if not beside them"),
+    ] = None
 
 
 def collect_stats(root: Path, output: Path, config: StatsConfig, jobs: int) -> Report:

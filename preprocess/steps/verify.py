@@ -11,8 +11,8 @@ import numpy as np
 
 from preprocess.audio.audio_files import read_blocks, stated_samples
 from preprocess.codec.codec import Codec, Wave
-from preprocess.config import EncodeConfig
 from preprocess.core.report import Report
+from preprocess.steps.encode_jobs import EncodeConfig
 from preprocess.tokens.ecdc import Ecdc, EcdcError, read_ecdc
 from preprocess.tokens.specs import CodecSpec
 

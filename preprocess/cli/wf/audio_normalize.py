@@ -9,12 +9,12 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from preprocess.config import CodecConfig, NormalizeConfig
+from preprocess.codec.model_config import CodecConfig
 from preprocess.core.errors import printable
 from preprocess.core.flags import OneLineParser, validate
 from preprocess.core.jobs import cpu_count
 from preprocess.core.report import exit_status, print_report
-from preprocess.steps.normalize import normalize
+from preprocess.steps.normalize import NormalizeConfig, normalize
 
 _RULE = "=" * 60
 

@@ -12,10 +12,9 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from preprocess.config import BuildConfig
 from preprocess.core.flags import OneLineParser, validate
 from preprocess.core.report import exit_status, print_report
-from preprocess.steps.build import build
+from preprocess.steps.build import BuildConfig, build
 
 _CONFIG = (
     "split",

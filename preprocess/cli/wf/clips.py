@@ -11,13 +11,12 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from preprocess.config import BuildConfig
 from preprocess.core.errors import PreprocessError, UsageError
 from preprocess.core.files import find_files, require_folder
 from preprocess.dataset.clips import quiet_datasets
 from preprocess.sidecar.sidecar import existing_paths, read_sidecar
 from preprocess.sidecar.sidecar_format import TOKEN_SUFFIX, Sidecar
-from preprocess.steps.build import MARKER
+from preprocess.steps.build import MARKER, BuildConfig
 from preprocess.tokens.ecdc import read_ecdc, read_header
 
 

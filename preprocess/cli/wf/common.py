@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from preprocess.config import ShardConfig
 from preprocess.core.errors import DiskError, UsageError
 from preprocess.core.jobs import Outcome
 from preprocess.core.report import Report
+from preprocess.core.settings import ShardConfig
 from preprocess.core.temporaries import remove_stale
 from preprocess.dataset.clips import find_tokens
 from preprocess.sidecar.sidecar_format import ARRAY_SUFFIX

@@ -8,10 +8,10 @@ import io
 from collections.abc import Sequence
 from pathlib import Path
 
+from preprocess.audit.audit_config import AuditConfig
 from preprocess.audit.findings import Finding
 from preprocess.cli.main import number_or_all
 from preprocess.cli.wf.common import add_place_flags
-from preprocess.config import AuditConfig
 from preprocess.core.errors import printable
 from preprocess.core.files import write_bytes
 from preprocess.core.flags import OneLineParser, validate

@@ -12,13 +12,13 @@ import random
 from collections.abc import Sequence
 from pathlib import Path
 
-from preprocess.config import CodecConfig, EncodeConfig
+from preprocess.codec.model_config import CodecConfig
 from preprocess.core.errors import printable
 from preprocess.core.files import find_files
 from preprocess.core.flags import OneLineParser, validate
 from preprocess.core.report import Report, exit_status, print_report
 from preprocess.steps.encode import encode_plan
-from preprocess.steps.encode_jobs import Job, Plan, plan_jobs
+from preprocess.steps.encode_jobs import EncodeConfig, Job, Plan, plan_jobs
 from preprocess.tokens.ecdc import EcdcError, read_ecdc
 
 _CONFIG = ("bandwidth", "recursive", "overwrite", "suffix", "dry_run", "list_missing", "verify")
