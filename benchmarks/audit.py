@@ -22,7 +22,8 @@ from preprocess.core.jobs import cpu_count
 from preprocess.sidecar.sidecar import write_sidecar
 from preprocess.sidecar.sidecar_format import sidecar_paths
 from preprocess.steps.audit import audit
-from preprocess.tokens.ecdc import EcdcHeader, payload_size
+from preprocess.tokens.ecdc import payload_size
+from preprocess.tokens.types import EcdcHeader
 
 SAMPLES, CODEBOOKS = 240_000, 8
 

@@ -19,7 +19,8 @@ import numpy as np
 
 from preprocess.sidecar.sidecar import write_sidecar
 from preprocess.sidecar.sidecar_format import sidecar_paths
-from preprocess.tokens.ecdc import Ecdc, write_ecdc
+from preprocess.tokens.ecdc import write_ecdc
+from preprocess.tokens.types import Ecdc
 
 START = """
 import os, resource, sys, time

@@ -41,9 +41,9 @@ import torch
 
 from benchmarks.memory import PEAK_KILOBYTES, SAMPLE_RATE, make_long_file, measure
 from benchmarks.timing import alternate, print_ratios
-from preprocess.codec.codec import build_model
 from preprocess.codec.encodec_package import import_encodec
 from preprocess.codec.model_config import CodecConfig
+from preprocess.codec.models import build_model
 from preprocess.steps.encode import encode
 from preprocess.steps.encode_jobs import EncodeConfig
 from preprocess.tokens.specs import codec_spec

@@ -13,9 +13,10 @@ import soundfile as sf
 from numpy.typing import NDArray
 
 from preprocess.cli.main import main
-from preprocess.tokens.ecdc import Ecdc, write_ecdc
+from preprocess.tokens.ecdc import write_ecdc
 from preprocess.tokens.frames import segment_frames
 from preprocess.tokens.specs import codec_spec
+from preprocess.tokens.types import Ecdc
 from tests.signals import tone
 
 

@@ -13,9 +13,9 @@ from encodec import binary
 from hypothesis import HealthCheck, settings
 from numpy.typing import ArrayLike
 
-from preprocess.tokens.ecdc import Ecdc
 from preprocess.tokens.frames import segment_frames
 from preprocess.tokens.specs import codec_spec
+from preprocess.tokens.types import Ecdc
 
 GOLDEN = Path(__file__).parent / "golden"
 META_GOLDEN: list[dict[str, Any]] = json.loads((GOLDEN / "index.json").read_text())

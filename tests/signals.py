@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from preprocess.codec.codec import build_model
+from preprocess.codec.models import build_model
 from preprocess.tokens.specs import codec_spec
 
 

@@ -10,7 +10,8 @@ from datasets import load_from_disk
 
 from preprocess.core.flags import validate
 from preprocess.sidecar.sidecar import read_sidecar
-from preprocess.steps.recipe import Recipe, run_recipe
+from preprocess.steps.recipe import Recipe
+from preprocess.steps.run import run_recipe
 from preprocess.tokens.ecdc import read_ecdc
 from preprocess.tokens.frames import frame_starts_s
 from preprocess.tokens.specs import codec_spec

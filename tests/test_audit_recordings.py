@@ -10,9 +10,10 @@ import soundfile as sf
 import torch
 
 from preprocess.audit.fingerprints import first_codebook
-from preprocess.tokens.ecdc import Ecdc, read_ecdc, read_header, write_ecdc
+from preprocess.tokens.ecdc import read_ecdc, read_header, write_ecdc
 from preprocess.tokens.frames import segment_frames
 from preprocess.tokens.specs import codec_spec
+from preprocess.tokens.types import Ecdc
 from tests.audio_helpers import assert_says, run, write_tokens
 
 CODEC = "encodec_24khz"

@@ -9,11 +9,13 @@ import pytest
 import torch
 
 from preprocess.audio.audio_files import read_audio
-from preprocess.codec.codec import Codec, build_model, load_codec
+from preprocess.codec.codec import Codec, load_codec
+from preprocess.codec.models import build_model
 from preprocess.codec.weights import find_weights, load_state
 from preprocess.core.errors import PreprocessError, UsageError
-from preprocess.tokens.ecdc import Ecdc, EcdcError, read_ecdc, write_ecdc
+from preprocess.tokens.ecdc import read_ecdc, write_ecdc
 from preprocess.tokens.specs import codec_spec
+from preprocess.tokens.types import Ecdc, EcdcError
 from tests.signals import fading_tone, own_encode, seeded_model
 
 DEMO = codec_spec("encodec_24khz_demo")

@@ -16,15 +16,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from preprocess.core.errors import PreprocessError
-from preprocess.tokens.ecdc import (
-    EcdcError,
-    EcdcHeader,
-    payload_size,
-    read_ecdc,
-    read_header,
-    write_ecdc,
-)
+from preprocess.tokens.ecdc import payload_size, read_ecdc, read_header, write_ecdc
 from preprocess.tokens.specs import CODECS
+from preprocess.tokens.types import EcdcError, EcdcHeader
 from tests.format_helpers import (
     GOLDEN,
     META_GOLDEN,

@@ -17,8 +17,9 @@ import torch
 from preprocess.cli.main import main
 from preprocess.sidecar.features import SidecarError
 from preprocess.sidecar.sidecar import MAX_META_BYTES, read_described, read_sidecar
-from preprocess.tokens.ecdc import MAX_HEADER_BYTES, EcdcError, read_ecdc, read_header
+from preprocess.tokens.ecdc import MAX_HEADER_BYTES, read_ecdc, read_header
 from preprocess.tokens.torch_file import MAX_PICKLE_BYTES
+from preprocess.tokens.types import EcdcError
 from tests.audio_helpers import write_tokens
 from tests.format_helpers import one_line, token_bytes
 from tests.memory import growth_mib

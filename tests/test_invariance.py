@@ -17,9 +17,10 @@ import pytest
 import torch
 
 from preprocess.audio.audio_files import read_audio
-from preprocess.codec.codec import Codec, build_model, load_codec
+from preprocess.codec.codec import Codec, load_codec
 from preprocess.codec.encoders import _mean
 from preprocess.codec.layers import Elu
+from preprocess.codec.models import build_model
 from preprocess.codec.network import Parts, UnknownLayerError
 from preprocess.codec.quantizer import _products
 from preprocess.codec.recurrent import Recurrent

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from preprocess.tokens.ecdc import EcdcError, read_ecdc, read_header, write_ecdc
+from preprocess.tokens.ecdc import read_ecdc, read_header, write_ecdc
+from preprocess.tokens.types import EcdcError
 from tests.format_helpers import GOLDEN, one_line, same_tokens
 
 SHAPES = ("legacy_a4d", "legacy_b3d", "legacy_c2d")

@@ -13,7 +13,8 @@ from preprocess.audit.mixing import Makings, parameter_makers, token_group, toke
 from preprocess.sidecar.records import read_records
 from preprocess.sidecar.sidecar import read_sidecar, write_sidecar
 from preprocess.steps.build import MARKER
-from preprocess.tokens.ecdc import EcdcHeader, read_header
+from preprocess.tokens.ecdc import read_header
+from preprocess.tokens.types import EcdcHeader
 from tests.audio_helpers import assert_says, run, write_tokens, write_tone
 
 OURS = {"rec": "r1", "ckpt": "w1", "by": "enchf-dataset 0.1.0"}

@@ -11,8 +11,8 @@ from preprocess.audio.measures import SILENCE_DB
 from preprocess.core.errors import PreprocessError, UsageError
 from preprocess.params import parse_producer
 from preprocess.params.clip import Clip
-from preprocess.tokens.ecdc import EcdcHeader
 from preprocess.tokens.specs import codec_spec
+from preprocess.tokens.types import EcdcHeader
 from tests.audio_helpers import write_wav
 from tests.signals import tone
 

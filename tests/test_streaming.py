@@ -16,8 +16,8 @@ from preprocess.codec.network import Parts
 from preprocess.codec.runner import Runner
 from preprocess.codec.streaming import Step, Track, Windows, run_clip
 from preprocess.core.errors import PreprocessError
-from preprocess.tokens.ecdc import Ecdc
 from preprocess.tokens.specs import codec_spec
+from preprocess.tokens.types import Ecdc
 from tests.signals import seeded_model
 
 

@@ -25,8 +25,8 @@ from preprocess.core.errors import PreprocessError
 from preprocess.sidecar.features import Feature
 from preprocess.sidecar.records import Record, makers
 from preprocess.sidecar.sidecar_format import Sidecar
-from preprocess.tokens.ecdc import EcdcHeader
 from preprocess.tokens.frames import frame_centre_samples
+from preprocess.tokens.types import EcdcHeader
 
 Values = NDArray[np.float64]
 

@@ -21,8 +21,9 @@ from preprocess.sidecar.features import Feature, SidecarError, measure
 from preprocess.sidecar.records import Record, makers
 from preprocess.sidecar.sidecar import existing_paths, read_pair
 from preprocess.sidecar.sidecar_format import Sidecar
-from preprocess.tokens.ecdc import MAGIC, EcdcError, EcdcHeader, read_ecdc, read_header
+from preprocess.tokens.ecdc import MAGIC, read_ecdc, read_header
 from preprocess.tokens.frames import time_model
+from preprocess.tokens.types import EcdcError, EcdcHeader
 
 Codes = NDArray[np.int16]
 

@@ -21,8 +21,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from preprocess.tokens.bits import packed_size
-from preprocess.tokens.ecdc import EcdcHeader
 from preprocess.tokens.frames import segment_runs
+from preprocess.tokens.types import EcdcHeader
 
 RUN = 6
 """Codes in a run: 60 bits of 24 kHz tokens."""

@@ -16,7 +16,8 @@ from pathlib import Path
 from preprocess.core.report import listed
 from preprocess.dataset.clips import DatasetError
 from preprocess.sidecar.records import Record, makers
-from preprocess.tokens.ecdc import EcdcHeader, read_header
+from preprocess.tokens.ecdc import read_header
+from preprocess.tokens.types import EcdcHeader
 
 Makers = Mapping[str, str]
 """What was made, in words -> the hash of what made it, empty where that is not known."""

@@ -8,14 +8,13 @@ from __future__ import annotations
 import dataclasses
 import sys
 from argparse import Namespace
-from collections.abc import Iterable
 from pathlib import Path
 
 from preprocess.audit.audit_config import AuditConfig, ChecksConfig
 from preprocess.codec.model_config import CodecConfig, ModelConfig
 from preprocess.core.errors import UsageError, printable
 from preprocess.core.flags import from_flags
-from preprocess.core.report import Report, print_report
+from preprocess.core.report import Report, print_report, run_and_print
 from preprocess.params import parse_producer
 from preprocess.steps.annotate_clip import AnnotateConfig
 from preprocess.steps.build import BuildConfig
@@ -132,7 +131,8 @@ def push_command(args: Namespace) -> int:
 
 def run_command(args: Namespace) -> int:
     """Run `preprocess run`."""
-    from preprocess.steps.recipe import read_recipe, run_recipe, with_overrides
+    from preprocess.steps.recipe import read_recipe, with_overrides
+    from preprocess.steps.run import run_recipe
 
     recipe = with_overrides(
         read_recipe(args.recipe), input=args.input, output=args.output, prune=args.prune or None
@@ -158,18 +158,6 @@ def doctor_command(_: Namespace) -> int:
     from preprocess.cli.doctor import doctor
 
     return doctor()
-
-
-def run_and_print(reports: Iterable[Report]) -> int:
-    """Print the reports of a run as they come, and return its exit status."""
-    ok, idle = True, True
-    for report in reports:
-        print_report(report)
-        ok &= report.ok
-        idle &= (report.done == 0 and not report.pruned) or report.step == "audit"
-    if ok and idle:
-        print("nothing to do: every output is up to date")
-    return 0 if ok else 1
 
 
 def _finish(report: Report) -> int:

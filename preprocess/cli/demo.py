@@ -6,10 +6,11 @@ import os
 from pathlib import Path
 from typing import Any
 
-from preprocess.cli.commands import run_and_print
+from preprocess.core.report import run_and_print
 from preprocess.core.resources import resource, shipped_recipe
 from preprocess.dataset.clips import quiet_datasets
-from preprocess.steps.recipe import read_recipe, run_recipe, with_overrides
+from preprocess.steps.recipe import read_recipe, with_overrides
+from preprocess.steps.run import run_recipe
 
 
 def demo(output: Path) -> int:

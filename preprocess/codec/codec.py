@@ -17,12 +17,11 @@ from numpy.typing import NDArray
 
 from preprocess.codec.engine import engine_name, pick_device
 from preprocess.codec.models import build_model, fold_weight_norm
-from preprocess.codec.playback import decode, decode_row
 from preprocess.codec.weights import find_weights, load_state
 from preprocess.core.files import digest_file
 from preprocess.core.jobs import cpu_count
-from preprocess.tokens.ecdc import Ecdc, EcdcError
 from preprocess.tokens.specs import CodecSpec, codec_spec
+from preprocess.tokens.types import Ecdc, EcdcError
 
 if TYPE_CHECKING:
     import torch
@@ -32,8 +31,6 @@ if TYPE_CHECKING:
     from preprocess.codec.network import Parts
     from preprocess.codec.quantizer import Quantizer
     from preprocess.codec.runner import Runner
-
-__all__ = ["Codec", "build_model", "decode", "decode_row", "load_codec"]
 
 Wave = NDArray[np.float32]
 

@@ -16,8 +16,8 @@ from preprocess.codec.streaming import WINDOW_FRAMES, Wave, run_clip
 
 if TYPE_CHECKING:
     from preprocess.codec.quantizer import Quantizer
-    from preprocess.tokens.ecdc import Ecdc
     from preprocess.tokens.specs import CodecSpec
+    from preprocess.tokens.types import Ecdc
 
 
 def decode_stream(

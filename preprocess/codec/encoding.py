@@ -21,8 +21,8 @@ from numpy.typing import NDArray
 
 from preprocess.codec.streaming import Wave
 from preprocess.core.errors import PreprocessError
-from preprocess.tokens.ecdc import Ecdc
 from preprocess.tokens.frames import segment_frames
+from preprocess.tokens.types import Ecdc
 
 if TYPE_CHECKING:
     from torch import Tensor

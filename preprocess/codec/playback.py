@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from preprocess.tokens.ecdc import Ecdc, EcdcError
 from preprocess.tokens.frames import n_frames, segment_frames
 from preprocess.tokens.specs import codec_spec
+from preprocess.tokens.types import Ecdc, EcdcError
 
 if TYPE_CHECKING:
     from preprocess.codec.codec import Codec

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TextIO
 
@@ -180,3 +180,15 @@ def _shared(failures: Sequence[tuple[str, str]]) -> list[str]:
         elif items[0] == item:
             lines.append(f"{text} ({len(items):,} times: {listed(items)})")
     return lines
+
+
+def run_and_print(reports: Iterable[Report]) -> int:
+    """Print the reports of a run as they come, and return its exit status."""
+    ok, idle = True, True
+    for report in reports:
+        print_report(report)
+        ok &= report.ok
+        idle &= (report.done == 0 and not report.pruned) or report.step == "audit"
+    if ok and idle:
+        print("nothing to do: every output is up to date")
+    return 0 if ok else 1

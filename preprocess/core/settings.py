@@ -2,7 +2,8 @@
 
 A field, the command's flag and the recipe's key are one name: `target_rms`, `--target-rms`,
 `target_rms:`. Type, bounds, default and help stand with the field; `preprocess.core.flags` makes the
-flags from them and checks what a user wrote."""
+flags from them and checks what a user wrote.
+"""
 
 from __future__ import annotations
 

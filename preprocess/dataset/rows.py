@@ -20,7 +20,8 @@ from preprocess.dataset.schema import Parameter, Schema
 from preprocess.sidecar.precision import MAX_ERROR, find_damage
 from preprocess.sidecar.sidecar import read_described, read_description, read_sidecar
 from preprocess.sidecar.sidecar_format import ARRAY_SUFFIX, Sidecar, sidecar_paths
-from preprocess.tokens.ecdc import EcdcHeader, read_ecdc, read_header
+from preprocess.tokens.ecdc import read_ecdc, read_header
+from preprocess.tokens.types import EcdcHeader
 
 if TYPE_CHECKING:
     from preprocess.audit.audit_config import AuditConfig

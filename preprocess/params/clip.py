@@ -14,8 +14,9 @@ from preprocess.audio.audio_files import AudioError, read_audio
 from preprocess.core.errors import PreprocessError
 from preprocess.params.points import Points
 from preprocess.params.timeline import Gap, Interpolation, Outside, Reading, to_frames
-from preprocess.tokens.ecdc import Ecdc, EcdcHeader, read_ecdc
+from preprocess.tokens.ecdc import read_ecdc
 from preprocess.tokens.frames import frame_centres_s, frame_starts_s
+from preprocess.tokens.types import Ecdc, EcdcHeader
 
 Wave = NDArray[np.float32]
 

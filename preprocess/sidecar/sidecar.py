@@ -51,7 +51,8 @@ from preprocess.sidecar.sidecar_format import (
     predecessor_meta_path,
     sidecar_paths,
 )
-from preprocess.tokens.ecdc import EcdcHeader, read_header
+from preprocess.tokens.ecdc import read_header
+from preprocess.tokens.types import EcdcHeader
 
 Mode = Literal["append", "overwrite", "replace-all"]
 Drop = Collection[str] | Callable[[Sidecar], Collection[str]]

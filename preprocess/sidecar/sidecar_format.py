@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from preprocess.core.files import digest_bytes
 from preprocess.sidecar.features import Feature, SidecarError, measure
 from preprocess.sidecar.records import Record, read_records
-from preprocess.tokens.ecdc import EcdcHeader
 from preprocess.tokens.frames import time_model
+from preprocess.tokens.types import EcdcHeader
 
 SCHEMA_VERSION = 3
 ARRAY_SUFFIX, META_SUFFIX, TOKEN_SUFFIX = ".cond.npy", ".cond.json", ".ecdc"

@@ -20,7 +20,8 @@ from preprocess.sidecar.sidecar_files import finish_interrupted
 from preprocess.steps.annotate_clip import AnnotateConfig, AnnotatedClip, Run, annotate_clip
 from preprocess.steps.orphans import find_orphans
 from preprocess.steps.outputs import report_leftovers
-from preprocess.tokens.ecdc import Ecdc, read_header
+from preprocess.tokens.ecdc import read_header
+from preprocess.tokens.types import Ecdc
 
 
 def annotate(

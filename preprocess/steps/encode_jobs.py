@@ -26,8 +26,9 @@ from preprocess.core.report import Report
 from preprocess.core.settings import Settings
 from preprocess.steps.inputs import find_audio
 from preprocess.steps.outputs import ForeignOutputError, may_write_tokens
-from preprocess.tokens.ecdc import EcdcError, read_header
+from preprocess.tokens.ecdc import read_header
 from preprocess.tokens.specs import codec_spec
+from preprocess.tokens.types import EcdcError
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -12,21 +10,16 @@ import yaml
 from pydantic import BeforeValidator, Field
 
 from preprocess.audit.audit_config import AuditConfig
-from preprocess.audit.findings import CHECKS
-from preprocess.codec.model_config import CodecConfig, ModelConfig
+from preprocess.codec.model_config import CodecConfig
 from preprocess.core.errors import UsageError
 from preprocess.core.flags import validate
 from preprocess.core.jobs import cpu_count
-from preprocess.core.report import Report, plural
 from preprocess.core.settings import Jobs
 from preprocess.params import Producer, parse_producer
 from preprocess.sidecar.array_config import ArrayConfig
-from preprocess.sidecar.sidecar_format import ARRAY_SUFFIX, META_SUFFIX, TOKEN_SUFFIX
-from preprocess.steps.annotate_clip import AnnotateConfig
 from preprocess.steps.build import BuildConfig
 from preprocess.steps.encode_jobs import EncodeConfig
 from preprocess.steps.normalize import NormalizeConfig
-from preprocess.steps.outputs import refuse_nested
 from preprocess.tokens.specs import codec_spec
 
 
@@ -85,110 +78,6 @@ def read_recipe(path: Path) -> Recipe:
         if kbps is not None:
             spec.n_codebooks(kbps)
     return recipe
-
-
-def run_recipe(recipe: Recipe, path: Path | None = None) -> Iterator[Report]:
-    """Run every step of a recipe and yield its report; outputs that are up to date are left.
-
-    A step works on all that the one before it made, also where that failed for some files. Build
-    does not run where annotate failed for a clip or the audit found an error.
-
-    Args:
-        recipe: What to run.
-        path: The file that it was read from, whose parameters it replaces when it runs again.
-
-    Raises:
-        PreprocessError: What `check_recipe` finds, before the first step; or a step cannot begin,
-            and the ones before it have been reported.
-    """
-    from preprocess.steps.annotate import annotate
-    from preprocess.steps.audit import as_built, audit
-    from preprocess.steps.build import build
-    from preprocess.steps.encode import encode
-    from preprocess.steps.normalize import normalize
-    from preprocess.steps.recipe_checks import check_recipe
-
-    check_recipe(recipe)
-    normalized, ecdc = recipe.output / "normalized", recipe.output / "ecdc"
-    dataset = recipe.output / "dataset"
-    for output in (normalized, ecdc, dataset):
-        refuse_nested(recipe.input, output)  # before the first step begins
-    recipe = _pruning(recipe) if recipe.prune else recipe
-    model = ModelConfig(weights=recipe.weights, device=recipe.device)
-    report = normalize(recipe.input, normalized, recipe.codec, recipe.normalize, recipe.jobs)
-    yield report
-    if not report.done + report.current:  # every file failed, and was reported
-        return
-    report = encode(normalized, ecdc, recipe, recipe.encode)
-    yield report
-    if not report.done + report.current:
-        return
-    checks = recipe.audit
-    if recipe.build.allow_mixed:
-        checks = replace(
-            checks, fail_on=tuple(c for c in CHECKS if c != "mixed" and checks.fails(c))
-        )
-    if recipe.annotate:
-        cond_root = recipe.build.cond_root
-        config = AnnotateConfig(
-            audio_root=normalized,
-            cond_root=cond_root,
-            dtype=recipe.dtype,
-            max_error=recipe.max_error,
-            prune=recipe.prune,
-        )
-        owner = recipe_owner(path, ecdc)
-        annotated = annotate(ecdc, recipe.annotate, model, config, recipe.jobs, owner)
-        yield annotated
-        audited = audit(ecdc, as_built(checks, recipe.build, has_sidecars=True), recipe.jobs)[0]
-        yield audited
-        why = _why_not_build(annotated, audited, dataset)
-        if why:
-            yield Report("build", skipped=why)
-            return
-    yield build(ecdc, dataset, recipe.build, checks)
-
-
-def _pruning(recipe: Recipe) -> Recipe:
-    return replace(
-        recipe,
-        normalize=replace(recipe.normalize, prune=True),
-        encode=replace(recipe.encode, prune=True),
-    )
-
-
-def _why_not_build(annotated: Report, audited: Report, dataset: Path) -> str:
-    """Return why there can be no dataset of this run, empty if there can."""
-    reasons = []
-    if annotated.failures:
-        clips = len(annotated.failed)
-        reasons.append(f"annotate failed for {clips:,} {plural('clip', clips)}")
-    if audited.failures:
-        errors, clips = len(audited.failures), len({_clip(path) for path in audited.failed})
-        reasons.append(
-            f"the audit found {errors:,} {plural('error', errors)} in {clips:,} "
-            f"{plural('clip', clips)}"
-        )
-    old = f"; {dataset} is of an earlier run" if reasons and dataset.exists() else ""
-    return " and ".join(reasons) + old
-
-
-def _clip(path: str) -> str:
-    """Return what the paths of a clip's files begin with."""
-    for suffix in (ARRAY_SUFFIX, META_SUFFIX):
-        path = path.removesuffix(suffix)
-    return path.removesuffix(TOKEN_SUFFIX)
-
-
-def recipe_owner(path: Path | None, ecdc: Path) -> str:
-    """Return the name under which a recipe's parameters are its own.
-
-    Its path as seen from the token folder: that stays as it is when a project moves, and differs
-    for two recipes that write to one folder.
-    """
-    if path is None:
-        return "recipe"
-    return f"recipe {Path(os.path.relpath(path.resolve(), ecdc.resolve())).as_posix()}"
 
 
 def with_overrides(recipe: Recipe, **values: Any) -> Recipe:

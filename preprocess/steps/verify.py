@@ -13,8 +13,9 @@ from preprocess.audio.audio_files import read_blocks, stated_samples
 from preprocess.codec.codec import Codec, Wave
 from preprocess.core.report import Report
 from preprocess.steps.encode_jobs import EncodeConfig
-from preprocess.tokens.ecdc import Ecdc, EcdcError, read_ecdc
+from preprocess.tokens.ecdc import read_ecdc
 from preprocess.tokens.specs import CodecSpec
+from preprocess.tokens.types import Ecdc, EcdcError
 
 if TYPE_CHECKING:
     from preprocess.steps.encode_jobs import Job

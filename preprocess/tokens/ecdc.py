@@ -19,18 +19,17 @@ from __future__ import annotations
 import json
 import os
 import struct
-from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
-from numpy.typing import NDArray
 
-from preprocess.core.errors import PreprocessError
 from preprocess.core.files import write_bytes
 from preprocess.tokens.bits import pack, packed_size, unpack
 from preprocess.tokens.frames import n_frames, segment_frames, segment_runs
-from preprocess.tokens.specs import CODECS, CodecSpec, codec_spec
+from preprocess.tokens.legacy import read_legacy
+from preprocess.tokens.specs import CODECS, codec_spec
+from preprocess.tokens.types import Ecdc, EcdcError, EcdcHeader
 
 MAGIC = b"ECDC"
 VERSION = 0
@@ -38,86 +37,6 @@ _PREFIX = struct.Struct("!4sBI")
 _SCALE = struct.Struct("!f")
 MAX_HEADER_BYTES = 1 << 16
 """A header is about 100 bytes; what claims more than this is not believed."""
-
-
-class EcdcError(PreprocessError, ValueError):
-    """A file is no readable `.ecdc`, or tokens cannot be written as one."""
-
-
-@dataclass(frozen=True)
-class EcdcHeader:
-    """What is known of a token file without reading its codes.
-
-    Attributes:
-        model: Name of the codec, a key of `preprocess.tokens.specs.CODECS`.
-        audio_length: Length of the clip in samples per channel.
-        n_codebooks: K.
-        extra: The further keys of the header: the provenance.
-    """
-
-    model: str
-    audio_length: int
-    n_codebooks: int
-    extra: dict[str, Any] = field(default_factory=dict)
-
-    @property
-    def spec(self) -> CodecSpec:
-        """The facts of the codec."""
-        return CODECS[self.model]
-
-    @property
-    def n_frames(self) -> int:
-        """T, over all segments."""
-        return n_frames(self.audio_length, self.spec)
-
-    @property
-    def bandwidth_kbps(self) -> float:
-        """The bandwidth that K stands for."""
-        return self.spec.bandwidth_kbps(self.n_codebooks)
-
-    @property
-    def duration_s(self) -> float:
-        """Length of the clip in seconds."""
-        return self.audio_length / self.spec.sample_rate
-
-
-@dataclass(frozen=True, eq=False)
-class Ecdc:
-    """The tokens of one clip.
-
-    Attributes:
-        model: Name of the codec, a key of `preprocess.tokens.specs.CODECS`.
-        codes: int16 `[K, T]`, the segments one after the other.
-        audio_length: Length of the clip in samples per channel.
-        segment_frames: Frames of each segment; they sum to T. One entry where there are none.
-        scales: float32 `[S]`, one per segment (48 kHz), or None.
-        extra: Further keys of the header (provenance).
-    """
-
-    model: str
-    codes: NDArray[np.int16]
-    audio_length: int
-    segment_frames: tuple[int, ...]
-    scales: NDArray[np.float32] | None = None
-    extra: dict[str, Any] = field(default_factory=dict)
-
-    @property
-    def header(self) -> EcdcHeader:
-        """The same clip without its codes."""
-        return EcdcHeader(self.model, self.audio_length, int(self.codes.shape[0]), self.extra)
-
-    def at(self, n_codebooks: int) -> Ecdc:
-        """Return the clip at a lower bandwidth: the first `n_codebooks` rows of the codes.
-
-        Residual quantization is greedy, so this *is* the encoding at that bandwidth.
-
-        Raises:
-            EcdcError: The clip has fewer codebooks.
-        """
-        have = self.codes.shape[0]
-        if not 1 <= n_codebooks <= have:
-            raise EcdcError(f"cannot take {n_codebooks} codebooks of a clip that has {have}")
-        return replace(self, codes=self.codes[:n_codebooks])
 
 
 def read_header(path: str | Path) -> EcdcHeader:
@@ -131,8 +50,6 @@ def read_header(path: str | Path) -> EcdcHeader:
     with open(path, "rb") as file:
         if not _is_legacy(file):
             return _read_meta_header(file, path)
-    from preprocess.tokens.legacy import read_legacy
-
     return read_legacy(path, lazy=True).header
 
 
@@ -148,8 +65,6 @@ def read_ecdc(path: str | Path) -> Ecdc:
     with open(path, "rb") as file:
         if not _is_legacy(file):
             return _read_payload(file, path, _read_meta_header(file, path))
-    from preprocess.tokens.legacy import read_legacy
-
     return read_legacy(path)
 
 

@@ -12,11 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from preprocess.tokens.ecdc import Ecdc, EcdcError
 from preprocess.tokens.frames import n_frames
 from preprocess.tokens.specs import CODECS
 from preprocess.tokens.torch_file import TorchFile, open_torch_file
 from preprocess.tokens.torch_pickle import StoredTensor, TorchFileError
+from preprocess.tokens.types import Ecdc, EcdcError
 
 _SPEC = CODECS["encodec_24khz"]
 

@@ -19,7 +19,8 @@ from preprocess.core.flags import OneLineParser, validate
 from preprocess.core.report import Report, exit_status, print_report
 from preprocess.steps.encode import encode_plan
 from preprocess.steps.encode_jobs import EncodeConfig, Job, Plan, plan_jobs
-from preprocess.tokens.ecdc import EcdcError, read_ecdc
+from preprocess.tokens.ecdc import read_ecdc
+from preprocess.tokens.types import EcdcError
 
 _CONFIG = ("bandwidth", "recursive", "overwrite", "suffix", "dry_run", "list_missing", "verify")
 
