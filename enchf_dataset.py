@@ -18,12 +18,12 @@ import datasets
 from preprocess import __version__
 from preprocess.dataset.arrow import rows_table
 from preprocess.dataset.clips import DatasetError
-from preprocess.dataset.clips import RowOptions
-from preprocess.dataset.clips import check_options
+from preprocess.dataset.options import RowOptions
+from preprocess.dataset.options import check_options
 from preprocess.dataset.clips import find_clips
-from preprocess.dataset.clips import find_splits
+from preprocess.dataset.splits import find_splits
 from preprocess.dataset.clips import manifest_digest
-from preprocess.dataset.clips import resolved
+from preprocess.dataset.options import resolved
 from preprocess.dataset.datasets_private import register_builder
 from preprocess.core.errors import PreprocessError
 from preprocess.dataset.rows import batch_rows
@@ -87,8 +87,8 @@ class EncHFDataset(datasets.ArrowBasedBuilder, datasets.GeneratorBasedBuilder):
     BUILDER_CONFIG_CLASS = EncHFConfig
     BUILDER_CONFIGS = list(_configs())
     DEFAULT_CONFIG_NAME = "auto"
-    # What `preprocess build` sets: the checks that each clip must pass, and a schema by all clips.
-    audit: Any = None
+    # What `preprocess build` sets: a check that each clip must pass, and a schema by all clips.
+    check: Any = None
     surveyed: Any = None
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -137,11 +137,11 @@ class EncHFDataset(datasets.ArrowBasedBuilder, datasets.GeneratorBasedBuilder):
 
     def _rows(self, clips):
         described, prefix = set(self._clips.described), self.config.audio_prefix
-        cond_root, audit = self._clips.cond_root, self.audit
+        cond_root, check = self._clips.cond_root, self.check
         try:
             for rel in clips:
                 known = rel in described
-                yield clip_row(self._root, rel, self._schema, known, prefix, cond_root, audit)
+                yield clip_row(self._root, rel, self._schema, known, prefix, cond_root, check)
         except PreprocessError as error:
             raise EncHFError(str(error)) from None
 

@@ -19,8 +19,8 @@ import numpy as np
 from preprocess.audit.audit_config import AuditConfig
 from preprocess.core.files import digest_bytes
 from preprocess.core.jobs import cpu_count
-from preprocess.sidecar.sidecar import write_sidecar
 from preprocess.sidecar.sidecar_format import sidecar_paths
+from preprocess.sidecar.writing import write_sidecar
 from preprocess.steps.audit import audit
 from preprocess.tokens.ecdc import payload_size
 from preprocess.tokens.types import EcdcHeader

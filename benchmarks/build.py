@@ -17,8 +17,8 @@ from pathlib import Path
 
 import numpy as np
 
-from preprocess.sidecar.sidecar import write_sidecar
 from preprocess.sidecar.sidecar_format import sidecar_paths
+from preprocess.sidecar.writing import write_sidecar
 from preprocess.tokens.ecdc import write_ecdc
 from preprocess.tokens.types import Ecdc
 
@@ -58,7 +58,7 @@ seconds = time.perf_counter() - start
 """
 BUILD = """
 from pathlib import Path
-from preprocess.steps.build import BuildConfig
+from preprocess.steps.build_config import BuildConfig
 from preprocess.steps.build import build
 start = time.perf_counter()
 build(Path(folder), Path(scratch, "dataset"), BuildConfig(num_proc=num_proc))

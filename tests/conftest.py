@@ -19,7 +19,7 @@ import pytest
 from preprocess.codec.codec import Codec, load_codec
 from preprocess.codec.encodec_package import import_encodec
 from preprocess.core.resources import resource
-from preprocess.sidecar.sidecar import write_sidecar
+from preprocess.sidecar.writing import write_sidecar
 from preprocess.tokens.ecdc import write_ecdc
 from tests.signals import fading_tone
 

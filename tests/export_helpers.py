@@ -14,7 +14,7 @@ import torch
 from datasets import load_from_disk
 
 from preprocess.cli.main import main
-from preprocess.sidecar.sidecar import write_sidecar
+from preprocess.sidecar.writing import write_sidecar
 from preprocess.tokens.ecdc import write_ecdc
 from tests.format_helpers import random_ecdc
 

@@ -9,7 +9,7 @@ import torch
 from datasets import load_from_disk
 
 from preprocess.core.flags import validate
-from preprocess.sidecar.sidecar import read_sidecar
+from preprocess.sidecar.reading import read_sidecar
 from preprocess.steps.recipe import Recipe
 from preprocess.steps.run import run_recipe
 from preprocess.tokens.ecdc import read_ecdc

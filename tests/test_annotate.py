@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from preprocess.audio.measures import frame_rms
-from preprocess.sidecar.sidecar import read_sidecar, sidecar_paths, write_sidecar_features_for_rel
+from preprocess.sidecar.reading import read_sidecar
+from preprocess.sidecar.writing import sidecar_paths, write_sidecar_features_for_rel
 from preprocess.tokens.ecdc import read_ecdc
 from tests.audio_helpers import (
     assert_says,

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import yaml
 
-from preprocess.sidecar.sidecar import read_sidecar, sidecar_paths, write_sidecar
+from preprocess.sidecar.reading import read_sidecar
+from preprocess.sidecar.writing import sidecar_paths, write_sidecar
 from tests.audio_helpers import assert_says, cut, run, write_tokens, write_tone
 
 X1 = "--constant name=x value=1"

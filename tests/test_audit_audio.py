@@ -10,7 +10,8 @@ import soundfile as sf
 
 from preprocess.audio.measures import frame_rms
 from preprocess.audit.lags import level_lag, onset_lag
-from preprocess.sidecar.sidecar import read_sidecar, write_sidecar
+from preprocess.sidecar.reading import read_sidecar
+from preprocess.sidecar.writing import write_sidecar
 from preprocess.tokens.frames import frame_start_samples
 from preprocess.tokens.specs import codec_spec
 from tests.audio_helpers import assert_says, run, write_tokens, write_wav

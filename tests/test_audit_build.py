@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from preprocess.audit.audit_config import AuditConfig
-from preprocess.sidecar.sidecar import write_sidecar
+from preprocess.sidecar.writing import write_sidecar
 from preprocess.steps.audit import as_built, audit
-from preprocess.steps.build import BuildConfig
+from preprocess.steps.build_config import BuildConfig
 from tests.audio_helpers import assert_says, run, write_tokens
 
 T = 10

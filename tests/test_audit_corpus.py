@@ -12,8 +12,8 @@ import torch
 
 from preprocess.audit.findings import CHECKS, ERRORS, WARNINGS
 from preprocess.core.files import digest_file
-from preprocess.sidecar.sidecar import write_sidecar
 from preprocess.sidecar.sidecar_format import sidecar_paths
+from preprocess.sidecar.writing import write_sidecar
 from tests.audio_helpers import Run, assert_says, run, write_tokens, write_tone
 
 FRAMES = 10

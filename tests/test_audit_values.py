@@ -7,7 +7,8 @@ import json
 import numpy as np
 import pytest
 
-from preprocess.sidecar.sidecar import read_sidecar, write_sidecar
+from preprocess.sidecar.reading import read_sidecar
+from preprocess.sidecar.writing import write_sidecar
 from tests.audio_helpers import assert_says, run, write_tokens
 
 CLIPS, FRAMES = 24, 60

@@ -12,9 +12,10 @@ from datasets import load_from_disk
 
 from preprocess.cli.main import main
 from preprocess.codec.playback import decode_row
-from preprocess.sidecar.sidecar import read_sidecar, sidecar_paths, write_sidecar
+from preprocess.sidecar.reading import read_sidecar
+from preprocess.sidecar.writing import sidecar_paths, write_sidecar
 from preprocess.stats.corpus_stats import read_stats
-from preprocess.steps.build import MARKER
+from preprocess.steps.built_dataset import MARKER
 from preprocess.tokens.ecdc import read_ecdc
 
 

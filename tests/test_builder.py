@@ -15,9 +15,12 @@ from datasets import load_dataset
 import enchf_dataset
 from enchf_dataset import EncHFConfig, EncHFDataset
 from preprocess.core.errors import PreprocessError, UsageError
-from preprocess.dataset.clips import DatasetError, RowOptions, find_splits
+from preprocess.dataset.clips import DatasetError
+from preprocess.dataset.options import RowOptions
 from preprocess.dataset.schema import Parameter, read_parameters
-from preprocess.sidecar.sidecar import read_sidecar, sidecar_paths, write_sidecar
+from preprocess.dataset.splits import find_splits
+from preprocess.sidecar.reading import read_sidecar
+from preprocess.sidecar.writing import sidecar_paths, write_sidecar
 from preprocess.tokens.ecdc import read_ecdc, write_ecdc
 from tests.format_helpers import random_ecdc
 from tests.signals import fading_tone

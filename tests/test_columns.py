@@ -13,7 +13,7 @@ from preprocess.core.errors import PreprocessError, UsageError
 from preprocess.params import parse_producer
 from preprocess.params.columns import read_column
 from preprocess.params.numerals import read_numeral
-from preprocess.sidecar.sidecar import read_sidecar
+from preprocess.sidecar.reading import read_sidecar
 from tests.audio_helpers import run, write_tokens
 from tests.format_helpers import examples, one_line
 from tests.test_params import clip_of

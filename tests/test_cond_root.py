@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from enchf_dataset import EncHFDataset
-from preprocess.sidecar.sidecar import read_sidecar
+from preprocess.sidecar.reading import read_sidecar
 from tests.audio_helpers import assert_says, files_under, run, write_tokens
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from preprocess.core.errors import PreprocessError, UsageError
-from preprocess.sidecar.sidecar import read_sidecar
+from preprocess.sidecar.reading import read_sidecar
 from tests.audio_helpers import assert_says, run, write_tokens
 from tests.curve_helpers import curve, features
 from tests.format_helpers import one_line

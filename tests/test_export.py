@@ -13,7 +13,8 @@ import pytest
 from datasets import load_from_disk
 
 from preprocess.cli.main import main
-from preprocess.sidecar.sidecar import read_sidecar, write_sidecar
+from preprocess.sidecar.reading import read_sidecar
+from preprocess.sidecar.writing import write_sidecar
 from preprocess.tokens.ecdc import read_ecdc, write_ecdc
 from tests.export_helpers import NAMES, SECONDS, TheirReading, export, features, token_tree
 from tests.format_helpers import random_ecdc

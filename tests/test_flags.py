@@ -13,7 +13,7 @@ from preprocess.core.errors import UsageError
 from preprocess.core.flags import OneLineParser, add_flags, from_flags, validate
 from preprocess.params import PRODUCERS
 from preprocess.steps.annotate_clip import AnnotateConfig
-from preprocess.steps.build import BuildConfig
+from preprocess.steps.build_config import BuildConfig
 from preprocess.steps.encode_jobs import EncodeConfig
 from preprocess.steps.export_config import ExportConfig
 from preprocess.steps.normalize import NormalizeConfig

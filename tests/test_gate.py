@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from preprocess.core.report import Report
-from preprocess.sidecar.sidecar import write_sidecar
+from preprocess.sidecar.writing import write_sidecar
 from preprocess.steps.recipe import _why_not_build
 from tests.audio_helpers import assert_says, run, write_tokens, write_tone
 

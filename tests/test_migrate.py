@@ -7,7 +7,8 @@ import json
 import numpy as np
 import pytest
 
-from preprocess.sidecar.sidecar import read_sidecar, write_sidecar
+from preprocess.sidecar.reading import read_sidecar
+from preprocess.sidecar.writing import write_sidecar
 from preprocess.stats.corpus_stats import CorpusStats
 from preprocess.stats.scaling import normalise
 from preprocess.tokens.ecdc import read_ecdc

@@ -10,9 +10,10 @@ import soundfile as sf
 from datasets import load_from_disk
 
 from preprocess.audit.mixing import Makings, parameter_makers, token_group, token_makers
+from preprocess.sidecar.reading import read_sidecar
 from preprocess.sidecar.records import read_records
-from preprocess.sidecar.sidecar import read_sidecar, write_sidecar
-from preprocess.steps.build import MARKER
+from preprocess.sidecar.writing import write_sidecar
+from preprocess.steps.built_dataset import MARKER
 from preprocess.tokens.ecdc import read_header
 from preprocess.tokens.types import EcdcHeader
 from tests.audio_helpers import assert_says, run, write_tokens, write_tone

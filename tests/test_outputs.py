@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from preprocess.core.errors import UsageError
-from preprocess.sidecar.sidecar import write_sidecar
+from preprocess.sidecar.writing import write_sidecar
 from preprocess.steps.outputs import may_write_tokens, owns_tokens, refuse_nested
 from tests.audio_helpers import (
     assert_says,

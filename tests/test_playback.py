@@ -12,7 +12,7 @@ from enchf_dataset import EncHFDataset
 from preprocess.codec.codec import Codec
 from preprocess.codec.models import build_model
 from preprocess.codec.playback import decode, decode_row, row_tokens
-from preprocess.publish.card import decode_snippet
+from preprocess.publish.snippets import decode_snippet
 from preprocess.tokens.ecdc import read_ecdc, write_ecdc
 from preprocess.tokens.specs import CODECS
 from preprocess.tokens.types import EcdcError

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import enchf_dataset
-from preprocess.sidecar.sidecar import write_sidecar
+from preprocess.sidecar.writing import write_sidecar
 from preprocess.tokens.ecdc import read_ecdc
 
 README = (Path(__file__).parent.parent / "README.md").read_text()

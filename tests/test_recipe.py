@@ -11,7 +11,7 @@ import yaml
 from preprocess.audit.audit_config import AuditConfig
 from preprocess.codec.model_config import CodecConfig
 from preprocess.params import Constant, Filename, Ramp, RmsDb
-from preprocess.steps.build import BuildConfig
+from preprocess.steps.build_config import BuildConfig
 from preprocess.steps.encode_jobs import EncodeConfig
 from preprocess.steps.normalize import NormalizeConfig
 from preprocess.steps.recipe import Recipe, read_recipe

@@ -12,7 +12,8 @@ import torch
 from datasets import load_from_disk
 
 from preprocess.cli.main import main
-from preprocess.sidecar.sidecar import read_sidecar, write_sidecar
+from preprocess.sidecar.reading import read_sidecar
+from preprocess.sidecar.writing import write_sidecar
 from preprocess.stats.corpus_stats import read_stats
 from preprocess.stats.scaling import normalise
 from preprocess.tokens.ecdc import read_ecdc

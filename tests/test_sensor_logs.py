@@ -9,7 +9,7 @@ import openpyxl
 import pytest
 
 from preprocess.core.errors import PreprocessError, UsageError
-from preprocess.sidecar.sidecar import read_sidecar
+from preprocess.sidecar.reading import read_sidecar
 from preprocess.tokens.frames import n_frames
 from preprocess.tokens.specs import codec_spec
 from tests.audio_helpers import assert_says, run, write_tokens

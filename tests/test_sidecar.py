@@ -12,16 +12,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from preprocess.sidecar.features import measure
+from preprocess.sidecar.reading import read_described, read_sidecar
 from preprocess.sidecar.records import Record
-from preprocess.sidecar.sidecar import (
+from preprocess.sidecar.sidecar_files import MAX_META_BYTES
+from preprocess.sidecar.writing import (
     SidecarError,
-    read_described,
-    read_sidecar,
     sidecar_paths,
     write_sidecar,
     write_sidecar_features_for_rel,
 )
-from preprocess.sidecar.sidecar_files import MAX_META_BYTES
 from preprocess.stats.corpus_stats import CorpusStats
 from preprocess.stats.scaling import normalise
 from preprocess.tokens.ecdc import write_ecdc

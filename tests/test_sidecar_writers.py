@@ -16,7 +16,8 @@ from preprocess.core import locks
 from preprocess.core.locks import LockError, locked
 from preprocess.sidecar import sidecar_files
 from preprocess.sidecar.features import SidecarError
-from preprocess.sidecar.sidecar import read_sidecar, sidecar_paths, write_sidecar
+from preprocess.sidecar.reading import read_sidecar
+from preprocess.sidecar.writing import sidecar_paths, write_sidecar
 from tests.audio_helpers import files_under, run, write_tokens
 
 T = 10
@@ -24,7 +25,7 @@ ADD_MANY = """
 import sys
 import numpy as np
 from pathlib import Path
-from preprocess.sidecar.sidecar import write_sidecar
+from preprocess.sidecar.writing import write_sidecar
 
 clip, writer, count = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
 print("ready", flush=True)
@@ -88,7 +89,7 @@ def test_threads_are_writers_of_their_own(clip):
 def test_annotate_keeps_what_another_process_writes_while_it_computes(clip, capsys, tmp_path):
     """Its parameters are computed from an older sidecar than the one that it writes into."""
     code = (
-        "import numpy\nfrom preprocess.sidecar.sidecar import write_sidecar\n"
+        "import numpy\nfrom preprocess.sidecar.writing import write_sidecar\n"
         "def f(clip):\n"
         "    write_sidecar(clip.path, {'meanwhile': numpy.ones(10)})\n"
         "    return {'x': [1] * 10}\n"
@@ -105,7 +106,7 @@ import os, signal, sys
 import numpy as np
 from pathlib import Path
 from preprocess.sidecar import sidecar_files
-from preprocess.sidecar.sidecar import write_sidecar
+from preprocess.sidecar.writing import write_sidecar
 
 clip, at = Path(sys.argv[1]), int(sys.argv[2])
 calls = iter(range(100))

@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 
-from preprocess.sidecar.sidecar import write_sidecar
+from preprocess.sidecar.writing import write_sidecar
 from preprocess.stats.corpus_stats import read_stats
 from tests.audio_helpers import assert_says, cut, run, write_tokens
 

@@ -9,7 +9,7 @@ import pytest
 
 from preprocess.core.errors import PreprocessError, UsageError
 from preprocess.params import parse_producer
-from preprocess.sidecar.sidecar import read_sidecar
+from preprocess.sidecar.reading import read_sidecar
 from tests.audio_helpers import assert_says, run, write_tokens
 from tests.format_helpers import one_line
 from tests.test_params import clip_of

@@ -9,12 +9,8 @@ import numpy as np
 import pytest
 
 from preprocess.core.files import digest_file
-from preprocess.sidecar.sidecar import (
-    read_sidecar,
-    sidecar_paths,
-    write_sidecar,
-    write_sidecar_features_for_rel,
-)
+from preprocess.sidecar.reading import read_sidecar
+from preprocess.sidecar.writing import sidecar_paths, write_sidecar, write_sidecar_features_for_rel
 from tests.audio_helpers import assert_says, run, write_tokens
 
 T = 10

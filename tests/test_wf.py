@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from preprocess.cli.wf import inspect, sidecar_add, sidecar_audit, sidecar_init
-from preprocess.sidecar.sidecar import read_sidecar, write_sidecar
+from preprocess.sidecar.reading import read_sidecar
+from preprocess.sidecar.writing import write_sidecar
 from tests.audio_helpers import assert_says, files_under, write_tokens
 from tests.predecessor_helpers import call, old_tokens, version_1
 
@@ -316,7 +317,8 @@ def test_inspect_verifies_every_clip(root, capsys):
 
 
 def test_inspect_reads_a_built_dataset(token_folder, tmp_path, capsys):
-    from preprocess.steps.build import BuildConfig, build
+    from preprocess.steps.build import build
+    from preprocess.steps.build_config import BuildConfig
 
     build(token_folder, tmp_path / "ds", BuildConfig())
     result = look(capsys, "--hf-ds", tmp_path / "ds", "--verify", "--show", 5)

@@ -11,7 +11,8 @@ import pytest
 
 from preprocess.cli import entry
 from preprocess.cli.wf import build_dataset, inspect, sidecar_add
-from preprocess.sidecar.sidecar import read_sidecar, write_sidecar
+from preprocess.sidecar.reading import read_sidecar
+from preprocess.sidecar.writing import write_sidecar
 from tests.audio_helpers import assert_says, files_under, write_tokens
 from tests.predecessor_helpers import call
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from preprocess.sidecar.features import SidecarError
-from preprocess.sidecar.sidecar import read_sidecar
+from preprocess.sidecar.reading import read_sidecar
 from tests.audio_helpers import files_under, write_tokens
 
 with warnings.catch_warnings():

@@ -16,10 +16,10 @@ from preprocess.audit.findings import Finding
 from preprocess.audit.fingerprints import Fingerprint, fingerprint, first_codebook
 from preprocess.audit.mixing import Makers, parameter_makers, token_makers
 from preprocess.core.files import digest_bytes
-from preprocess.dataset.clips import SPLIT_FOLDERS
+from preprocess.dataset.splits import SPLIT_FOLDERS
 from preprocess.sidecar.features import Feature, SidecarError, measure
+from preprocess.sidecar.reading import existing_paths, read_pair
 from preprocess.sidecar.records import Record, makers
-from preprocess.sidecar.sidecar import existing_paths, read_pair
 from preprocess.sidecar.sidecar_format import Sidecar
 from preprocess.tokens.ecdc import MAGIC, read_ecdc, read_header
 from preprocess.tokens.frames import time_model

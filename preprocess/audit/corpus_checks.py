@@ -18,7 +18,7 @@ from preprocess.audit.mixing import Makings, token_group
 from preprocess.audit.recording_checks import check_recordings
 from preprocess.audit.unit_checks import find_units
 from preprocess.audit.value_checks import Values, collect_column, declared_ranges, find_swapped
-from preprocess.sidecar.sidecar import existing_paths, read_pair
+from preprocess.sidecar.reading import existing_paths, read_pair
 
 _FEWEST_FOR_OUTLIERS = 5
 _RARELY_CONSTANT = 0.1

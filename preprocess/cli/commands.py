@@ -17,7 +17,7 @@ from preprocess.core.flags import from_flags
 from preprocess.core.report import Report, print_report, run_and_print
 from preprocess.params import parse_producer
 from preprocess.steps.annotate_clip import AnnotateConfig
-from preprocess.steps.build import BuildConfig
+from preprocess.steps.build_config import BuildConfig
 from preprocess.steps.encode_jobs import EncodeConfig
 from preprocess.steps.export_config import ExportConfig
 from preprocess.steps.migrate import MigrateConfig

@@ -8,7 +8,7 @@ from typing import Any
 
 from preprocess.core.report import run_and_print
 from preprocess.core.resources import resource, shipped_recipe
-from preprocess.dataset.clips import quiet_datasets
+from preprocess.dataset.quiet import quiet_datasets
 from preprocess.steps.recipe import read_recipe, with_overrides
 from preprocess.steps.run import run_recipe
 

@@ -20,7 +20,7 @@ from preprocess.core.jobs import cpu_count
 from preprocess.core.report import exit_status
 from preprocess.params import PRODUCERS
 from preprocess.steps.annotate_clip import AnnotateConfig
-from preprocess.steps.build import BuildConfig
+from preprocess.steps.build_config import BuildConfig
 from preprocess.steps.encode_jobs import EncodeConfig
 from preprocess.steps.export_config import EXPORT_TARGETS, ExportConfig
 from preprocess.steps.migrate import MigrateConfig

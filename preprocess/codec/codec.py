@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     import torch
 
     from preprocess.codec.encoders import SegmentEncoder, StreamEncoder
-    from preprocess.codec.encoding import Clip
+    from preprocess.codec.encoding import Encoding
     from preprocess.codec.network import Parts
     from preprocess.codec.quantizer import Quantizer
     from preprocess.codec.runner import Runner
@@ -116,7 +116,7 @@ class Codec:
 
     def encode_streams(
         self, streams: Iterable[Iterable[Wave]], bandwidth_kbps: float, read_ahead: bool = True
-    ) -> Iterator[Clip]:
+    ) -> Iterator[Encoding]:
         """Encode any number of clips, several at a time, each in blocks as `encode_blocks` takes.
 
         Args:
@@ -134,7 +134,7 @@ class Codec:
 
     def _encode(
         self, streams: Iterable[Iterable[Wave]], n_codebooks: int, read_ahead: bool
-    ) -> Iterator[Clip]:
+    ) -> Iterator[Encoding]:
         from preprocess.codec.encoding import encode_streams
         from preprocess.codec.recurrent import ROWS
         from preprocess.codec.runner import Runner

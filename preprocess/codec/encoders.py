@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from preprocess.codec.encoding import Clip, Codes
+from preprocess.codec.encoding import Codes, Encoding
 from preprocess.codec.network import Parts
 from preprocess.codec.recurrent import ROWS
 from preprocess.codec.runner import RECURRENT, Runner, Window
@@ -47,12 +47,12 @@ class StreamEncoder:
         self._short = (parts.grown - 1) * hop
         self._tracks: dict[int, Track] = {}
 
-    def start(self, clips: list[Clip]) -> _StreamPart:
+    def start(self, clips: list[Encoding]) -> _StreamPart:
         """Begin to encode the next windows of each clip."""
         windows_a_step = max(ROWS, self._runner.rows * len(self._runner.workers))
         share = max(1, windows_a_step // len(clips))
-        running: list[tuple[Clip, Track, list[Window]]] = []
-        short: list[tuple[Clip, Future[Codes]]] = []
+        running: list[tuple[Encoding, Track, list[Window]]] = []
+        short: list[tuple[Encoding, Future[Codes]]] = []
         for clip in clips:
             try:
                 track = self._tracks.get(clip.index)
@@ -69,7 +69,7 @@ class StreamEncoder:
         step = Step(self._parts, tracks, windows, self._runner)
         return _StreamPart(step, [clip for clip, _, _ in running], short, self._codes)
 
-    def _short_audio(self, clip: Clip) -> Tensor | None:
+    def _short_audio(self, clip: Encoding) -> Tensor | None:
         """Return all audio of a new clip that is short; a longer one gets its track instead."""
         audio = clip.source.take(self._short + 1)
         if audio is None:
@@ -85,7 +85,7 @@ class StreamEncoder:
     def _encode_whole(self, audio: Tensor) -> Future[Codes]:
         return self._runner.workers.submit(lambda: self._codes(self._parts.whole(audio)))
 
-    def _next(self, clip: Clip, track: Track, share: int) -> list[Window]:
+    def _next(self, clip: Encoding, track: Track, share: int) -> list[Window]:
         """Return the next windows of a clip, at most `share` of them."""
         source, first = clip.source, track.first
         result: list[Window] = []
@@ -115,8 +115,8 @@ class _StreamPart:
     def __init__(
         self,
         step: Step,
-        clips: list[Clip],
-        short: list[tuple[Clip, Future[Codes]]],
+        clips: list[Encoding],
+        short: list[tuple[Encoding, Future[Codes]]],
         codes: Callable[[Tensor], Codes],
     ) -> None:
         self._step, self._clips, self._short, self._codes = step, clips, short, codes
@@ -164,10 +164,10 @@ class SegmentEncoder:
         self._n_codebooks = n_codebooks
         self._held: dict[int, Tensor] = {}
 
-    def start(self, clips: list[Clip]) -> _SegmentPart:
+    def start(self, clips: list[Encoding]) -> _SegmentPart:
         """Begin to encode the next segments of each clip."""
         share = max(1, max(ROWS, self._runner.rows * len(self._runner.workers)) // len(clips))
-        segments: list[tuple[Clip, Tensor]] = []
+        segments: list[tuple[Encoding, Tensor]] = []
         for clip in clips:
             try:
                 segments += [(clip, segment) for segment in self._next(clip, share)]
@@ -190,7 +190,7 @@ class SegmentEncoder:
         scales = [(clip, scale) for (clip, _), (_, scale) in zip(segments, scaled, strict=True)]
         return _SegmentPart(scales, full, waits, ends)
 
-    def _next(self, clip: Clip, share: int) -> list[Tensor]:
+    def _next(self, clip: Encoding, share: int) -> list[Tensor]:
         source = clip.source
         held = self._held.get(clip.index)
         have = 0 if held is None else held.shape[2]
@@ -221,10 +221,10 @@ class _SegmentPart:
 
     def __init__(
         self,
-        segments: list[tuple[Clip, float]],
+        segments: list[tuple[Encoding, float]],
         full: list[bool],
         waits: list[Callable[[], list[Codes]]],
-        ends: list[Clip],
+        ends: list[Encoding],
     ) -> None:
         self._segments, self._full, self._waits, self._ends = segments, full, waits, ends
 

@@ -94,7 +94,7 @@ class Source:
             raise PreprocessError("the audio holds NaN or infinity")
 
 
-class Clip:
+class Encoding:
     """One clip that is being encoded.
 
     Attributes:
@@ -144,7 +144,7 @@ class Part(Protocol):
 class Encoder(Protocol):
     """What turns the audio of open clips into codes, part by part (`preprocess.codec.encoders`)."""
 
-    def start(self, clips: list[Clip]) -> Part:
+    def start(self, clips: list[Encoding]) -> Part:
         """Begin to encode the next part of each clip; clips that fail are done."""
 
 
@@ -154,7 +154,7 @@ def encode_streams(
     spec: CodecSpec,
     rows: int,
     loaders: int,
-) -> Iterator[Clip]:
+) -> Iterator[Encoding]:
     """Encode clips, several at a time, and yield each as it is done, in no certain order.
 
     Args:
@@ -167,8 +167,8 @@ def encode_streams(
     _keep_pages()
     pool = ThreadPoolExecutor(loaders) if loaders else None
     numbered = enumerate(streams)
-    waiting: deque[Clip] = deque()
-    clips: list[Clip] = []
+    waiting: deque[Encoding] = deque()
+    clips: list[Encoding] = []
     begun: Part | None = None
     recurring: Part | None = None
     try:
@@ -176,7 +176,7 @@ def encode_streams(
             # As many again wait, their first chunk being read.
             reading = sum(not clip.read for clip in clips)
             for index, blocks in islice(numbered, max(0, 2 * rows - reading - len(waiting))):
-                waiting.append(Clip(index, Source(blocks, spec, pool)))
+                waiting.append(Encoding(index, Source(blocks, spec, pool)))
             while waiting and reading < rows:
                 clips.append(waiting.popleft())
                 reading += 1

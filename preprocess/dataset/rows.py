@@ -8,24 +8,22 @@ import os
 from collections import Counter
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from preprocess.core.errors import nearest
-from preprocess.core.files import digest_file
-from preprocess.dataset.clips import Clips, DatasetError, RowOptions, clip_id
+from preprocess.dataset.clips import Clips, DatasetError, clip_id
+from preprocess.dataset.options import RowOptions
 from preprocess.dataset.schema import Parameter, Schema
 from preprocess.sidecar.precision import MAX_ERROR, find_damage
-from preprocess.sidecar.sidecar import read_described, read_description, read_sidecar
+from preprocess.sidecar.reading import read_described, read_description, read_sidecar
 from preprocess.sidecar.sidecar_format import ARRAY_SUFFIX, Sidecar, sidecar_paths
 from preprocess.tokens.ecdc import read_ecdc, read_header
 from preprocess.tokens.types import EcdcHeader
 
-if TYPE_CHECKING:
-    from preprocess.audit.audit_config import AuditConfig
-
+Check = Callable[[Sidecar, EcdcHeader, Path, Path], None]
 BATCH_BYTES = 32 << 20
 """Rows are written in batches of about this size: memory does not grow with the clips' length."""
 MOST_BATCH_ROWS = 256
@@ -118,7 +116,7 @@ def clip_row(
     has_sidecar: bool,
     audio_prefix: str = "",
     cond_root: Path | None = None,
-    audit: AuditConfig | None = None,
+    check: Check | None = None,
 ) -> dict[str, Any]:
     """Return the row of one clip; `codes` as int16 `[K, T]`, each parameter as `[T]`.
 
@@ -129,10 +127,10 @@ def clip_row(
         has_sidecar: Whether it has one; where not, its parameters are `[0]`.
         audio_prefix: Folder that stands before the path in the column `audio`.
         cond_root: Folder of the sidecars; None where they lie beside the tokens.
-        audit: What to hold the sidecar to, as an audit does; None for its length alone.
+        check: Called with the sidecar, the header of the tokens, and their path; raises what is wrong.
 
     Raises:
-        DatasetError: The clip does not fit the schema, its sidecar not its tokens, or not `audit`.
+        DatasetError: The clip does not fit the schema, its sidecar not its tokens, or not `check`.
         EcdcError: Its tokens cannot be read.
         SidecarError: Its sidecar cannot be read.
     """
@@ -158,8 +156,9 @@ def clip_row(
     if schema.parameters and has_sidecar:
         target = (cond_root or root) / rel
         sidecar = read_sidecar(target)
-        if audit is not None:
-            _check_as_audit(sidecar, ecdc.header, (target, path), schema, audit)
+        if check is not None:
+            taken = {n: f for n, f in sidecar.features.items() if n in schema.parameters}
+            check(dataclasses.replace(sidecar, features=taken), ecdc.header, target, path)
         row["features"] = _values(sidecar, (target, path), n_frames, schema)
     elif schema.parameters:
         row["features"] = {name: np.empty(0, schema.dtype) for name in schema.parameters}
@@ -171,27 +170,6 @@ def lists(row: Any) -> Any:
     if isinstance(row, dict):
         return {name: lists(value) for name, value in row.items()}
     return row.tolist() if isinstance(row, np.ndarray) else row
-
-
-def _check_as_audit(
-    sidecar: Sidecar,
-    header: EcdcHeader,
-    paths: tuple[Path, Path],
-    schema: Schema,
-    audit: AuditConfig,
-) -> None:
-    """Raise what an audit would find in the parameters that are taken."""
-    from preprocess.audit.clip_checks import (
-        check_sidecar,  # not light, and for `preprocess build` alone
-    )
-
-    target, path = paths
-    taken = {n: f for n, f in sidecar.features.items() if n in schema.parameters}
-    sidecar = dataclasses.replace(sidecar, features=taken)
-    for check, text in check_sidecar(sidecar, header, path, digest_file(path), audit):
-        if audit.fails(check) and check != "missing_feature":  # which the survey has looked for
-            array = sidecar_paths(target)[0]
-            raise DatasetError(f"{array}: {check}: {text}; preprocess audit lists all such")
 
 
 def _values(

@@ -49,7 +49,7 @@ class CorpusStats(Mapping[str, FeatureStats]):
         return len(self._features)
 
     def update(self, features: Mapping[str, Feature]) -> None:
-        """Add the features of one clip, as `preprocess.sidecar.sidecar.read_sidecar` returns them.
+        """Add the features of one clip, as `preprocess.sidecar.reading.read_sidecar` returns them.
 
         Raises:
             StatsError: A value is infinite, or a feature's kind, unit or period is not that of

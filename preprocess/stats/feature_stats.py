@@ -13,10 +13,8 @@ from numpy.typing import NDArray
 
 from preprocess.core.errors import PreprocessError
 from preprocess.sidecar.features import KINDS, LARGEST, first_fraction
+from preprocess.stats.labels import MAX_LABELS, label_counts, stored_labels
 from preprocess.stats.quantiles import QUANTILES, QuantileSketch
-
-MAX_LABELS = 1024
-"""A categorical feature of more labels is not counted label by label."""
 
 
 class StatsError(PreprocessError, ValueError):
@@ -213,7 +211,7 @@ class FeatureStats:
                 nan_count=int(stored["nan_count"]),
                 kind=kind,
                 units=str(stored["units"]),
-                labels=_stored_labels(stored),
+                labels=stored_labels(stored),
                 _mean=float(state.get("mean", 0.0)),
                 _squares=float(state.get("squares", 0.0)),
                 _cos=float(state.get("cos", 0.0)),
@@ -250,7 +248,7 @@ class FeatureStats:
             self._cos, self._sin = float(np.cos(angles).sum()), float(np.sin(angles).sum())
             return
         if self.kind == "categorical":
-            self.labels = _label_counts(finite)
+            self.labels = label_counts(finite)
             return
         self._mean = float(finite.mean())
         self._squares = float(np.square(finite - self._mean).sum())
@@ -277,20 +275,6 @@ class FeatureStats:
             self.labels = self.labels + piece.labels
             if len(self.labels) > MAX_LABELS:
                 self.labels = None
-
-
-def _label_counts(values: NDArray[np.float64]) -> Counter[int] | None:
-    labels, counts = np.unique(values, return_counts=True)
-    if len(labels) > MAX_LABELS:
-        return None
-    return Counter({int(label): int(n) for label, n in zip(labels, counts, strict=True)})
-
-
-def _stored_labels(stored: Mapping[str, Any]) -> Counter[int] | None:
-    labels = stored.get("labels")
-    if labels is None:
-        return None if stored["kind"] == "categorical" else Counter()
-    return Counter({int(label): int(n) for label, n in labels.items()})
 
 
 def _number(value: Any) -> float | None:

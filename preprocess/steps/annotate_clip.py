@@ -16,9 +16,10 @@ from preprocess.params import Producer
 from preprocess.params.clip import Clip
 from preprocess.sidecar.array_config import ArrayConfig
 from preprocess.sidecar.features import FeatureValue, SidecarError
+from preprocess.sidecar.reading import existing_paths, read_sidecar
 from preprocess.sidecar.records import Record
-from preprocess.sidecar.sidecar import Mode, existing_paths, read_sidecar, write_sidecar
 from preprocess.sidecar.sidecar_format import Sidecar
+from preprocess.sidecar.writing import Mode, write_sidecar
 
 
 @dataclass(frozen=True, kw_only=True)

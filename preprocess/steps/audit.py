@@ -20,9 +20,10 @@ from preprocess.core.files import find_files, require_folder
 from preprocess.core.interrupts import children_ignore_interrupts
 from preprocess.core.jobs import Outcome, run_items
 from preprocess.core.report import Report, plural
-from preprocess.dataset.clips import by_folder, find_tokens
+from preprocess.dataset.clips import find_tokens
+from preprocess.dataset.splits import by_folder
 from preprocess.sidecar.sidecar_format import META_SUFFIX
-from preprocess.steps.build import BuildConfig
+from preprocess.steps.build_config import BuildConfig
 
 _CLIPS_A_PROCESS = 2000
 """For fewer clips than this, a process would not be worth its start."""

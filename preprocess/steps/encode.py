@@ -28,7 +28,7 @@ from preprocess.tokens.ecdc import write_ecdc
 from preprocess.tokens.specs import codec_spec
 
 if TYPE_CHECKING:
-    from preprocess.codec.encoding import Clip
+    from preprocess.codec.encoding import Encoding
 
 
 def encode(source: Path, output: Path, codec_config: CodecConfig, config: EncodeConfig) -> Report:
@@ -131,7 +131,7 @@ def other_engines(
 def _encode_all(jobs: Sequence[Job], codec: Codec, bandwidth_kbps: float, report: Report) -> None:
     """Encode and write each clip; one that fails does not stop the others."""
 
-    def write(clip: Clip, index: int) -> float:
+    def write(clip: Encoding, index: int) -> float:
         ecdc = clip.result(codec.spec)
         write_ecdc(jobs[index].tokens, replace(ecdc, extra=jobs[index].origin))
         return ecdc.header.duration_s

@@ -18,25 +18,18 @@ from preprocess.core.files import temporary_folder
 from preprocess.core.provenance import is_current, provenance, settings_digest
 from preprocess.core.report import Report, plural
 from preprocess.core.temporaries import remove_stale
-from preprocess.dataset.clips import (
-    Clips,
-    DatasetError,
-    RowOptions,
-    check_options,
-    clip_id,
-    find_clips,
-    find_splits,
-    manifest_digest,
-    quiet_datasets,
-)
+from preprocess.dataset.clips import Clips, DatasetError, clip_id, find_clips, manifest_digest
+from preprocess.dataset.options import RowOptions, check_options
+from preprocess.dataset.quiet import quiet_datasets
 from preprocess.dataset.rows import clip_row, read_schema, survey
 from preprocess.dataset.schema import Parameter, Schema
+from preprocess.dataset.splits import find_splits
 from preprocess.publish import rnencodec
 from preprocess.sidecar.features import measure
 from preprocess.sidecar.precision import find_damage
 from preprocess.sidecar.sidecar_format import Sidecar, sidecar_paths
 from preprocess.stats.corpus_stats import CorpusStats
-from preprocess.steps.build import row_options
+from preprocess.steps.build_config import row_options
 from preprocess.steps.export_config import EXPORT_TARGETS, ExportConfig
 from preprocess.steps.outputs import refuse_nested
 from preprocess.steps.saved_folder import check_replaceable, read_marker, replace_folder

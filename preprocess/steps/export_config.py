@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from preprocess.steps.build import ClipsConfig
+from preprocess.steps.build_config import ClipsConfig
 
 EXPORT_TARGETS = ("rnencodec",)
 

@@ -25,8 +25,9 @@ from preprocess.core.settings import Settings
 from preprocess.core.temporaries import remove_stale
 from preprocess.dataset.clips import find_tokens
 from preprocess.sidecar.features import Feature, FeatureValue, SidecarError
-from preprocess.sidecar.sidecar import existing_paths, read_sidecar, write_sidecar
+from preprocess.sidecar.reading import existing_paths, read_sidecar
 from preprocess.sidecar.sidecar_format import ARRAY_SUFFIX, SCHEMA_VERSION, sidecar_paths
+from preprocess.sidecar.writing import write_sidecar
 from preprocess.steps.outputs import refuse_nested
 from preprocess.tokens.ecdc import MAGIC, read_ecdc, read_header, write_ecdc
 

@@ -9,8 +9,8 @@ from pathlib import Path
 from preprocess.core.listing import list_folder
 from preprocess.core.provenance import is_ours
 from preprocess.sidecar.features import SidecarError
+from preprocess.sidecar.reading import read_description
 from preprocess.sidecar.records import makers
-from preprocess.sidecar.sidecar import read_description
 from preprocess.sidecar.sidecar_format import ARRAY_SUFFIX, META_SUFFIX, TOKEN_SUFFIX, sidecar_paths
 from preprocess.steps.outputs import Leftovers
 

@@ -18,7 +18,7 @@ from preprocess.core.provenance import BY
 from preprocess.core.report import Report
 from preprocess.core.settings import Settings
 from preprocess.core.temporaries import remove_stale
-from preprocess.dataset.clips import quiet_datasets
+from preprocess.dataset.quiet import quiet_datasets
 from preprocess.publish.card import About, make_card
 from preprocess.publish.hub import HubRepo
 from preprocess.publish.parquet import Shards, write_shards
@@ -31,7 +31,7 @@ from preprocess.publish.subset import (
     subset_codebooks,
     write_info,
 )
-from preprocess.steps.build import MARKER
+from preprocess.steps.built_dataset import MARKER
 
 if TYPE_CHECKING:
     from datasets import DatasetDict

@@ -17,7 +17,7 @@ from preprocess.core.jobs import cpu_count
 from preprocess.core.settings import Jobs
 from preprocess.params import Producer, parse_producer
 from preprocess.sidecar.array_config import ArrayConfig
-from preprocess.steps.build import BuildConfig
+from preprocess.steps.build_config import BuildConfig
 from preprocess.steps.encode_jobs import EncodeConfig
 from preprocess.steps.normalize import NormalizeConfig
 from preprocess.tokens.specs import codec_spec
@@ -35,11 +35,11 @@ class Recipe(CodecConfig, ArrayConfig):
     prune: Annotated[
         bool, Field(description="delete outputs of all steps whose source is gone")
     ] = False
-    normalize: NormalizeConfig = NormalizeConfig()
-    encode: EncodeConfig = EncodeConfig()
+    normalize: NormalizeConfig = field(default_factory=NormalizeConfig)
+    encode: EncodeConfig = field(default_factory=EncodeConfig)
     annotate: tuple[Annotated[Producer, BeforeValidator(parse_producer)], ...] = ()
-    audit: AuditConfig = AuditConfig()
-    build: BuildConfig = BuildConfig()
+    audit: AuditConfig = field(default_factory=AuditConfig)
+    build: BuildConfig = field(default_factory=BuildConfig)
 
 
 class _UniqueKeyLoader(yaml.SafeLoader):

@@ -6,9 +6,10 @@ from pathlib import Path
 
 from preprocess.core.errors import UsageError, nearest
 from preprocess.core.files import find_files, require_folder, require_writable
-from preprocess.dataset.clips import RowOptions, check_options, find_splits
+from preprocess.dataset.options import RowOptions, check_options
+from preprocess.dataset.splits import find_splits
 from preprocess.params import feature_names
-from preprocess.steps.build import row_options
+from preprocess.steps.build_config import row_options
 from preprocess.steps.recipe import Recipe
 from preprocess.tokens.specs import codec_spec
 

@@ -13,8 +13,10 @@ from preprocess.core.errors import PreprocessError
 from preprocess.core.jobs import run_items
 from preprocess.core.report import Report, plural
 from preprocess.core.settings import ShardConfig
-from preprocess.dataset.clips import RowOptions, find_clips, find_splits
-from preprocess.sidecar.sidecar import read_sidecar
+from preprocess.dataset.clips import find_clips
+from preprocess.dataset.options import RowOptions
+from preprocess.dataset.splits import find_splits
+from preprocess.sidecar.reading import read_sidecar
 from preprocess.stats.corpus_stats import (
     CorpusStats,
     FeatureStats,

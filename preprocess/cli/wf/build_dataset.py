@@ -14,7 +14,8 @@ from pathlib import Path
 
 from preprocess.core.flags import OneLineParser, validate
 from preprocess.core.report import exit_status, print_report
-from preprocess.steps.build import BuildConfig, build
+from preprocess.steps.build import build
+from preprocess.steps.build_config import BuildConfig
 
 _CONFIG = (
     "split",

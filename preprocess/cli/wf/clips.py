@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 
 from preprocess.core.errors import PreprocessError, UsageError
 from preprocess.core.files import find_files, require_folder
-from preprocess.dataset.clips import quiet_datasets
-from preprocess.sidecar.sidecar import existing_paths, read_sidecar
+from preprocess.dataset.quiet import quiet_datasets
+from preprocess.sidecar.reading import existing_paths, read_sidecar
 from preprocess.sidecar.sidecar_format import TOKEN_SUFFIX, Sidecar
-from preprocess.steps.build import MARKER, BuildConfig
+from preprocess.steps.build_config import BuildConfig
+from preprocess.steps.built_dataset import MARKER
 from preprocess.tokens.ecdc import read_ecdc, read_header
 
 

@@ -18,7 +18,8 @@ from preprocess.core.flags import OneLineParser
 from preprocess.core.report import Report, exit_status, print_report
 from preprocess.sidecar.features import FeatureValue
 from preprocess.sidecar.precision import FLOATS
-from preprocess.sidecar.sidecar import existing_paths, write_sidecar
+from preprocess.sidecar.reading import existing_paths
+from preprocess.sidecar.writing import write_sidecar
 from preprocess.tokens.ecdc import read_header
 
 _PROG = "wf-sidecar-add"

@@ -14,8 +14,9 @@ from preprocess.core.flags import OneLineParser
 from preprocess.core.report import Report, exit_status, print_report
 from preprocess.sidecar.features import SidecarError
 from preprocess.sidecar.precision import FLOATS, Dtype
-from preprocess.sidecar.sidecar import existing_paths, read_sidecar, write_sidecar
+from preprocess.sidecar.reading import existing_paths, read_sidecar
 from preprocess.sidecar.sidecar_format import Sidecar, sidecar_paths
+from preprocess.sidecar.writing import write_sidecar
 from preprocess.tokens.ecdc import read_header
 
 _COLUMNS = ("rel_ecdc", "rel_cond", "frames", "D", "fps", "codebooks")

@@ -1,0 +1,87 @@
+"""Reading the sidecar of a clip, of version 1, 2 or 3."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+
+from preprocess.sidecar.features import Feature
+from preprocess.sidecar.sidecar_files import read_files, read_meta
+from preprocess.sidecar.sidecar_format import (
+    ARRAY_SUFFIX,
+    SCHEMA_VERSION,
+    TOKEN_SUFFIX,
+    Sidecar,
+    parse_array,
+    parse_sidecar,
+    predecessor_meta_path,
+    sidecar_paths,
+)
+
+
+def read_sidecar(ecdc_path: str | Path, suffix: str = ARRAY_SUFFIX) -> Sidecar:
+    """Read the sidecar of a token file, of version 1, 2 or 3.
+
+    Args:
+        ecdc_path: The token file, which need not exist and is not read; for sidecars in a folder
+            of their own, its path there.
+        suffix: What the array's name ends in.
+
+    Raises:
+        SidecarError: One of the two files is missing, damaged, or does not fit the other.
+    """
+    return read_pair(*existing_paths(Path(ecdc_path), suffix))
+
+
+def read_pair(array_path: Path, meta_path: Path) -> Sidecar:
+    """Read the two files of a sidecar; see `read_sidecar`."""
+    data, meta = read_files(array_path, meta_path)
+    return parse_sidecar(parse_array(data, array_path), meta, array_path, meta_path)
+
+
+def existing_paths(ecdc_path: Path, suffix: str = ARRAY_SUFFIX) -> tuple[Path, Path]:
+    """Return the paths of array and metadata, the metadata's by either of its names.
+
+    The predecessor's first version wrote `NAME.cond.cond.json`. That is taken for the metadata of
+    `NAME` where it has no other, and no clip `NAME.cond` is there whose it would be.
+    """
+    array_path, meta_path = sidecar_paths(ecdc_path, suffix)
+    if meta_path.exists():
+        return array_path, meta_path
+    old = predecessor_meta_path(ecdc_path)
+    if not old.exists():
+        return array_path, meta_path
+    other = ecdc_path.with_name(f"{ecdc_path.stem}.cond")
+    is_others = any(other.with_name(other.name + s).exists() for s in (TOKEN_SUFFIX, ARRAY_SUFFIX))
+    return array_path, meta_path if is_others else old
+
+
+def read_described(ecdc_path: str | Path) -> dict[str, Feature]:
+    """Return what a sidecar's JSON says of its features; see `read_description`."""
+    return read_description(ecdc_path).features
+
+
+def read_description(ecdc_path: str | Path) -> Sidecar:
+    """Return what a sidecar's JSON says, features in order; their values are left empty.
+
+    Before version 3 the JSON does not say which ranges were declared: then the array is read too.
+
+    Raises:
+        SidecarError: The JSON is missing, damaged, or of no known form.
+    """
+    array_path, meta_path = existing_paths(Path(ecdc_path))
+    meta = read_meta(meta_path)
+    if meta.get("schema_version") != SCHEMA_VERSION:
+        del meta  # it may be large, and is read once more
+        sidecar = read_pair(array_path, meta_path)
+        features = {
+            name: dataclasses.replace(feature, values=feature.values[:0])
+            for name, feature in sidecar.features.items()
+        }
+        return dataclasses.replace(sidecar, features=features)
+    columns = meta.get("features", meta.get("names", ()))
+    width = len(columns) if isinstance(columns, (dict, list)) else 0
+    empty = np.empty((0, width), np.float32)
+    return parse_sidecar(empty, meta, array_path, meta_path)
