@@ -25,36 +25,36 @@ nox.options.sessions = ["datasets_5"]
 # is in constraints.txt.
 DATASETS_5 = ["datasets==5.2.0", "dill==0.4.1", "fsspec==2026.9.0", "multiprocess==0.70.19"]
 DATASET_TESTS = [
-    "tests/test_builder.py",
-    "tests/test_build.py",
-    "tests/test_push.py",
-    "tests/test_playback.py",
-    "tests/test_demo.py",
+    "tests/dataset/test_builder.py",
+    "tests/steps/test_build.py",
+    "tests/publish/test_push.py",
+    "tests/codec/test_playback.py",
+    "tests/cli/test_demo.py",
     "tests/test_readme.py",
 ]
 CODEC_TESTS = [
-    "tests/test_encodec_package.py",
-    "tests/test_codec.py",
-    "tests/test_encode.py",
-    "tests/test_ecdc.py",
-    "tests/test_demo.py",
-    "tests/test_doctor.py",
+    "tests/codec/test_encodec_package.py",
+    "tests/codec/test_codec.py",
+    "tests/steps/test_encode.py",
+    "tests/tokens/test_ecdc.py",
+    "tests/cli/test_demo.py",
+    "tests/cli/test_doctor.py",
 ]
 # What meets each package that has a lower bound; the rest of the tests is about our own code.
 OLDEST_TESTS = [
-    "tests/test_audio.py",  # soundfile, soxr, numpy
-    "tests/test_ffmpeg_audio.py",  # av
-    "tests/test_codec.py",  # torch, encodec
-    "tests/test_weights.py",  # safetensors, huggingface_hub
-    "tests/test_encodec_package.py",  # encodec, torchaudio
-    "tests/test_builder.py",  # datasets, pyarrow
-    "tests/test_push.py",  # huggingface_hub, pyarrow
-    "tests/test_recipe.py",  # pydantic, pyyaml
-    "tests/test_measures.py",  # librosa, praat-parselmouth
-    "tests/test_midi.py",  # mido
-    "tests/test_table_files.py",  # openpyxl
-    "tests/test_doctor.py",  # packaging
-    "tests/test_demo.py",  # the whole path
+    "tests/audio/test_audio.py",  # soundfile, soxr, numpy
+    "tests/audio/test_ffmpeg_audio.py",  # av
+    "tests/codec/test_codec.py",  # torch, encodec
+    "tests/codec/test_weights.py",  # safetensors, huggingface_hub
+    "tests/codec/test_encodec_package.py",  # encodec, torchaudio
+    "tests/dataset/test_builder.py",  # datasets, pyarrow
+    "tests/publish/test_push.py",  # huggingface_hub, pyarrow
+    "tests/steps/test_recipe.py",  # pydantic, pyyaml
+    "tests/audio/test_measures.py",  # librosa, praat-parselmouth
+    "tests/params/test_midi.py",  # mido
+    "tests/params/test_table_files.py",  # openpyxl
+    "tests/cli/test_doctor.py",  # packaging
+    "tests/cli/test_demo.py",  # the whole path
 ]
 # Without pins: the versions of constraints.txt, and torchaudio removed.
 TORCHAUDIO = {

@@ -8,7 +8,7 @@ where the package `asterisk-core-sounds-en-wav` is installed. Several clips shar
 encodec's own codes depend on its number of threads, as PyTorch's ELU takes another exponential at
 the end of each thread's share (its tails). So three counts are printed: all codes that differ from
 encodec's; those that differ from encodec with every number through the main exponential
-(`tests.signals.without_tails`); and those that differ on clips where these two agree, where
+(`preprocess.codec.reference.without_tails`); and those that differ on clips where these two agree, where
 encodec's own tails decide nothing.
 
 Usage: python -m benchmarks.fidelity [--codes 1000000] [--threads 2] [--seed N] [--codecs NAME ...]
@@ -30,9 +30,9 @@ import torch
 
 from preprocess.audio.audio_files import read_audio
 from preprocess.codec.codec import Codec, load_codec
+from preprocess.codec.reference import own_encode, seeded_model, without_tails
 from preprocess.core.resources import resource
 from preprocess.tokens.specs import CODECS, CodecSpec, codec_spec
-from tests.signals import own_encode, seeded_model, without_tails
 
 VOICES = Path("/usr/share/asterisk/sounds/en_US_f_Allison")
 LONGEST_S, BATCH = 20, 8

@@ -21,7 +21,7 @@ from preprocess.codec.encodec_package import import_encodec
 from preprocess.core.resources import resource
 from preprocess.sidecar.writing import write_sidecar
 from preprocess.tokens.ecdc import write_ecdc
-from tests.signals import fading_tone
+from tests.helpers.signals import fading_tone
 
 import_encodec()  # so that tests can import its modules even where torchaudio does not work
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.audio_helpers import run
+from tests.helpers.commands import run
 
 ROOT = Path(__file__).parent.parent
 pytestmark = pytest.mark.skipif(

@@ -12,7 +12,7 @@ import pytest
 
 from preprocess.sidecar.features import SidecarError
 from preprocess.sidecar.reading import read_sidecar
-from tests.audio_helpers import files_under, write_tokens
+from tests.helpers.commands import files_under, write_tokens
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")

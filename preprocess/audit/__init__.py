@@ -1,1 +1,1 @@
-"""audit."""
+"""What can be wrong with a folder of tokens and sidecars."""

@@ -1,1 +1,1 @@
-"""cli."""
+"""The commands, the predecessor's among them."""

@@ -1,1 +1,1 @@
-"""core."""
+"""Plumbing that knows no audio: errors, files, where work runs, reports, provenance, settings."""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from importlib.resources import files
 from pathlib import Path
 
 from preprocess.core.errors import PreprocessError
 
-_PACKAGE = Path(__file__).parent
+_PACKAGE = Path(str(files("preprocess")))
 
 
 def resource(name: str) -> Path:

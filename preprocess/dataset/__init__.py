@@ -1,1 +1,1 @@
-"""dataset."""
+"""From a folder of tokens to the rows of a dataset."""

@@ -1,6 +1,6 @@
 """The private names of `datasets` that this project uses, all of them.
 
-Tried on 3.6.0 and 5.2.0. `tests/test_datasets_private.py` says which name is gone when a release
+Tried on 3.6.0 and 5.2.0. `tests/dataset/test_datasets_private.py` says which name is gone when a release
 drops one. The builder overrides one more, `_prepare_split` (see `enchf_dataset.py`).
 """
 

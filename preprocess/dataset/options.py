@@ -124,6 +124,11 @@ def _names(option: str, value: Sequence[str] | str | None) -> list[str]:
 
 
 def group_pattern(group: str | None) -> re.Pattern[str] | None:
+    """Return the compiled regular expression of a group, None where there is none.
+
+    Raises:
+        UsageError: It is no regular expression, or has no parenthesis.
+    """
     if group is None:
         return None
     try:

@@ -1,1 +1,1 @@
-"""publish."""
+"""From a built dataset to the Hub."""

@@ -14,6 +14,7 @@ MAX_LABELS = 1024
 
 
 def label_counts(values: NDArray[np.float64]) -> Counter[int] | None:
+    """Return how often each label occurs in `values` `[N]`, None if there are too many labels."""
     labels, counts = np.unique(values, return_counts=True)
     if len(labels) > MAX_LABELS:
         return None
@@ -21,6 +22,7 @@ def label_counts(values: NDArray[np.float64]) -> Counter[int] | None:
 
 
 def stored_labels(stored: Mapping[str, Any]) -> Counter[int] | None:
+    """Return the counts that `stats.json` holds of a parameter, None where there are none."""
     labels = stored.get("labels")
     if labels is None:
         return None if stored["kind"] == "categorical" else Counter()

@@ -1,0 +1,1 @@
+"""What several test modules need: functions, and the fixtures of `tests/conftest.py` over them."""
