@@ -11,9 +11,9 @@ import numpy as np
 
 from preprocess.sidecar.features import FeatureValue, SidecarError
 from preprocess.sidecar.precision import Dtype
-from preprocess.sidecar.sidecar import Mode
-from preprocess.sidecar.sidecar import write_sidecar_features_for_rel as _write
 from preprocess.sidecar.sidecar_format import SCHEMA_VERSION
+from preprocess.sidecar.writing import Mode
+from preprocess.sidecar.writing import write_sidecar_features_for_rel as _write
 
 __all__ = ["write_sidecar_features", "write_sidecar_features_for_rel"]
 
@@ -21,7 +21,7 @@ _READABLE_AS = (2, SCHEMA_VERSION)
 
 warnings.warn(
     "workflow.writeParamArrays is deprecated: "
-    "from preprocess.sidecar.sidecar import write_sidecar_features_for_rel",
+    "from preprocess.sidecar.writing import write_sidecar_features_for_rel",
     DeprecationWarning,
     stacklevel=2,
 )

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from preprocess.audit.audit_config import AuditConfig
 from preprocess.audit.mixing import describe, parameter_makers, refuse_mixed, token_makings
+from preprocess.audit.row_check import RowCheck
 from preprocess.core.errors import UsageError
 from preprocess.core.files import temporary_folder
 from preprocess.core.provenance import is_current, provenance, settings_digest
@@ -136,7 +137,7 @@ def _make(
         new = Path(scratch, "dataset")
         for rel in clips.tokens:
             path = root / rel
-            row = clip_row(root, rel, schema, True, "", clips.cond_root, audit)
+            row = clip_row(root, rel, schema, True, "", clips.cond_root, RowCheck(audit))
             values = {n: _as_float32(path, n, v) for n, v in row["features"].items()}
             if rel in measured:
                 stats.update({n: parameters[n].feature(v) for n, v in values.items()})
