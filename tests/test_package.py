@@ -60,6 +60,9 @@ def test_every_step_has_help(capsys):
 
 def test_every_flag_says_what_it_does():
     steps = build_parser()._subparsers._group_actions[0].choices
+    for step in steps.values():
+        step.fill()
+    assert {"--bandwidth", "--verify"} <= set(steps["encode"]._option_string_actions)
     silent = [
         f"{name} {action.option_strings or action.dest}"
         for name, step in steps.items()

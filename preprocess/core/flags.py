@@ -10,13 +10,13 @@ import argparse
 import dataclasses
 import typing
 from collections.abc import Mapping
-from typing import Any, NoReturn, TypeVar
+from typing import Any, TypeVar
 
 import yaml
 from pydantic import TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 
-from preprocess.core.errors import UsageError, nearest, printable
+from preprocess.core.errors import UsageError, nearest
 
 T = TypeVar("T")
 _UNKNOWN_KEY = "unexpected_keyword_argument"
@@ -29,24 +29,6 @@ _PLAIN = {
     "list_type": "should be a list",
     "bool_parsing": "should be true or false",
 }
-
-
-def _help_formatter(prog: str) -> argparse.HelpFormatter:
-    return argparse.HelpFormatter(prog, max_help_position=32)
-
-
-class OneLineParser(argparse.ArgumentParser):
-    """An `ArgumentParser` whose errors are one line, with the nearest flag to an unknown one."""
-
-    def __init__(self, **kwargs: Any) -> None:
-        super().__init__(allow_abbrev=False, formatter_class=_help_formatter, **kwargs)
-
-    def error(self, message: str) -> NoReturn:
-        """Print `message` in one line and exit with status 2."""
-        unknown = message.removeprefix("unrecognized arguments: ")
-        if unknown != message:
-            message += nearest(unknown.split()[0].split("=")[0], self._option_string_actions)
-        self.exit(2, f"{self.prog}: error: {printable(message)}; see {self.prog} --help\n")
 
 
 def add_flags(parser: argparse.ArgumentParser, settings: type) -> None:

@@ -10,7 +10,8 @@ import pytest
 from preprocess.audit.audit_config import AuditConfig
 from preprocess.codec.model_config import CodecConfig, ModelConfig
 from preprocess.core.errors import UsageError
-from preprocess.core.flags import OneLineParser, add_flags, from_flags, validate
+from preprocess.core.flags import add_flags, from_flags, validate
+from preprocess.core.parser import OneLineParser
 from preprocess.params import PRODUCERS
 from preprocess.steps.annotate_clip import AnnotateConfig
 from preprocess.steps.build_config import BuildConfig

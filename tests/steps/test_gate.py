@@ -7,7 +7,7 @@ import pytest
 
 from preprocess.core.report import Report
 from preprocess.sidecar.writing import write_sidecar
-from preprocess.steps.recipe import _why_not_build
+from preprocess.steps.run import _why_not_build
 from tests.helpers.commands import assert_says, run, write_tokens, write_tone
 
 

@@ -11,8 +11,9 @@ from pathlib import Path
 
 from preprocess.codec.model_config import CodecConfig
 from preprocess.core.errors import printable
-from preprocess.core.flags import OneLineParser, validate
+from preprocess.core.flags import validate
 from preprocess.core.jobs import cpu_count
+from preprocess.core.parser import OneLineParser
 from preprocess.core.report import exit_status, print_report
 from preprocess.steps.normalize import NormalizeConfig, normalize
 

@@ -12,7 +12,8 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from preprocess.core.flags import OneLineParser, validate
+from preprocess.core.flags import validate
+from preprocess.core.parser import OneLineParser
 from preprocess.core.report import exit_status, print_report
 from preprocess.steps.build import build
 from preprocess.steps.build_config import BuildConfig

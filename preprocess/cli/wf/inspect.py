@@ -13,7 +13,7 @@ import numpy as np
 
 from preprocess.cli.wf.clips import Clip, Content, dataset_clips, folder_clips
 from preprocess.core.errors import PreprocessError, UsageError, printable
-from preprocess.core.flags import OneLineParser
+from preprocess.core.parser import OneLineParser
 from preprocess.core.report import exit_status, plural
 
 _MOST_PROBLEMS = 10

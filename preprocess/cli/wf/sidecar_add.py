@@ -14,7 +14,7 @@ from pathlib import Path
 from preprocess.cli.wf.common import Place, add_place_flags, for_each, places
 from preprocess.cli.wf.producers import BUILT_IN, BuiltIn, PlugIn, find_producer
 from preprocess.core.errors import PreprocessError, UsageError
-from preprocess.core.flags import OneLineParser
+from preprocess.core.parser import OneLineParser
 from preprocess.core.report import Report, exit_status, print_report
 from preprocess.sidecar.features import FeatureValue
 from preprocess.sidecar.precision import FLOATS

@@ -10,12 +10,13 @@ from pathlib import Path
 
 from preprocess.audit.audit_config import AuditConfig
 from preprocess.audit.findings import Finding
-from preprocess.cli.main import number_or_all
+from preprocess.cli.step_flags import number_or_all
 from preprocess.cli.wf.common import add_place_flags
 from preprocess.core.errors import printable
 from preprocess.core.files import write_bytes
-from preprocess.core.flags import OneLineParser, validate
+from preprocess.core.flags import validate
 from preprocess.core.jobs import cpu_count
+from preprocess.core.parser import OneLineParser
 from preprocess.core.report import exit_status, print_report
 from preprocess.sidecar.precision import FLOATS
 from preprocess.sidecar.sidecar_format import META_SUFFIX, TOKEN_SUFFIX, sidecar_paths

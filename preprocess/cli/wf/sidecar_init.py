@@ -10,7 +10,7 @@ from pathlib import Path
 from preprocess.cli.wf.common import Place, add_place_flags, for_each, places
 from preprocess.core.errors import PreprocessError, printable
 from preprocess.core.files import write_bytes
-from preprocess.core.flags import OneLineParser
+from preprocess.core.parser import OneLineParser
 from preprocess.core.report import Report, exit_status, print_report
 from preprocess.sidecar.features import SidecarError
 from preprocess.sidecar.precision import FLOATS, Dtype

@@ -15,7 +15,8 @@ from pathlib import Path
 from preprocess.codec.model_config import CodecConfig
 from preprocess.core.errors import printable
 from preprocess.core.files import find_files
-from preprocess.core.flags import OneLineParser, validate
+from preprocess.core.flags import validate
+from preprocess.core.parser import OneLineParser
 from preprocess.core.report import Report, exit_status, print_report
 from preprocess.steps.encode import encode_plan
 from preprocess.steps.encode_jobs import EncodeConfig, Job, Plan, plan_jobs

@@ -1,0 +1,182 @@
+"""The flags of each step's command."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser, ArgumentTypeError
+from pathlib import Path
+
+from preprocess.audit.audit_config import AuditConfig, ChecksConfig
+from preprocess.audit.findings import FORMATS
+from preprocess.cli import commands
+from preprocess.codec.model_config import CodecConfig, ModelConfig
+from preprocess.core.flags import add_flags, add_producer_flags
+from preprocess.core.jobs import cpu_count
+from preprocess.params import PRODUCERS
+from preprocess.steps.annotate_clip import AnnotateConfig
+from preprocess.steps.build_config import BuildConfig
+from preprocess.steps.encode_jobs import EncodeConfig
+from preprocess.steps.export_config import EXPORT_TARGETS, ExportConfig
+from preprocess.steps.migrate import MigrateConfig
+from preprocess.steps.normalize import NormalizeConfig
+from preprocess.steps.push import PushConfig
+from preprocess.steps.stats import StatsConfig
+
+
+def _add_jobs(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "--jobs",
+        type=_positive,
+        default=cpu_count(),
+        help="threads that work on files at once (default: the machine's cores)",
+    )
+
+
+def _positive(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise ArgumentTypeError(f"must be a whole number of at least 1, got {text!r}")
+    return int(text)
+
+
+def number_or_all(text: str) -> int | None:
+    """Return a count of lines to print, None for `all` or -1."""
+    if text.lower() in ("all", "-1"):
+        return None
+    if not text.isdecimal():
+        raise ArgumentTypeError(f"must be a whole number or all, got {text!r}")
+    return int(text)
+
+
+def normalize_flags(parser: ArgumentParser) -> None:
+    """Add the flags of `preprocess normalize`."""
+    parser.set_defaults(command=commands.normalize_command)
+    parser.add_argument("input", type=Path, help="folder with audio, nested as you like")
+    parser.add_argument("output", type=Path, help="folder for the .wav files, mirroring it")
+    parser.add_argument(
+        "--codec",
+        default=CodecConfig.codec,
+        help="codec whose rate and channels to take (default: %(default)s)",
+    )
+    add_flags(parser, NormalizeConfig)
+    _add_jobs(parser)
+
+
+def encode_flags(parser: ArgumentParser) -> None:
+    """Add the flags of `preprocess encode`."""
+    parser.set_defaults(command=commands.encode_command)
+    parser.add_argument("input", type=Path, help="folder with audio, normalized as a rule")
+    parser.add_argument("output", type=Path, help="folder for the .ecdc files, mirroring it")
+    add_flags(parser, CodecConfig)
+    add_flags(parser, EncodeConfig)
+
+
+def annotate_flags(parser: ArgumentParser) -> None:
+    """Add the flags of `preprocess annotate`."""
+    parser.set_defaults(command=commands.annotate_command)
+    parser.add_argument("root", metavar="ECDC_DIR", type=Path, help="folder with .ecdc files")
+    add_producer_flags(parser, PRODUCERS)
+    add_flags(parser, AnnotateConfig)
+    add_flags(parser, ModelConfig)
+    _add_jobs(parser)
+
+
+def audit_flags(parser: ArgumentParser) -> None:
+    """Add the flags of `preprocess audit`."""
+    parser.set_defaults(command=commands.audit_command)
+    parser.add_argument(
+        "root", metavar="ECDC_DIR", type=Path, nargs="?", help="folder with .ecdc files"
+    )
+    parser.add_argument("--audio-root", metavar="ECDC_DIR", type=Path, help="the same")
+    add_flags(parser, AuditConfig)
+    parser.add_argument("--format", choices=FORMATS, default="text", help="of the findings")
+    parser.add_argument(
+        "--list",
+        type=number_or_all,
+        default=50,
+        metavar="N",
+        help="how many errors and notes to print as text, or all (default: 50)",
+    )
+    parser.add_argument("--export-csv", type=Path, metavar="FILE", help="write all findings there")
+    _add_jobs(parser)
+
+
+def stats_flags(parser: ArgumentParser) -> None:
+    """Add the flags of `preprocess stats`."""
+    parser.set_defaults(command=commands.stats_command)
+    parser.add_argument(
+        "root", metavar="ECDC_DIR", type=Path, nargs="?", help="folder with .ecdc files"
+    )
+    parser.add_argument(
+        "--merge", nargs="+", type=Path, metavar="FILE", help="instead: merge such files of shards"
+    )
+    parser.add_argument(
+        "--output", type=Path, metavar="FILE", help="where to (default: stats.json in ECDC_DIR)"
+    )
+    add_flags(parser, StatsConfig)
+    _add_jobs(parser)
+
+
+def build_flags(parser: ArgumentParser) -> None:
+    """Add the flags of `preprocess build`."""
+    parser.set_defaults(command=commands.build_command)
+    parser.add_argument("root", metavar="ECDC_DIR", type=Path, help="folder with .ecdc files")
+    parser.add_argument("output", type=Path, help="folder for the saved dataset")
+    add_flags(parser, BuildConfig)
+    add_flags(parser, ChecksConfig)
+
+
+def migrate_flags(parser: ArgumentParser) -> None:
+    """Add the flags of `preprocess migrate`."""
+    parser.set_defaults(command=commands.migrate_command)
+    parser.add_argument("root", metavar="ECDC_DIR", type=Path, help="folder with .ecdc files")
+    add_flags(parser, MigrateConfig)
+
+
+def export_flags(parser: ArgumentParser) -> None:
+    """Add the flags of `preprocess export`."""
+    parser.set_defaults(command=commands.export_command)
+    parser.add_argument("root", metavar="ECDC_DIR", type=Path, help="folder with .ecdc files")
+    parser.add_argument("output", type=Path, help="folder for the export")
+    parser.add_argument(
+        "--for",
+        dest="target",
+        choices=EXPORT_TARGETS,
+        required=True,
+        help="whose trainers are to read it: rnencodec is smilo7/RNeNcodec",
+    )
+    add_flags(parser, ExportConfig)
+    add_flags(parser, ChecksConfig)
+
+
+def push_flags(parser: ArgumentParser) -> None:
+    """Add the flags of `preprocess push`."""
+    parser.set_defaults(command=commands.push_command)
+    parser.add_argument("dataset", type=Path, help="folder that build saved")
+    parser.add_argument("repo_id", metavar="REPO_ID", help="NAMESPACE/NAME on the Hub")
+    add_flags(parser, PushConfig)
+
+
+def run_flags(parser: ArgumentParser) -> None:
+    """Add the flags of `preprocess run`."""
+    parser.set_defaults(command=commands.run_command)
+    parser.add_argument("recipe", metavar="RECIPE.yaml", type=Path)
+    parser.add_argument("--input", type=Path, help="instead of the recipe's")
+    parser.add_argument("--output", type=Path, help="instead of the recipe's")
+    parser.add_argument(
+        "--prune", action="store_true", help="delete outputs of all steps whose source is gone"
+    )
+    parser.add_argument(
+        "--dry-run", action="store_true", help="with --prune: name them, and do nothing"
+    )
+
+
+def demo_flags(parser: ArgumentParser) -> None:
+    """Add the flags of `preprocess demo`."""
+    parser.set_defaults(command=commands.demo_command)
+    parser.add_argument(
+        "output", type=Path, nargs="?", default=Path("demo_output"), help="folder for the results"
+    )
+
+
+def doctor_flags(parser: ArgumentParser) -> None:
+    """Add the flags of `preprocess doctor`."""
+    parser.set_defaults(command=commands.doctor_command)
