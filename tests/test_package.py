@@ -96,7 +96,7 @@ def test_a_wheel_holds_recipes_weights_and_audio(tmp_path):
     assert {
         "enchf_dataset.py",
         "workflow/writeParamArrays.py",
-        "preprocess/cli.py",
+        "preprocess/cli/main.py",
         "preprocess/configs/quickstart.yaml",
         "preprocess/constraints.txt",
         "preprocess/data/demo_codec/encodec_24khz_demo.safetensors",
