@@ -16,9 +16,10 @@ from preprocess.steps.run import run_recipe
 def demo(output: Path) -> int:
     """Run the demo into the folder `output`, print what came out, and return the exit status."""
     print(f"{os.path.relpath(resource('audio'))} -> {output}")
-    recipe = read_recipe(shipped_recipe("quickstart.yaml"))
+    path = shipped_recipe("quickstart.yaml")
+    recipe = read_recipe(path)
     status = run_and_print(
-        run_recipe(with_overrides(recipe, input=resource("audio"), output=output))
+        run_recipe(with_overrides(recipe, input=resource("audio"), output=output), path)
     )
     if status == 0:
         _show(output / "ecdc")

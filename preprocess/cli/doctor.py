@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from preprocess import __version__
-from preprocess.codec.encodec_package import import_encodec
 from preprocess.core.errors import PreprocessError, one_line
 from preprocess.core.installation import (
     CPU_INDEX,
@@ -30,7 +29,14 @@ from preprocess.core.installation import (
 if TYPE_CHECKING:
     from packaging.requirements import Requirement
 
-_IMPORTS: dict[str, Callable[[], object]] = {"encodec": import_encodec}
+
+def _import_encodec() -> object:
+    from preprocess.codec.encodec_package import import_encodec  # which imports numpy
+
+    return import_encodec()
+
+
+_IMPORTS: dict[str, Callable[[], object]] = {"encodec": _import_encodec}
 
 
 @dataclass(frozen=True)

@@ -54,7 +54,7 @@ def locked_versions(constraints: Path | None = None) -> dict[str, str]:
 
 def _constraints_file() -> Path | None:
     """Return the file with the tested versions: beside our modules, or in the checkout."""
-    package = Path(__file__).parent
+    package = Path(__file__).parents[1]
     for folder in (package, package.parent):
         if (folder / "constraints.txt").exists():
             return folder / "constraints.txt"

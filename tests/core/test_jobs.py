@@ -31,7 +31,7 @@ def test_outcomes_come_in_the_items_order_and_failures_stay_alone(jobs):
         (PreprocessError("a.wav is empty"), "a.wav is empty"),
         (OSError(28, "No space left on device", "a.wav"), "No space left on device: a.wav"),
         (ValueError("two\nlines"), "ValueError: two lines"),
-        (KeyError(), "KeyError: "),
+        (KeyError(), "KeyError"),
     ],
 )
 def test_every_error_is_one_line(error, message):
