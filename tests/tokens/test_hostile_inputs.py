@@ -17,7 +17,7 @@ import torch
 from preprocess.cli.main import main
 from preprocess.sidecar.features import SidecarError
 from preprocess.sidecar.reading import read_described, read_sidecar
-from preprocess.sidecar.writing import MAX_META_BYTES
+from preprocess.sidecar.sidecar_files import MAX_META_BYTES
 from preprocess.tokens.ecdc import MAX_HEADER_BYTES, read_ecdc, read_header
 from preprocess.tokens.torch_file import MAX_PICKLE_BYTES
 from preprocess.tokens.types import EcdcError
@@ -192,7 +192,7 @@ def test_metadata_costs_a_small_factor_of_its_size(text, tmp_path):
     path = sidecar(tmp_path, text)
     assert len(text) < MAX_META_BYTES
     for reader in ("read_sidecar", "read_described"):
-        setup = f"from preprocess.sidecar.writing import {reader}"
+        setup = f"from preprocess.sidecar.reading import {reader}"
         grown, _ = growth_mib(setup, f"{reader}(sys.argv[1])", path)
         assert grown < 120
 
@@ -214,7 +214,7 @@ def test_an_array_that_lies_about_its_shape_is_refused_first(shape, tmp_path):
     np.lib.format.write_array_header_1_0(stream, head)
     (tmp_path / "a.cond.npy").write_bytes(stream.getvalue() + bytes(20))
     grown, printed = growth_mib(
-        "from preprocess.sidecar.writing import read_sidecar", "read_sidecar(sys.argv[1])", path
+        "from preprocess.sidecar.reading import read_sidecar", "read_sidecar(sys.argv[1])", path
     )
     assert printed.startswith(f"SidecarError {tmp_path / 'a.cond.npy'} holds 20 bytes")
     assert grown < 4
