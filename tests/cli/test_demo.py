@@ -48,11 +48,11 @@ def test_the_demos_parameters_are_aligned_with_its_tokens(demo_run):
 def test_a_second_run_does_nothing_and_says_so(demo_run, capsys):
     recipe = str(shipped_recipe("quickstart.yaml"))
     made = {p: p.stat().st_mtime_ns for p in demo_run.rglob("*") if p.is_file()}
-    start = time.perf_counter()
+    start = time.process_time()
     from preprocess.core.resources import resource
 
     assert main(["run", recipe, "--input", str(resource("audio")), "--output", str(demo_run)]) == 0
-    assert time.perf_counter() - start < 10
+    assert time.process_time() - start < 10
     assert capsys.readouterr().out.splitlines()[-1] == "nothing to do: every output is up to date"
     assert {p: p.stat().st_mtime_ns for p in demo_run.rglob("*") if p.is_file()} == made
 
