@@ -1,4 +1,4 @@
-"""The predecessor's writer of sidecars, over `preprocess.sidecar.sidecar`, which new code imports itself."""
+"""The predecessor's writer of sidecars, over `preprocess.sidecar`, which new code imports itself."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _READABLE_AS = (2, SCHEMA_VERSION)
 
 warnings.warn(
     "workflow.writeParamArrays is deprecated: "
-    "from preprocess.sidecar.writing import write_sidecar_features_for_rel",
+    "from preprocess.sidecar import write_sidecar_features_for_rel",
     DeprecationWarning,
     stacklevel=2,
 )
@@ -53,7 +53,7 @@ def write_sidecar_features(
         require_ecdc_exists: Whether a token file that does not exist is an error.
 
     Raises:
-        SidecarError: As `preprocess.sidecar.sidecar.write_sidecar_features_for_rel`, or the version is
+        SidecarError: As `preprocess.sidecar.write_sidecar_features_for_rel`, or the version is
             another; nothing is written.
         FileNotFoundError: `require_ecdc_exists` and there is no token file.
     """
