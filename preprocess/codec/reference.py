@@ -41,10 +41,18 @@ def draw_codebooks(embeddings: torch.Tensor, codebooks: list[Any]) -> None:
 
 
 def own_encode(model: Any, wav: NDArray[np.float32], kbps: float) -> tuple[Any, list[float]]:
-    """Return codes `[K, T]` and scales of `encodec.EncodecModel.encode` for `[C, N]`."""
+    """Return codes `[K, T]` and scales of `encodec.EncodecModel.encode` for `[C, N]`.
+
+    With two threads, which are the reference: with another number encodec differs from itself.
+    """
     model.set_target_bandwidth(kbps)
-    with torch.no_grad():
-        frames = model.encode(torch.from_numpy(wav)[None])
+    threads = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        with torch.no_grad():
+            frames = model.encode(torch.from_numpy(wav)[None])
+    finally:
+        torch.set_num_threads(threads)
     scales = [scale.item() for _, scale in frames if scale is not None]
     return torch.cat([codes[0] for codes, _ in frames], dim=1).numpy(), scales
 
