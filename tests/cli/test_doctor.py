@@ -23,13 +23,18 @@ from preprocess.core.installation import explaining_imports, locked_versions
 ROOT = Path(__file__).parents[2]
 
 
-def without(monkeypatch, name):
-    """Let a distribution seem not to be installed."""
+def seem(monkeypatch, name, version):
+    """Let a distribution seem to be installed in a version; None for not at all."""
     real = preprocess.core.installation.installed_version
     for module in (preprocess.cli.doctor, preprocess.core.installation):
         monkeypatch.setattr(
-            module, "installed_version", lambda other: None if other == name else real(other)
+            module, "installed_version", lambda other: version if other == name else real(other)
         )
+
+
+def without(monkeypatch, name):
+    """Let a distribution seem not to be installed."""
+    seem(monkeypatch, name, None)
 
 
 def broken(folder: Path, package: str, error: str) -> dict[str, str]:
@@ -71,6 +76,7 @@ def test_another_version_than_the_tested_one_is_said():
 @pytest.mark.parametrize(("cuda", "index"), [(None, True), ("13.2", False)])
 def test_a_torchaudio_that_refuses_is_a_note(monkeypatch, tmp_path, cuda, index):
     """The advice is the build for the CPU beside such a torch, else the pair that was tested."""
+    seem(monkeypatch, "torchaudio", "2.11.0")
     (tmp_path / "torchaudio").mkdir()
     (tmp_path / "torchaudio/__init__.py").write_text("raise RuntimeError('CUDA 13.2\\nnot 13.0.')")
     monkeypatch.syspath_prepend(tmp_path)
