@@ -60,12 +60,14 @@ def test_an_interrupt_while_importing_is_one_line(name, tmp_path):
     slow += "class Wait(importlib.abc.MetaPathFinder):\n"
     slow += "    def find_spec(self, name, path, target=None):\n"
     slow += "        if name in ('preprocess.cli.main', 'preprocess.cli.wf'):\n"
-    slow += "            print('importing', flush=True); time.sleep(20)\n"
+    slow += "            print('importing', flush=True)\n"
+    # In short steps: a signal just before a long sleep would be handled after it.
+    slow += "            for _ in range(2000): time.sleep(0.01)\n"
     slow += "sys.meta_path.insert(0, Wait())\n"
     process = start("-c", f"{slow}sys.argv[0] = {name!r}\n{command(name)[1]}")
     assert process.stdout.readline() == "importing\n"
     process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=20)
+    _, err = process.communicate(timeout=60)
     assert (process.returncode, err) == (130, f"{name}: interrupted\n")
 
 
