@@ -79,7 +79,9 @@ def test_the_notebook_runs_from_audio_to_a_checked_sidecar(tmp_path):
     from nbclient import NotebookClient
 
     notebook = nbformat.read(ROOT / "examples/make_sidecars.ipynb", as_version=4)
-    assert not any(cell.get("outputs") for cell in notebook.cells)
+    stored = [output for cell in notebook.cells for output in cell.get("outputs", [])]
+    assert sum("<audio" in str(output.get("data", {}).get("text/html")) for output in stored) == 2
+    assert sum("image/png" in output.get("data", {}) for output in stored) == 2
     client = NotebookClient(notebook, timeout=120, resources={"metadata": {"path": str(tmp_path)}})
     client.execute()
     outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
