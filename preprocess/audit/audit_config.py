@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from preprocess.audit.findings import ERRORS, check_name
-from preprocess.core.settings import Settings, ShardConfig, split_commas
+from preprocess.core.settings import CondRoot, Settings, ShardConfig, split_commas
 from preprocess.sidecar.sidecar_format import ARRAY_SUFFIX
 
 Check = Annotated[str, AfterValidator(check_name)]
@@ -95,10 +95,7 @@ class AuditConfig(ShardConfig, ChecksConfig):
         Literal["error", "skip", "empty"],
         Field(description="a clip without a sidecar is an error, or is passed over"),
     ] = "error"
-    cond_root: Annotated[
-        Path | None,
-        Field(description="folder with the sidecars, mirroring the tokens, if not beside them"),
-    ] = None
+    cond_root: CondRoot = None
     suffix: Annotated[
         str, Field(pattern=r"^\.[^/\\]+\.npy$", description="ending of the sidecars' arrays")
     ] = ARRAY_SUFFIX

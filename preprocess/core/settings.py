@@ -26,7 +26,17 @@ def split_commas(value: Any) -> Any:
     return value
 
 
+# Fields that several settings have.
 Jobs = Annotated[int, Field(ge=1, description="threads that work on files at once")]
+DryRun = Annotated[bool, Field(description="say what would be done, and do nothing")]
+Overwrite = Annotated[bool, Field(description="make outputs again that are up to date")]
+Prune = Annotated[
+    bool, Field(description="delete outputs whose source is gone; with --dry-run, name them")
+]
+CondRoot = Annotated[
+    Path | None,
+    Field(description="folder with the sidecars, mirroring the tokens, if not beside them"),
+]
 
 
 @dataclass(frozen=True, kw_only=True)

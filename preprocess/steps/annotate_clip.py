@@ -12,6 +12,7 @@ from pydantic import Field
 
 from preprocess.core.files import digest_bytes, digest_file
 from preprocess.core.provenance import BY, settings_digest
+from preprocess.core.settings import CondRoot, DryRun, Prune
 from preprocess.params import Producer
 from preprocess.params.clip import Clip
 from preprocess.sidecar.array_config import ArrayConfig
@@ -40,15 +41,9 @@ class AnnotateConfig(ArrayConfig):
             "names"
         ),
     ] = "overwrite"
-    cond_root: Annotated[
-        Path | None,
-        Field(description="folder with the sidecars, mirroring the tokens, if not beside them"),
-    ] = None
-    prune: Annotated[
-        bool,
-        Field(description="delete outputs whose source is gone; with --dry-run, name them"),
-    ] = False
-    dry_run: Annotated[bool, Field(description="say what would be done, and do nothing")] = False
+    cond_root: CondRoot = None
+    prune: Prune = False
+    dry_run: DryRun = False
 
 
 @dataclass(frozen=True)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field
 
 from preprocess.core.errors import UsageError
-from preprocess.core.settings import Settings
+from preprocess.core.settings import CondRoot, Settings
 from preprocess.dataset.options import RowOptions
 
 
@@ -53,10 +52,7 @@ class ClipsConfig(Settings):
     suffix: Annotated[
         str, Field(pattern=r"^\.[^/\\]+$", description="ending of the token files")
     ] = ".ecdc"
-    cond_root: Annotated[
-        Path | None,
-        Field(description="folder with the sidecars, mirroring the tokens, if not beside them"),
-    ] = None
+    cond_root: CondRoot = None
     recursive: Annotated[bool, Field(description="look into subfolders")] = True
     max_files: Annotated[
         int | None, Field(ge=1, description="use at most this many token files")

@@ -23,7 +23,7 @@ from preprocess.core.provenance import (
     settings_digest,
 )
 from preprocess.core.report import Report
-from preprocess.core.settings import Settings
+from preprocess.core.settings import DryRun, Overwrite, Prune, Settings
 from preprocess.steps.inputs import find_audio
 from preprocess.steps.outputs import ForeignOutputError, may_write_tokens
 from preprocess.tokens.ecdc import read_header
@@ -60,7 +60,7 @@ class EncodeConfig(Settings):
     suffix: Annotated[
         str, Field(pattern=r"^\.[^/\\]+$", description="ending of the token files")
     ] = ".ecdc"
-    overwrite: Annotated[bool, Field(description="make outputs again that are up to date")] = False
+    overwrite: Overwrite = False
     verify: Annotated[
         bool,
         Field(description="check all headers and lengths, and encode a sample again to compare"),
@@ -71,11 +71,8 @@ class EncodeConfig(Settings):
     list_missing: Annotated[
         bool, Field(description="print the audio files without current tokens, and do nothing")
     ] = False
-    prune: Annotated[
-        bool,
-        Field(description="delete outputs whose source is gone; with --dry-run, name them"),
-    ] = False
-    dry_run: Annotated[bool, Field(description="say what would be done, and do nothing")] = False
+    prune: Prune = False
+    dry_run: DryRun = False
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,7 @@ from preprocess.core.provenance import (
     settings_digest,
 )
 from preprocess.core.report import Report
-from preprocess.core.settings import Settings
+from preprocess.core.settings import DryRun, Overwrite, Prune, Settings
 from preprocess.core.temporaries import remove_stale
 from preprocess.steps.inputs import find_audio
 from preprocess.steps.outputs import ForeignOutputError, find_leftovers, report_leftovers
@@ -69,12 +69,9 @@ class NormalizeConfig(Settings):
     extensions: Annotated[
         tuple[str, ...], Field(min_length=1, description="file name extensions to look for")
     ] = EXTENSIONS
-    overwrite: Annotated[bool, Field(description="make outputs again that are up to date")] = False
-    prune: Annotated[
-        bool,
-        Field(description="delete outputs whose source is gone; with --dry-run, name them"),
-    ] = False
-    dry_run: Annotated[bool, Field(description="say what would be done, and do nothing")] = False
+    overwrite: Overwrite = False
+    prune: Prune = False
+    dry_run: DryRun = False
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from pydantic import Field
 from preprocess.core.errors import PreprocessError
 from preprocess.core.jobs import run_items
 from preprocess.core.report import Report, plural
-from preprocess.core.settings import ShardConfig
+from preprocess.core.settings import CondRoot, ShardConfig
 from preprocess.dataset.clips import find_clips
 from preprocess.dataset.options import RowOptions
 from preprocess.dataset.splits import find_splits
@@ -36,10 +36,7 @@ class StatsConfig(ShardConfig):
         str | None,
         Field(pattern=r"^\w+$", description="one split for all clips, instead of the subfolders'"),
     ] = None
-    cond_root: Annotated[
-        Path | None,
-        Field(description="folder with the sidecars, mirroring the tokens, if not beside them"),
-    ] = None
+    cond_root: CondRoot = None
 
 
 def collect_stats(root: Path, output: Path, config: StatsConfig, jobs: int) -> Report:
