@@ -40,7 +40,7 @@ class FolderClips:
         else:
             try:
                 sidecar = read_sidecar(place)
-                data = data.with_parameters(sidecar.features)
+                data = data.with_parameters(sidecar.parameters)
             except PreprocessError as error:  # the rest is still worth a look
                 data = data.with_note(f"no parameters: {error}")
         return self._originals.add_sound(data)

@@ -10,7 +10,7 @@ import numpy as np
 
 from preprocess.page.clip_data import ClipData
 from preprocess.page.clip_page import clip_page
-from preprocess.sidecar.features import Feature, check_feature
+from preprocess.sidecar.parameters import Parameter, check_parameter
 from preprocess.tokens.frames import segment_frames
 from preprocess.tokens.specs import codec_spec
 from preprocess.tokens.types import Ecdc
@@ -28,15 +28,15 @@ def tokens(model: str, samples: int, k: int = 4) -> Ecdc:
     return Ecdc(model, codes.astype(np.int16), samples, frames, scales)
 
 
-def parameter(name: str, values: Any, **more: Any) -> dict[str, Feature]:
+def parameter(name: str, values: Any, **more: Any) -> dict[str, Parameter]:
     """Return a parameter by its name."""
-    return {name: check_feature(name, {"values": values, **more})}
+    return {name: check_parameter(name, {"values": values, **more})}
 
 
 def clip(
     id: str = "clip",
     seconds: float = 4.0,
-    parameters: Mapping[str, Feature] | None = None,
+    parameters: Mapping[str, Parameter] | None = None,
     sounds: Mapping[str, Any] | None = None,
     model: str = "encodec_24khz",
 ) -> ClipData:
