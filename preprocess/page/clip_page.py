@@ -23,7 +23,16 @@ from preprocess.page.clip_json import clip_json, stage_kinds
 
 _SCRIPTS = Path(__file__).parent / "script"
 CLIP_SCRIPTS = (
-    *("arrays.js", "theme.js", "dom.js", "player.js", "long_player.js", "stage.js", "readout.js"),
+    *(
+        "arrays.js",
+        "theme.js",
+        "dom.js",
+        "player.js",
+        "long_player.js",
+        "envelope.js",
+        "stage.js",
+        "readout.js",
+    ),
     *("gestures.js", "statistics.js", "clip_parts.js", "clip.js", "page.js"),
 )
 """Ours, in the order in which they build on each other."""
