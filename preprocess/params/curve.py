@@ -104,7 +104,10 @@ class Curve(DescribedEach):
                 made = ", ".join(self.columns)
                 raise UsageError(f"default of {name!r}, which it does not make; it makes {made}")
         self._parameters  # noqa: B018, names are checked
-        self._files  # noqa: B018, found once, here
+
+    def _load(self) -> None:
+        """Find the files, and read the labels in them."""
+        self._files, self._labels  # noqa: B018, kept for all clips
 
     @cached_property
     def _parameters(self) -> dict[str, MidiSource]:

@@ -54,6 +54,7 @@ def annotate(
     tokens = find_tokens(root)
     if not producers:
         raise UsageError("annotate: nothing to do: name at least one producer")
+    producers = [producer.prepare() for producer in producers]
     parameter_names(producers)
     for producer in producers:
         for note in producer.check_clips([rel.with_suffix("").as_posix() for rel in tokens]):

@@ -37,7 +37,7 @@ def run_recipe(recipe: Recipe, path: Path | None = None) -> Iterator[Report]:
     from preprocess.steps.encode import encode
     from preprocess.steps.normalize import normalize
 
-    check_recipe(recipe)
+    recipe = check_recipe(recipe)
     normalized, ecdc = recipe.output / "normalized", recipe.output / "ecdc"
     dataset = recipe.output / "dataset"
     for output in (normalized, ecdc, dataset):
