@@ -101,9 +101,9 @@ def test_the_readmes_path_from_sounds_to_a_push(project, capsys, monkeypatch):
         assert run(capsys, line.removeprefix("preprocess ")).status == 0, line
     assert "me/sounds" in map(str, pushed[0])
     made = read_sidecar(project / "results/ecdc/a_take1.ecdc").parameters
-    expected = {"tempo", "note", "wheel", "take", "rms_db", "f0_hz", "voiced", "brightness"}
+    expected = {"tempo", "pitch", "wheel", "take", "rms_db", "f0_hz", "voiced", "brightness"}
     assert expected <= set(made)
-    assert (made["take"].values[0], made["note"].values[0], made["wheel"].values[0]) == (1, 60, 64)
+    assert (made["take"].values[0], made["pitch"].values[0], made["wheel"].values[0]) == (1, 60, 64)
 
 
 def _report() -> Any:
