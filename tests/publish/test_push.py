@@ -55,6 +55,9 @@ def online(hub, monkeypatch, tmp_path):
     monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", hub.url)
     template = hub.url + "/{repo_id}/resolve/{revision}/{filename}"
     monkeypatch.setattr("huggingface_hub.constants.HUGGINGFACE_CO_URL_TEMPLATE", template)
+    # Releases before 1.0 copy it where they download.
+    copied = "huggingface_hub.file_download.HUGGINGFACE_CO_URL_TEMPLATE"
+    monkeypatch.setattr(copied, template, raising=False)
     monkeypatch.setenv("HF_TOKEN", hub.token)
     monkeypatch.setenv("HF_HOME", str(tmp_path / "hf_home"))
     return hub
