@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import huggingface_hub.utils
 import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
@@ -60,7 +61,11 @@ def online(hub, monkeypatch, tmp_path):
     monkeypatch.setattr(copied, template, raising=False)
     monkeypatch.setenv("HF_TOKEN", hub.token)
     monkeypatch.setenv("HF_HOME", str(tmp_path / "hf_home"))
-    return hub
+    # They also keep a session for each thread, which another test may have opened offline.
+    forget_sessions = getattr(huggingface_hub.utils, "reset_sessions", lambda: None)
+    forget_sessions()
+    yield hub
+    forget_sessions()
 
 
 @pytest.fixture
