@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from preprocess.core.errors import UsageError, nearest
 from preprocess.core.files import find_files, require_folder, require_writable
 from preprocess.dataset.options import RowOptions, check_options
 from preprocess.dataset.splits import find_splits
-from preprocess.params import feature_names
-from preprocess.steps.build_config import row_options
+from preprocess.params import parameter_names
 from preprocess.steps.recipe import Recipe
 from preprocess.tokens.specs import codec_spec
 
 
-def check_recipe(recipe: Recipe) -> None:
+def check_recipe(recipe: Recipe) -> Recipe:
     """Check folders, settings, names and weights of a recipe, as its steps would one by one.
+
+    Returns:
+        The recipe with its producers prepared: their files are read and their code is imported.
 
     Raises:
         UsageError: A setting is wrong, or does not fit the names of the clips.
@@ -25,13 +28,15 @@ def check_recipe(recipe: Recipe) -> None:
     """
     require_folder(recipe.input, "input folder")
     require_writable(recipe.output)
-    options = row_options(recipe.build)
+    recipe = replace(recipe, annotate=tuple(producer.prepare() for producer in recipe.annotate))
+    options = recipe.build.rows
     check_options(options)
     recipe.audit.has(Path("any"))
     _check_bandwidths(recipe)
     _check_names(recipe, options)
     _check_clips(recipe, options)
     _check_weights(recipe)
+    return recipe
 
 
 def _check_bandwidths(recipe: Recipe) -> None:
@@ -45,12 +50,12 @@ def _check_bandwidths(recipe: Recipe) -> None:
 
 def _check_names(recipe: Recipe, options: RowOptions) -> None:
     """Check that the parameters that are asked for will be made."""
-    made = feature_names(recipe.annotate)
+    made = parameter_names(recipe.annotate)
     if made is None or (recipe.output / "ecdc").exists():  # there may be some that a user wrote
         return
     asked = {
-        "build: features": options.chosen,
-        "build: require_features": options.required,
+        "build: parameters": options.parameters,
+        "build: require_parameters": options.require_parameters,
         "audit: require": recipe.audit.require,
     }
     for key, names in asked.items():

@@ -8,9 +8,8 @@ import numpy as np
 import pytest
 
 from preprocess.core.errors import PreprocessError, UsageError
-from preprocess.params import parse_producer
 from preprocess.params.spelling import difference
-from tests.helpers.clips import clip_of
+from tests.helpers.clips import clip_of, prepared
 from tests.helpers.formats import one_line
 
 
@@ -19,12 +18,12 @@ def table(tmp_path, keys, **settings):
     path = tmp_path / "t.csv"
     lines = [f'"{key}",{number}\n' for number, key in enumerate(keys, 1)]
     path.write_text("id,v\n" + "".join(lines), encoding="utf-8")
-    return parse_producer({"table": {"path": path, **settings}})
+    return prepared({"table": {"path": path, **settings}})
 
 
 def values(producer, ids) -> dict[str, float]:
     producer.check_clips(ids)
-    return {i: float(producer.features(clip_of(name=i))["v"]["values"][0]) for i in ids}
+    return {i: float(producer.parameters(clip_of(name=i))["v"]["values"][0]) for i in ids}
 
 
 @pytest.mark.parametrize(
@@ -79,7 +78,7 @@ def test_clips_that_differ_in_their_accents_alone_are_two(tmp_path):
 )
 def test_a_row_that_only_looks_right_is_shown_with_the_difference(tmp_path, key, clip, words):
     with pytest.raises(PreprocessError) as error:
-        table(tmp_path, [key]).features(clip_of(name=clip))
+        table(tmp_path, [key]).parameters(clip_of(name=clip))
     one_line(error, "has no row for", *words)
     with pytest.raises(UsageError) as error:
         table(tmp_path, [key]).check_clips([clip])
@@ -90,7 +89,7 @@ def test_a_row_that_only_looks_right_is_shown_with_the_difference(tmp_path, key,
 
 def test_a_row_that_is_not_alike_has_no_hint(tmp_path):
     with pytest.raises(PreprocessError) as error:
-        table(tmp_path, ["take"]).features(clip_of(name="tale"))
+        table(tmp_path, ["take"]).parameters(clip_of(name="tale"))
     assert "much like" not in one_line(error)
 
 
@@ -105,7 +104,7 @@ def test_names_of_columns_are_compared_with_composed_characters(tmp_path):
     path = tmp_path / "t.csv"
     path.write_text("Schlu\u0308ssel,Ho\u0308he\na,5\n", encoding="utf-8")
     settings = {"path": path, "key": "Schlüssel", "columns": {"height": "Höhe"}}
-    found = parse_producer({"table": settings}).features(clip_of(name="a"))
+    found = prepared({"table": settings}).parameters(clip_of(name="a"))
     assert found["height"]["values"][0] == 5
 
 
