@@ -8,6 +8,8 @@ from typing import Any
 _HOME = {
     "AlignedCrops": "crops",
     "CropSettings": "settings",
+    "ElasticBatches": "elastic",
+    "ElasticLoader": "elastic",
     "TrainError": "settings",
     "collate": "batch",
 }

@@ -20,6 +20,7 @@ from preprocess.train.arrow_rows import (
     row_codebooks,
     row_lengths,
 )
+from preprocess.train.digest import dataset_digest
 from preprocess.train.geometry import Pieces, clip_pieces, frame_times
 from preprocess.train.scaling import Known
 from preprocess.train.settings import TrainError
@@ -77,6 +78,7 @@ class Source:
         frames = row_lengths(table)
         self.frames = frames if self._indices is None else frames[self._indices]
         self._table = table
+        self._digest: str | None = None
 
     def __len__(self) -> int:
         return len(self.frames)
@@ -119,6 +121,16 @@ class Source:
         seconds = frame_times(self.pieces(clips), frames, self.spec)
         there = (short > 0) if loop else (at < short)
         return torch.from_numpy(np.where(there, seconds, np.nan))
+
+    def digest(self) -> str:
+        """Return a hash of the dataset, as `preprocess.train.digest` has it; computed once."""
+        if self._digest is None:
+            ids = self._table.column("id") if "id" in self._table.column_names else None
+            if ids is not None and self._indices is not None:
+                ids = ids.take(pa.array(self._indices))
+            facts = f"{self.spec.name}/{self.all_codebooks}/{','.join(self.known)}"
+            self._digest = dataset_digest(self.rows, ids, self.frames, facts)
+        return self._digest
 
     @property
     def _audio_lengths(self) -> Counts:
