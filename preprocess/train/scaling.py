@@ -15,23 +15,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from preprocess.sidecar.features import circular_period
+from preprocess.sidecar.parameter_info import ParameterInfo
 from preprocess.stats import CorpusStats, denormalise, read_stats
 from preprocess.train.settings import Categorical, Scale, TrainError
 
 Floats = NDArray[np.float32]
 Mask = NDArray[np.bool_]
-
-
-@dataclass(frozen=True)
-class Known:
-    """What a dataset says of a parameter."""
-
-    units: str = ""
-    kind: str = "continuous"
-    min: float | None = None
-    max: float | None = None
-    nan: str = ""
 
 
 @dataclass(frozen=True)
@@ -149,7 +138,7 @@ def find_stats(stats: Any) -> Mapping[str, Any] | None:
 
 
 def make_scaler(
-    known: Mapping[str, Known],
+    known: Mapping[str, ParameterInfo],
     stats: Mapping[str, Any] | None,
     scale: Scale = "minmax",
     categorical: Categorical = "ids",
@@ -176,7 +165,11 @@ def make_scaler(
 
 
 def _by_stats(
-    name: str, facts: Known, stats: Mapping[str, Any], scale: Scale, categorical: Categorical
+    name: str,
+    facts: ParameterInfo,
+    stats: Mapping[str, Any],
+    scale: Scale,
+    categorical: Categorical,
 ) -> Scaling:
     if name not in stats:
         have = ", ".join(stats) or "no parameter"
@@ -187,7 +180,7 @@ def _by_stats(
             f"parameter {name!r} has no value in any frame (all are NaN); leave it out by parameters="
         )
     for what, mine, theirs in (("kind", facts.kind, of.kind), ("units", facts.units, of.units)):
-        if mine != theirs and facts != Known():
+        if mine != theirs and facts != ParameterInfo():
             raise TrainError(
                 f"the statistics are of another dataset: their {name!r} has {what} {theirs!r}, "
                 f"here it is {mine!r}"
@@ -206,10 +199,9 @@ def _by_stats(
     return Scaling(name, "continuous", low, high - low)
 
 
-def _by_range(name: str, facts: Known, scale: Scale, categorical: Categorical) -> Scaling:
+def _by_range(name: str, facts: ParameterInfo, scale: Scale, categorical: Categorical) -> Scaling:
     if facts.kind == "circular":
-        period = circular_period(facts.units, facts.min, facts.max)
-        return Scaling(name, "circular", facts.min or 0.0, period)
+        return Scaling(name, "circular", facts.min or 0.0, facts.period or math.tau)
     if scale == "none" and facts.kind == "continuous":
         return Scaling(name)
     if facts.min is None or facts.max is None or (scale == "zscore" and facts.kind == "continuous"):
