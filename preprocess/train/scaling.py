@@ -185,6 +185,7 @@ def _by_stats(
                 f"the statistics are of another dataset: their {name!r} has {what} {theirs!r}, "
                 f"here it is {mine!r}"
             )
+    _check_range(name, facts, of)
     if of.kind == "circular":
         return Scaling(name, "circular", of.declared_min or 0.0, of.period or math.tau)
     if of.kind == "categorical":
@@ -197,6 +198,16 @@ def _by_stats(
         return Scaling(name)
     low, high = (float(denormalise(value, of, scale)) for value in (0.0, 1.0))
     return Scaling(name, "continuous", low, high - low)
+
+
+def _check_range(name: str, facts: ParameterInfo, of: Any) -> None:
+    """Refuse statistics of clips that declare a wider range than all clips of the dataset do."""
+    for mine, theirs, sign in ((facts.min, of.declared_min, 1), (facts.max, of.declared_max, -1)):
+        if mine is not None and theirs is not None and sign * (theirs - mine) < 0:
+            raise TrainError(
+                f"the statistics are of another dataset: their {name!r} reaches to {theirs:g} by "
+                f"declaration, in this dataset to {mine:g}"
+            )
 
 
 def _by_range(name: str, facts: ParameterInfo, scale: Scale, categorical: Categorical) -> Scaling:

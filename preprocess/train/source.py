@@ -128,8 +128,10 @@ class Source:
             ids = self._table.column("id") if "id" in self._table.column_names else None
             if ids is not None and self._indices is not None:
                 ids = ids.take(pa.array(self._indices))
-            facts = f"{self.spec.name}/{self.all_codebooks}/{','.join(self.known)}"
-            self._digest = dataset_digest(self.rows, ids, self.frames, facts)
+            names = parameter_names(self._table)  # all of them, whichever are taken
+            rows = ArrowRows(self._table, self.all_codebooks, names, self._indices)
+            facts = f"{self.spec.name}/{self.all_codebooks}/{','.join(names)}"
+            self._digest = dataset_digest(rows, ids, self.frames, facts)
         return self._digest
 
     @property
