@@ -10,6 +10,7 @@ _HOME = {
     "CropSettings": "settings",
     "ElasticBatches": "elastic",
     "ElasticLoader": "elastic",
+    "StreamedCrops": "streaming",
     "TrainError": "settings",
     "collate": "batch",
 }
