@@ -8,6 +8,7 @@ from typing import Any
 _HOME = {
     "AlignedCrops": "crops",
     "CropSettings": "settings",
+    "CropTrainer": "trainer",
     "ElasticBatches": "elastic",
     "ElasticLoader": "elastic",
     "StreamedCrops": "streaming",
