@@ -39,12 +39,13 @@ CLIP_SCRIPTS = (
 _START = "new EncHF.Page(document.querySelector('main'));"
 
 
-def clip_page(clips: Iterable[ClipData], title: str) -> str:
+def clip_page(clips: Iterable[ClipData], title: str, total: int = 0) -> str:
     """Return the HTML of a page that shows clips.
 
     Args:
         clips: At least one; a generator is read clip by clip.
         title: Of the page.
+        total: How many clips there are, where these are a sample; the page says so.
     """
     stages: dict[str, Any] = {}
     keys: dict[str, str] = {}
@@ -57,7 +58,7 @@ def clip_page(clips: Iterable[ClipData], title: str) -> str:
             stages[key] = stage(kinds)
         data.append(_data(f"clip-{len(ids)}", clip_json(clip, key)))
         ids.append(clip.id)
-    blocks = [_data("stages", stages), _data("clips", ids), *data]
+    blocks = [_data("stages", stages), _data("clips", {"ids": ids, "total": total}), *data]
     return html_page(title, "".join(blocks), [bokeh_script(), own_scripts(), _START])
 
 

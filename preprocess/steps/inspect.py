@@ -73,7 +73,8 @@ def inspect(source: str, config: InspectConfig) -> Report:
     if out.is_dir():
         raise UsageError(f"--out {out} is a folder; name the HTML file")
     chosen = choose(clips, config, report)
-    html = clip_page(read_clips(clips, chosen, config, report), "/".join(parts[-2:]))
+    total = 0 if config.ids else len(clips.ids)
+    html = clip_page(read_clips(clips, chosen, config, report), "/".join(parts[-2:]), total)
     write_bytes(out, html.encode("utf-8"))
     report.output = str(out)
     report.detail = f"{len(html.encode()) / 1e6:.1f} MB"

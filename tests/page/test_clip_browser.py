@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from preprocess.page import show
 from tests.helpers.browser import opened, wait
 from tests.helpers.shown import clip, parameter, ramp, steps, write_page
 
@@ -348,3 +349,22 @@ def test_opus_is_played_without_delay(browser, tmp_path, monkeypatch):
     near = heard[47_000:50_000]
     lag = np.correlate(near, burst[0, 47_000:50_000], "full").argmax() - (len(near) - 1)
     assert abs(lag) < 24  # a millisecond
+
+
+def test_a_notebook_shows_the_page_in_a_frame(browser, tmp_path, token_folder):
+    frame = show(token_folder, "b/one").data
+    path = tmp_path / "notebook.html"
+    path.write_text(f"<!doctype html><meta charset=utf-8><title>notebook</title>{frame}")
+    wrong = []
+    page = browser.new_page()
+    page.on("console", lambda m: wrong.append(m.text) if m.type in ("error", "warning") else 0)
+    page.on("pageerror", lambda error: wrong.append(str(error)))
+    page.goto(path.as_uri())
+    (inner,) = page.frames[1:]
+    wait(inner, "Boolean(window.EncHF?.page?.view.stage)")
+    inner.locator(".track.tokens .plot").click(position={"x": 200, "y": 50})
+    wait(inner, "EncHF.page.player.playing || EncHF.page.player.time() > 0")
+    inner.evaluate("EncHF.page.player.pause()")
+    page.wait_for_timeout(400)
+    page.close()
+    assert not wrong, wrong
