@@ -43,9 +43,8 @@
     constructor(root) {
       const read = (id) => JSON.parse(document.getElementById(id).textContent);
       this.stages = read("stages");
-      const { ids, total } = read("clips");
-      this.ids = ids;
-      this.sample = total > ids.length ? `, a sample of ${total.toLocaleString("en")}` : "";
+      this.ids = read("clips");
+      this.sample = document.getElementById("total") ? `, a sample of ${read("total").toLocaleString("en")}` : "";
       this.readClip = (index) => read(`clip-${index}`);
       this.players = [new EncHF.Player(), new EncHF.LongPlayer()];
       this.choice = el("select", { "aria-label": "Clip", onchange: () => this.open(this.choice.selectedIndex) },
