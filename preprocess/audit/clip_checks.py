@@ -124,8 +124,7 @@ def check_clip(root: Path, rel: Path, config: AuditConfig) -> Checked:
         engine=str(header.extra.get("eng", "")),
         prints=prints,
     )
-    target = (config.cond_root or root) / rel
-    parts = existing_paths(target, config.suffix)
+    parts = existing_paths((config.cond_root or root) / rel, config.suffix)
     if not any(part.exists() for part in parts):
         if config.missing_sidecar != "error":
             return Checked([], summary)
@@ -140,6 +139,11 @@ def check_clip(root: Path, rel: Path, config: AuditConfig) -> Checked:
     if config.against_audio is not None and sidecar.n_frames == header.n_frames:
         found += check_against_audio(config.against_audio, rel, header, sidecar)
     findings = [Finding(check, str(parts[0]), text) for check, text in found]
+    return Checked(findings, _with_sidecar(summary, sidecar))
+
+
+def _with_sidecar(summary: ClipSummary, sidecar: Sidecar) -> ClipSummary:
+    """Return the summary of a clip with its parameters and the producers that made them."""
     made_by = makers(sidecar.records)
     parameters = {
         name: _summary(parameter, made_by.get(name, Record()))
@@ -147,9 +151,7 @@ def check_clip(root: Path, rel: Path, config: AuditConfig) -> Checked:
     }
     is_tied = all(name in made_by and made_by[name].tokens for name in parameters)
     made = parameter_makers(sidecar.records, parameters)
-    return Checked(
-        findings, replace(summary, parameter_makers=made, is_tied=is_tied, parameters=parameters)
-    )
+    return replace(summary, parameter_makers=made, is_tied=is_tied, parameters=parameters)
 
 
 def _payload(data: bytes, path: Path) -> bytes | Codes:

@@ -23,6 +23,8 @@ STEPS = {
     "build": "save a DatasetDict of tokens and parameters",
     "migrate": "convert old token files and sidecars to the current formats; lists them by default",
     "export": "write tokens and parameters in the format of another project's trainers",
+    "inspect": "write a page that shows and plays clips in a browser",
+    "plot": "write a picture of a clip as PNG, SVG or PDF",
     "push": "publish a saved dataset on the Hub, as Parquet with a card",
     "run": "run all steps of a recipe, from audio to dataset",
     "demo": "run all steps on nine recordings with the demo codec",
