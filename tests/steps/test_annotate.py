@@ -186,7 +186,7 @@ def test_two_producers_of_one_parameter_are_refused(root, capsys):
         ("--constant name=x value=nan", ["constant", "value", "nan"]),
         ("--constant name=x value=[1", ["value"]),
         ("--constant x", ["--constant", "KEY=VALUE", "'x'"]),
-        ("--filename pattern=(", ["no regular expression"]),
+        ("--filename pattern=(", ["is not a regular expression"]),
         ("--function function=no_such_file.py:f", ["no_such_file.py does not exist"]),
     ],
 )

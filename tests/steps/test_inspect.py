@@ -36,7 +36,7 @@ def test_many_clips_are_a_sample_and_said_to_be_one(tmp_path, capsys):
     flags = f"--out {tmp_path}/p.html --clips 4 --weights /nowhere"
     done = run(capsys, f"inspect @ {flags}", tmp_path / "ecdc")
     assert done.status == 0
-    assert done.err[0].startswith("inspect: note: 4 of 40 clips are shown, evenly spread")
+    assert done.err[0].startswith("inspect: note: showing 4 of 40 clips, evenly spread")
     assert shown(tmp_path / "p.html") == ["00", "10", "20", "30"]
 
 
