@@ -67,7 +67,7 @@ def test_channels_are_averaged_or_doubled(tmp_path, have, want):
 
 def test_six_channels_do_not_become_two(tmp_path):
     path = write_wav(tmp_path / "surround.wav", np.ones((100, 6)))
-    with pytest.raises(AudioError, match=r"surround\.wav has 6 channels.* into 2"):
+    with pytest.raises(AudioError, match=r"surround\.wav has 6 channels.* converted to 2"):
         read_audio(path, 48_000, 2)
 
 

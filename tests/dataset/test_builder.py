@@ -463,7 +463,7 @@ def other_unit(folder: Path) -> str:
 def cut_tokens(folder: Path) -> str:
     path = folder / "b/one.ecdc"
     path.write_bytes(path.read_bytes()[:500])
-    return r"one.ecdc is cut short"
+    return r"one.ecdc is truncated"
 
 
 def lower_bandwidth(folder: Path) -> str:

@@ -264,7 +264,7 @@ def _longer(audio):
             lambda audio: (audio / "take.1.wav").unlink(),
             ["{root}/take.1.ecdc", "no normalized audio"],
         ),
-        (lambda audio: cut(audio / "take.1.wav", 4000), ["{audio}/take.1.wav is cut short"]),
+        (lambda audio: cut(audio / "take.1.wav", 4000), ["{audio}/take.1.wav is truncated"]),
         (
             lambda audio: write_tone(audio / "take.1.flac"),
             ["{root}/take.1.ecdc", "take.1.flac", "take.1.wav"],
@@ -324,7 +324,7 @@ def test_damaged_tokens_are_reported_and_the_rest_is_done(root, capsys):
     cut(root / "take.1.ecdc", 20)
     result = run(capsys, f"annotate @ {X}", root)
     assert result.status == 1
-    assert "take.1.ecdc is cut short" in result.error
+    assert "take.1.ecdc is truncated" in result.error
     assert len(stamps(root)) == 4
 
 

@@ -225,7 +225,7 @@ def test_verify_finds_codes_that_are_not_the_files(token_folder, capsys):
 def spoil_tokens(folder):
     path = folder / "b/one.ecdc"
     path.write_bytes(path.read_bytes()[:200])
-    return "one.ecdc is cut short"
+    return "one.ecdc is truncated"
 
 
 def spoil_sidecar(folder):
