@@ -345,7 +345,7 @@ def test_statistics_with_quantiles_from_before_are_to_be_written_again(tmp_path)
     path.write_text('{"version": 1, "splits": {}}')
     with pytest.raises(StatsError) as error:
         read_stats(path)
-    one_line(error, path, "version 1, not 2", "write it again, by preprocess stats")
+    one_line(error, path, "version 1, not 2", "rewrite it with preprocess stats")
 
 
 def test_quantiles_of_another_number_of_values_are_refused():
