@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from copy import deepcopy
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from preprocess.codec.quantizer import Quantizer
     from preprocess.codec.runner import Runner
 
+T = TypeVar("T")
 Wave = NDArray[np.float32]
 
 CPU_ROWS = 1
@@ -63,7 +64,7 @@ class Codec:
     ) -> None:
         self.spec, self.ckpt, self.precision = spec, ckpt, precision
         self.engine = engine_name(device, precision, allow_tf32)
-        self._model, self._device = model, device
+        self._model, self._device, self._allow_tf32 = model, device, allow_tf32
         fold_weight_norm(model)
 
     def encode(self, wav: Wave, bandwidth_kbps: float) -> Ecdc:
@@ -155,7 +156,8 @@ class Codec:
         with Workers(threads) as workers:
             runner = Runner(self._rows, workers)
             encoder = self._encoder(n_codebooks, runner)
-            yield from encode_streams(encoder, streams, self.spec, open_clips, loaders)
+            clips = encode_streams(encoder, streams, self.spec, open_clips, loaders)
+            yield from self._under_flags(clips)
             self._rows = runner.rows
 
     def decode(self, ecdc: Ecdc) -> Wave:
@@ -182,7 +184,13 @@ class Codec:
         if ecdc.model != self.spec.name:
             raise EcdcError(f"{self.spec.name} cannot decode tokens of {ecdc.model}")
         run = decode_segments if self.spec.segment_samples else decode_stream
-        return run(self._decoder_parts, self._quantizer, ecdc, self.spec)
+        return self._under_flags(run(self._decoder_parts, self._quantizer, ecdc, self.spec))
+
+    def _under_flags(self, items: Iterator[T]) -> Iterator[T]:
+        """Make `items` under the codec's flags: cuDNN's default, TF32, changes tokens."""
+        from preprocess.codec.tf32 import with_tf32
+
+        return with_tf32(self._allow_tf32, items) if self._device.type == "cuda" else items
 
     def _encoder(self, n_codebooks: int, runner: Runner) -> StreamEncoder | SegmentEncoder:
         from preprocess.codec.encoders import SegmentEncoder, StreamEncoder
@@ -254,13 +262,8 @@ def load_codec(
         UsageError: The codec is unknown, or the device cannot be used.
         WeightsError: The weights cannot be found or downloaded, or do not fit.
     """
-    import torch
-
     spec = codec_spec(name)
     target = pick_device(device)
-    if target.type == "cuda":
-        # cuDNN uses TF32 for convolutions by default, which changes codes.
-        torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = allow_tf32
     model = build_model(spec)
     path = find_weights(spec, weights)
     load_state(path, model, spec)

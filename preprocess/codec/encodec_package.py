@@ -13,8 +13,10 @@ package, or fails, as usual.
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import sys
 import threading
+from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
 
@@ -24,7 +26,7 @@ _lock = threading.Lock()
 
 
 class _LateTorchaudio(ModuleType):
-    """A placeholder for torchaudio in encodec's modules that imports the real one at first use."""
+    """A placeholder for torchaudio in other packages that imports the real one at first use."""
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):  # the import system looks these up on every module
@@ -33,7 +35,7 @@ class _LateTorchaudio(ModuleType):
             torchaudio = importlib.import_module("torchaudio")
         except Exception as error:  # its compiled modules also raise OSError and RuntimeError
             raise ImportError(
-                f"encodec needs torchaudio.{name}, but torchaudio cannot be imported: "
+                f"this needs torchaudio.{name}, but torchaudio cannot be imported: "
                 f"{one_line(error)}; run `preprocess doctor` to see which version fits"
             ) from error
         return getattr(torchaudio, name)
@@ -47,13 +49,34 @@ def import_encodec() -> ModuleType:
     Raises:
         ImportError: encodec, or a package that it needs besides torchaudio, is not installed.
     """
-    importlib.import_module("torch")  # first, so that only encodec's modules see the placeholder
+    return _import_before(None, "encodec")
+
+
+def import_before_torchaudio(name: str) -> ModuleType:
+    """Import a module of another package so that it imports torchaudio only at first use.
+
+    `transformers.trainer` also imports torchaudio if it is installed, and does not need it.
+
+    Raises:
+        ImportError: The module, or a package that it needs besides torchaudio, is not installed.
+    """
+    try:
+        spec = importlib.util.find_spec("torchaudio")
+    except (ImportError, ValueError):
+        spec = None
+    return importlib.import_module(name) if spec is None else _import_before(spec, name)
+
+
+def _import_before(spec: ModuleSpec | None, name: str) -> ModuleType:
+    """Import a module with a placeholder for torchaudio with this spec, unless it is imported."""
+    importlib.import_module("torch")  # first, so that only the package sees the placeholder
     with _lock:
-        if "encodec" in sys.modules or "torchaudio" in sys.modules:
-            return importlib.import_module("encodec")
+        if name in sys.modules or "torchaudio" in sys.modules:
+            return importlib.import_module(name)
         placeholder = _LateTorchaudio("torchaudio", "Imports the real torchaudio at its first use.")
+        placeholder.__spec__ = spec
         sys.modules["torchaudio"] = placeholder
         try:
-            return importlib.import_module("encodec")
+            return importlib.import_module(name)
         finally:
             del sys.modules["torchaudio"]

@@ -12,13 +12,13 @@ There is no fallback: if a source is not available, the error says how to get it
 from __future__ import annotations
 
 import hashlib
-import logging
 import re
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from preprocess.core.errors import PreprocessError
+from preprocess.core.quiet import errors_only
 from preprocess.core.resources import resource
 from preprocess.tokens.specs import CodecSpec
 
@@ -147,9 +147,9 @@ def _published(name: str) -> Path:
 def _from_hub(repository: str) -> Path:
     from huggingface_hub import hf_hub_download
 
-    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # it warns about every retry
     try:
-        return Path(hf_hub_download(repository, HUB_FILE))
+        with errors_only("huggingface_hub"):  # it warns about every retry
+            return Path(hf_hub_download(repository, HUB_FILE))
     except Exception as error:  # from the Hub's client, its HTTP library or the OS
         url = f"https://huggingface.co/{repository}"
         raise WeightsError(_unavailable(HUB_FILE, url, error)) from None

@@ -96,7 +96,7 @@ except Exception as error:
 """
     assert run(tmp_path, USE + code, torchaudio).splitlines() == [
         "(8, 75)",
-        "encodec needs torchaudio.transforms, but torchaudio cannot be imported: "
+        "this needs torchaudio.transforms, but torchaudio cannot be imported: "
         f"{reason}; run `preprocess doctor` to see which version fits",
         reason.partition(":")[0],
     ]
