@@ -187,7 +187,7 @@ class Codec:
         return self._under_flags(run(self._decoder_parts, self._quantizer, ecdc, self.spec))
 
     def _under_flags(self, items: Iterator[T]) -> Iterator[T]:
-        """Make `items` under the codec's flags: cuDNN's default, TF32, changes tokens."""
+        """Make `items` with the codec's TF32 setting; cuDNN uses TF32 by default, which changes codes."""
         from preprocess.codec.tf32 import with_tf32
 
         return with_tf32(self._allow_tf32, items) if self._device.type == "cuda" else items

@@ -184,10 +184,10 @@ def test_the_allowed_error_is_a_part_of_the_range():
 @pytest.mark.parametrize(
     ("values", "frame", "becomes"),
     [
-        ([0, 2049], 1, "2048 of 2049"),
-        ([-4097, 0], 0, "-4096 of -4097"),
-        ([0, 0, 65_520], 2, "inf of 65520"),
-        ([np.nan, -70_000.5], 1, "-inf of -70000.5"),
+        ([0, 2049], 1, "2049 to 2048"),
+        ([-4097, 0], 0, "-4097 to -4096"),
+        ([0, 0, 65_520], 2, "65520 to inf"),
+        ([np.nan, -70_000.5], 1, "-70000.5 to -inf"),
     ],
 )
 def test_float16_that_would_overflow_or_round_an_integer_is_refused(values, frame, becomes):

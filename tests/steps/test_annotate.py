@@ -287,7 +287,7 @@ def test_audio_that_does_not_fit_is_reported_and_the_rest_is_done(
     [
         ("raise ValueError('no\\nknob')", ["ValueError", "no knob"]),
         ("return {'x': [1, 2]}", ["'x' has 2 frames", "take.1.ecdc has 10"]),
-        ("return {'x': [1] * 10, 'y': [1] * 9}", ["unequal length", "x 10, y 9"]),
+        ("return {'x': [1] * 10, 'y': [1] * 9}", ["different lengths", "x 10, y 9"]),
         ("return {'x y': [1] * 10}", ["'x y'", "a name must consist of"]),
         ("return {1: [1] * 10}", ["1", "a name must consist of"]),
         ("return {'x': 'loud'}", ["'x'", "numbers"]),
