@@ -116,18 +116,18 @@ def exit_status(prog: str, command: Callable[[], int]) -> int:
     except BrokenPipeError:
         return silence()
     except UsageError as error:
-        return _said(f"{prog}: error: {error}", 2)
+        return _print_last(f"{prog}: error: {error}", 2)
     except PreprocessError as error:
-        return _said(f"{prog}: error: {error}", 1)
+        return _print_last(f"{prog}: error: {error}", 1)
     except OSError as error:
-        return _said(f"{prog}: error: {os_error_text(error)}", 1)
+        return _print_last(f"{prog}: error: {os_error_text(error)}", 1)
     except KeyboardInterrupt:
-        return _said(
+        return _print_last(
             f"{prog}: interrupted; finished files are kept, run again to resume", INTERRUPTED
         )
 
 
-def _said(line: str, status: int) -> int:
+def _print_last(line: str, status: int) -> int:
     """Print a last line to stderr and return the exit status."""
     try:
         print(printable(line), file=sys.stderr, flush=True)

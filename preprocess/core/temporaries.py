@@ -24,14 +24,14 @@ from pathlib import Path
 FOREIGN_AGE_S = 24 * 3600
 _NAME = re.compile(r"\..*\.([0-9a-f]{8})-(\d+)-(\d+)-[0-9a-f]{8}\.tmp")
 _UNNAMED = re.compile(r"\..*\.[0-9a-f]{8}\.tmp")  # as version 0.1.0 wrote them
-_MOST_NAME_BYTES = 150
+_MAX_NAME_BYTES = 150
 """Bytes kept of the target's name; the whole name must fit in the 255 bytes of a file system."""
 
 
 def temporary_name(name: str) -> str:
     """Return a name for a temporary file or folder of this process that will become `name`."""
     pid = os.getpid()
-    kept = os.fsdecode(os.fsencode(name)[:_MOST_NAME_BYTES])
+    kept = os.fsdecode(os.fsencode(name)[:_MAX_NAME_BYTES])
     return f".{kept}.{_host()}-{pid}-{_started(pid) or 0}-{uuid.uuid4().hex[:8]}.tmp"
 
 

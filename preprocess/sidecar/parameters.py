@@ -11,12 +11,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from preprocess.core.errors import PreprocessError
 from preprocess.sidecar.parameter_info import ParameterInfo, circular_period
-from preprocess.sidecar.precision import FLOATS, MAX_ERROR, MOST_WHOLE, Dtype, find_damage
+from preprocess.sidecar.precision import FLOATS, MAX_ERROR, MAX_WHOLE, Dtype, find_damage
 
 KINDS = ("continuous", "categorical", "circular")
 GIVEN_KEYS = ("values", "units", "doc_string", "kind", "nan", "source", "min", "max", "mean", "std")
 _NUMBERS = ("min", "max", "mean", "std")
-LARGEST = 1e150
+MAX_VALUE = 1e150
 """The largest absolute value: in a standard deviation, the square of a larger one may overflow."""
 
 ParameterValue = ArrayLike | Mapping[str, Any]
@@ -184,14 +184,14 @@ def _check_values(name: str, raw: NDArray[Any], values: NDArray[np.float64]) -> 
         raise SidecarError(
             f"parameter {name!r}: frame {int(np.argmax(np.isinf(values)))} is infinite"
         )
-    large = np.abs(values) > LARGEST
+    large = np.abs(values) > MAX_VALUE
     if large.any():
         at = int(np.argmax(large))
         raise SidecarError(
-            f"parameter {name!r}: frame {at} is {values[at]:g}; values must be within {LARGEST:g}"
+            f"parameter {name!r}: frame {at} is {values[at]:g}; values must be within {MAX_VALUE:g}"
         )
     if raw.dtype.kind in "iuO":  # Python compares integers with floats exactly, numpy does not
-        for at in np.flatnonzero(np.abs(values) >= MOST_WHOLE).tolist():
+        for at in np.flatnonzero(np.abs(values) >= MAX_WHOLE).tolist():
             if int(raw[at]) != float(values[at]):
                 raise SidecarError(
                     f"parameter {name!r}: frame {at} is {raw[at]}, which float64 cannot hold; "

@@ -25,7 +25,7 @@ _FLOAT32_ROUNDING = 2.0**-24  # largest relative rounding error
 
 FLOATS = ("float16", "float32", "float64")
 """The types, narrowest first."""
-MOST_WHOLE = 2.0**53
+MAX_WHOLE = 2.0**53
 """Beyond this every float64 is a whole number because of its precision."""
 
 
@@ -72,7 +72,7 @@ def find_damage(
     with np.errstate(over="ignore"):
         stored = values.astype(dtype)
     error = np.abs(stored.astype(np.float64) - given)
-    whole = (given == np.round(given)) & (np.abs(given) <= MOST_WHOLE)
+    whole = (given == np.round(given)) & (np.abs(given) <= MAX_WHOLE)
     lost = (np.isinf(stored) & np.isfinite(given)) | (whole & (error > 0))
     damaged = lost | (error > _allowed(np.abs(given), dtype, span, max_error))
     if not damaged.any():

@@ -24,8 +24,8 @@ SCHEMA_VERSION = 3
 ARRAY_SUFFIX, META_SUFFIX, TOKEN_SUFFIX = ".cond.npy", ".cond.json", ".ecdc"
 MAX_PARAMETERS = 4096
 """A parameter in memory needs a hundred times the bytes of its shortest JSON entry."""
-_MOST_FRAMES = 1 << 40
-_MOST_HEADER_BYTES = 1 << 16
+_MAX_FRAMES = 1 << 40
+_MAX_HEADER_BYTES = 1 << 16
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,7 +120,7 @@ def parse_array(data: bytes, path: Path) -> NDArray[np.floating]:
     """
     try:
         shape, fortran, dtype, start = _array_header(
-            data[: min(_header_size(data), _MOST_HEADER_BYTES)]
+            data[: min(_header_size(data), _MAX_HEADER_BYTES)]
         )
     except Exception as error:  # from numpy, tokenize or ast
         reason = (str(error) or type(error).__name__).splitlines()[0]
@@ -130,7 +130,7 @@ def parse_array(data: bytes, path: Path) -> NDArray[np.floating]:
             f"{path} must be float16, float32 or float64 [T, D], got {dtype} {list(shape)}"
         )
     body = data[start:]
-    possible = all(type(n) is int and 0 <= n <= _MOST_FRAMES for n in shape)
+    possible = all(type(n) is int and 0 <= n <= _MAX_FRAMES for n in shape)
     if not possible or len(body) != shape[0] * shape[1] * dtype.itemsize:
         raise SidecarError(
             f"{path} holds {len(body)} bytes, which do not fit its shape {list(shape)} of {dtype}"

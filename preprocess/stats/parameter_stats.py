@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from preprocess.core.errors import PreprocessError
-from preprocess.sidecar.parameters import KINDS, LARGEST, first_fraction
+from preprocess.sidecar.parameters import KINDS, MAX_VALUE, first_fraction
 from preprocess.stats.labels import MAX_LABELS, label_counts, stored_labels
 from preprocess.stats.quantiles import QUANTILES, QuantileSketch
 
@@ -78,8 +78,8 @@ class ParameterStats:
         if np.isinf(values).any():
             raise StatsError(f"frame {int(np.argmax(np.isinf(values)))} is infinite")
         doubles = np.asarray(values, np.float64)
-        if (np.abs(doubles) > LARGEST).any():
-            raise StatsError(f"frame {int(np.nanargmax(np.abs(doubles)))} is beyond {LARGEST:g}")
+        if (np.abs(doubles) > MAX_VALUE).any():
+            raise StatsError(f"frame {int(np.nanargmax(np.abs(doubles)))} is beyond {MAX_VALUE:g}")
         finite = doubles[~np.isnan(doubles)]
         if kind == "categorical" and (at := first_fraction(values)) is not None:
             raise StatsError(f"frame {at} is {values[at]:.9g}; labels must be whole numbers")
@@ -157,7 +157,7 @@ class ParameterStats:
     def quantiles(self) -> dict[str, float]:
         """`p01` to `p99` by numpy's default definition; empty without values.
 
-        Exact up to `preprocess.stats.quantiles.MOST_BINS` different values, else within
+        Exact up to `preprocess.stats.quantiles.MAX_BINS` different values, else within
         `preprocess.stats.quantiles.RELATIVE_ERROR` of the spread from `min` to `max`. Angles and labels
         are not ordered, so circular and categorical parameters have no quantiles.
         """

@@ -1,8 +1,8 @@
 """Quantiles of a stream: exact for few different values, else within a thousandth of the spread.
 
-Equal values are counted together. Up to `MOST_BINS` different values are all kept, so the quantiles
+Equal values are counted together. Up to `MAX_BINS` different values are all kept, so the quantiles
 are exact for any number of values. Beyond that, values are rounded down to multiples of a power of
-two, the smallest that leaves at most `MOST_BINS` nonempty bins:
+two, the smallest that leaves at most `MAX_BINS` nonempty bins:
 
     values      439.61 439.64      440.02 440.07 440.11
     bins       |439.5 : 2    |    |440.0 : 3           |        each 2^exponent wide
@@ -22,12 +22,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-MOST_BINS = 4096
+MAX_BINS = 4096
 """The largest number of different values that are kept exactly, and of bins beyond that."""
 RELATIVE_ERROR = 1e-3
 """The largest error of a quantile, as a fraction of the spread from smallest to largest value.
 
-Bins of width `spread / (MOST_BINS - 2)` are few enough, and the next power of two is at most twice
+Bins of width `spread / (MAX_BINS - 2)` are few enough, and the next power of two is at most twice
 that: a quantile is off by at most 0.0489 % of the spread.
 """
 
@@ -43,7 +43,7 @@ QUANTILES = {
 """The quantiles in the statistics, by name."""
 
 _FINEST, _COARSEST = -1074, 1023  # exponents of the smallest and the largest power of two
-_MOST_PENDING = 1 << 16
+_MAX_PENDING = 1 << 16
 
 Floats = NDArray[np.float64]
 Counts = NDArray[np.int64]
@@ -90,7 +90,7 @@ class QuantileSketch:
         """Return the quantiles at `fractions` (0 to 1).
 
         Uses the default definition of `numpy.quantile`: the value of rank `fraction * (count - 1)`,
-        interpolated linearly between neighbours. Exact up to `MOST_BINS` different values, else
+        interpolated linearly between neighbours. Exact up to `MAX_BINS` different values, else
         within `RELATIVE_ERROR` of the spread.
 
         Raises:
@@ -140,9 +140,9 @@ class QuantileSketch:
         exponent, counts, steps = stored["exponent"], stored["counts"], stored["steps"]
         if type(exponent) is not int or not _FINEST <= exponent <= _COARSEST:
             raise ValueError(f"exponent {exponent!r} must be {_FINEST} to {_COARSEST}")
-        fits = len(steps) == max(len(counts) - 1, 0) and len(counts) <= MOST_BINS
+        fits = len(steps) == max(len(counts) - 1, 0) and len(counts) <= MAX_BINS
         if not fits or not all(type(n) is int and n > 0 for n in (*counts, *steps)):
-            raise ValueError(f"expected at most {MOST_BINS} bins, in order, none of them empty")
+            raise ValueError(f"expected at most {MAX_BINS} bins, in order, none of them empty")
         sketch = cls()
         places = accumulate(steps, initial=int(stored["first"])) if counts else ()
         unit = Fraction(2) ** exponent
@@ -155,7 +155,7 @@ class QuantileSketch:
     def _add(self, values: Floats, counts: Counts) -> None:
         self._pending.append((values, counts))
         self._n_pending += len(values)
-        if self._n_pending > _MOST_PENDING:
+        if self._n_pending > _MAX_PENDING:
             self._settle()
 
     def _settle(self) -> None:
@@ -186,11 +186,11 @@ class QuantileSketch:
 
 
 def _fitting_exponent(ordered: Floats, exponent: int) -> int:
-    """Return the smallest exponent, at least `exponent`, with at most `MOST_BINS` nonempty bins."""
+    """Return the smallest exponent, at least `exponent`, with at most `MAX_BINS` nonempty bins."""
     low, high = exponent, _COARSEST + 1  # `high` fits: from 2^1023 on, four bins hold everything
     while low < high:
         middle = (low + high) // 2
-        if len(_starts(_round_down(ordered, middle))) <= MOST_BINS:
+        if len(_starts(_round_down(ordered, middle))) <= MAX_BINS:
             high = middle
         else:
             low = middle + 1

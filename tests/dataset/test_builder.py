@@ -281,7 +281,7 @@ def test_parameters_are_chosen_in_order(token_folder, load, chosen):
 
 
 def test_the_schema_of_datasets_is_no_choice_of_parameters(token_folder):
-    with pytest.raises(UsageError, match=r"parameters=\[...\] chooses"):
+    with pytest.raises(UsageError, match=r"choose parameters with parameters=\[...\]"):
         load_class(token_folder, features=["index"])
 
 
