@@ -59,7 +59,7 @@ def test_a_clip_that_cannot_be_read_is_reported_and_the_others_shown(
     page = tmp_path / "page.html"
     done = run(capsys, "inspect @ --out @", token_folder, page)
     assert done.status == 1 and shown(page) == ["a/take.2", "b/one"]
-    assert_says(done.error, ["a/take.1", "is cut short"])
+    assert_says(done.error, ["a/take.1", "is truncated"])
     for path in token_folder.rglob("*.ecdc"):
         path.write_bytes(broken.read_bytes()[:40])
     shutil.copy(page, tmp_path / "before.html")

@@ -140,7 +140,7 @@ def test_last_sample_of_any_clip_has_a_frame(length, spec):
 
 @pytest.mark.parametrize("sample", [-1, 1000, 10**9])
 def test_a_sample_outside_of_the_clip_is_refused(sample):
-    with pytest.raises(ValueError, match=f"{sample} is outside of a clip of 1000"):
+    with pytest.raises(ValueError, match=f"{sample} is outside the clip of 1000"):
         sample_to_frame(sample, 1000, CODEC_24)
 
 
