@@ -47,6 +47,14 @@ def test_every_block_runs_and_losses_fall(project):
     assert {"Plain PyTorch", "transformers.Trainer", "Lightning"} <= set(fallen)
 
 
+def test_the_block_of_the_readme_runs(project):
+    text = (DOC.parent.parent / "README.md").read_text(encoding="utf-8")
+    (block,) = re.findall(r"```python\n(from preprocess.train import.*?)```", text, re.DOTALL)
+    scope = {"dataset": DatasetDict.load_from_disk("results/dataset")}
+    exec(block, scope)
+    assert scope["batch"]["codes"].shape[1:] == (2, 64)
+
+
 def test_what_the_page_names_is_there():
     text = DOC.read_text(encoding="utf-8")
     options = re.findall(r"^\| ((?:`\w+`(?:, )?)+) \|", text, re.MULTILINE)
