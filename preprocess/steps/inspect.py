@@ -69,12 +69,13 @@ def inspect(source: str, config: InspectConfig) -> Report:
     """
     report = Report("inspect")
     clips = open_source(source, config.audio_root, config.cond_root, config.subset)
-    name = Path(source).resolve().name if Path(source).exists() else source.partition("/")[2]
-    out = config.out or Path(f"{name}.html")
+    parts = Path(source).resolve().parts if Path(source).exists() else source.split("/")
+    out = config.out or Path(f"{parts[-1]}.html")
     if out.is_dir():
         raise UsageError(f"--out {out} is a folder; name the HTML file")
     chosen = choose(clips, config, report)
-    html = clip_page(read_clips(clips, chosen, config, report), name)
+    total = 0 if config.ids else len(clips.ids)
+    html = clip_page(read_clips(clips, chosen, config, report), "/".join(parts[-2:]), total)
     write_bytes(out, html.encode("utf-8"))
     report.output = str(out)
     report.detail = f"{len(html.encode()) / 1e6:.1f} MB"
