@@ -54,6 +54,7 @@ def test_the_coarsest_unit_that_holds_every_value_is_stored():
         ([8, 16, 40], 3, [1, 3]),
         ([0.25, 1], -2, [3]),
         ([0.0], 1023, []),
+        ([], 0, []),
     ):
         sketch = QuantileSketch()
         sketch.update(np.array(values, np.float64))
