@@ -19,8 +19,8 @@ help: ## list the targets
 demo: $(VENV)/.demo ## run the whole path on nine recordings, into demo_output/
 	$(BIN)/preprocess demo demo_output
 
-test: $(VENV)/.dev ## run the tests; the dataset's also under datasets 5
-	$(BIN)/python -m pytest
+test: $(VENV)/.dev ## run the tests with their coverage; the dataset's also under datasets 5
+	$(BIN)/python -m pytest --cov --cov-report=term
 	$(BIN)/python -m nox -s datasets_5
 
 test-newest: $(VENV)/.dev ## run the tests under the newest releases of all packages

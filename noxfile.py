@@ -4,6 +4,7 @@
     nox -s newest        # everything under the newest releases; `make test-newest`
     nox -s oldest        # code that uses other packages, under the lower bounds of pyproject.toml
     nox -s torchaudio    # a torchaudio that fits, one that refuses at import, and none
+    nox -s mutation      # do the tests notice when an operator or a constant changes?
 
 The first shares packages with the development environment. The others create their own
 environments, of up to 6 GB each, in `.nox`.
@@ -118,6 +119,20 @@ def torchaudio(session: nox.Session, kind: str) -> None:
     code = "import torch, torchaudio; print(torch.__version__, torchaudio.__version__)"
     session.run("python", "-c", code, success_codes=[0 if kind == "fits" else 1])
     _test(session, *CODEC_TESTS)
+
+
+@nox.session(venv_backend="uv")
+def mutation(session: nox.Session) -> None:
+    """Change the code of some rooms in many ways, one at a time, and list what no test notices.
+
+    All of it takes hours. A pattern takes a part: `nox -s mutation -- 'preprocess.stats.*7'` takes
+    a tenth of a room, the changes whose number ends in 7. `.nox/mutation/bin/mutmut show NAME`
+    prints one. pyproject.toml names the files and the tests.
+    """
+    extras = ".[script,parameters,dev]"
+    session.install("--constraint", "constraints.txt", "--editable", extras, "mutmut==3.8.1")
+    session.run("mutmut", "run", "--max-children", str(os.cpu_count()), *session.posargs)
+    session.run("mutmut", "results")
 
 
 def _without_torch(constraints: str) -> str:

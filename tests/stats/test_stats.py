@@ -82,9 +82,12 @@ def test_nan_is_counted_apart_and_infinity_refused():
     assert stats.count == 2
 
 
-def test_float16_values_are_summed_in_double():
-    values = np.full(100_000, 0.1, np.float16)
-    assert stats_of(values).mean == pytest.approx(float(np.float16(0.1)), rel=1e-12)
+@pytest.mark.parametrize("dtype", [np.float16, np.float32])
+def test_values_of_any_type_are_summed_in_double(dtype):
+    values = RNG.uniform(0, 1, 100_000).astype(dtype)
+    stats = stats_of(values)
+    assert stats.mean == pytest.approx(values.astype(np.float64).mean(), rel=1e-13)
+    assert stats.std == pytest.approx(values.astype(np.float64).std(), rel=1e-13)
 
 
 @pytest.mark.parametrize(
