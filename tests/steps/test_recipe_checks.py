@@ -61,8 +61,11 @@ FAULTS = {
         "annotate: [curve: {root: absent, columns: [x]}]",
         ["curves' folder absent does not exist"],
     ),
-    "weights that are missing": ("weights: no.th", ["weights no.th: there is no such file"]),
-    "weights that are none": ("weights: t.csv", ["t.csv is no readable checkpoint"]),
+    "weights that are missing": (
+        "weights: no.th",
+        ["weights no.th: no such file, folder or Hub repository"],
+    ),
+    "weights that are none": ("weights: t.csv", ["t.csv is not a readable checkpoint"]),
     "a bandwidth above the tokens'": (
         "encode: {bandwidth: 6}\nbuild: {bandwidth: 12}",
         ["build: bandwidth 12 exceeds encode: bandwidth 6"],
