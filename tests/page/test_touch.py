@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.helpers.browser import opened, wait
+from tests.helpers.browser import opened, rewind, wait
 from tests.helpers.shown import clip, ramp, write_page
 
 PHONE = {"has_touch": True, "is_mobile": True, "size": (844, 390)}
@@ -29,11 +29,21 @@ class Fingers:
         self.touch("End")
 
 
-@pytest.fixture
-def phone(browser, tmp_path):
-    path = write_page(tmp_path / "page.html", clip(sounds={"decoded": ramp(4)}))
-    with opened(browser, path, "#t=0&x=1-3", **PHONE) as page:
+@pytest.fixture(scope="module")
+def _phone(browser, tmp_path_factory):
+    path = write_page(
+        tmp_path_factory.mktemp("page") / "page.html", clip(sounds={"decoded": ramp(4)})
+    )
+    with opened(browser, path, **PHONE) as page:
         yield page
+
+
+@pytest.fixture
+def phone(_phone):
+    """A page that shows the middle of a clip of 4 s."""
+    rewind(_phone)
+    _phone.evaluate("EncHF.page.view.setView(1, 3)")
+    return _phone
 
 
 def view(page) -> list[float]:
