@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from base64 import b64encode
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from preprocess.dataset.schema import describe_range
 from preprocess.page.audio_embed import embed_sound
@@ -14,6 +12,7 @@ from preprocess.page.clip_columns import clip_columns, value_range
 from preprocess.page.clip_data import ClipData, level
 from preprocess.page.clip_figures import track_kind
 from preprocess.page.frame_times import frame_times
+from preprocess.page.packing import Packing
 from preprocess.page.spectrogram import RANGE_DB, mel
 from preprocess.sidecar.parameters import Parameter, measure
 
@@ -45,6 +44,8 @@ def clip_json(clip: ClipData, stage: str) -> dict[str, Any]:
             height = tokens.codes.shape[0] if source == "tokens" else _top(spec.sample_rate)
             given["height"] = [float(height)] * len(given["image"])
             given["bottom"] = [0.5 if source == "tokens" else 0.0] * len(given["image"])
+    packing = Packing()
+    packed = packing.pack(columns)
     return {
         "id": clip.id,
         "stage": stage,
@@ -57,7 +58,8 @@ def clip_json(clip: ClipData, stage: str) -> dict[str, Any]:
         "sounds": _sounds(clip),
         "tracks": _tracks(clip),
         "parameters": [_statistics(name, each) for name, each in clip.parameters.items()],
-        "columns": {source: _packed(given) for source, given in columns.items()},
+        "columns": packed,
+        "arrays": packing.arrays,
     }
 
 
@@ -185,21 +187,3 @@ def _declared(parameter: Parameter) -> dict[str, Any]:
 
 def _top(sample_rate: int) -> float:
     return float(mel(sample_rate / 2))
-
-
-def _packed(columns: dict[str, Any]) -> dict[str, Any]:
-    return {
-        name: [_array(each) for each in value]
-        if isinstance(value, list) and value and isinstance(value[0], np.ndarray)
-        else _array(value)
-        if isinstance(value, np.ndarray)
-        else value
-        for name, value in columns.items()
-    }
-
-
-def _array(array: NDArray[Any]) -> dict[str, Any]:
-    """Return an array as `script/arrays.js` reads it."""
-    little = np.ascontiguousarray(array).astype(array.dtype.newbyteorder("<"), copy=False)
-    data = b64encode(little.tobytes()).decode("ascii")
-    return {"t": array.dtype.name, "s": list(array.shape), "d": data}

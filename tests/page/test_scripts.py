@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
+from preprocess.page.packing import Packing
 from tests.helpers.browser import opened
 from tests.helpers.shown import clip, write_page
 
@@ -36,14 +38,21 @@ def test_numbers_in_few_digits(page, value, text):
 
 
 def test_arrays_of_the_json_are_what_they_were(page):
-    given = {"t": "int16", "s": [2, 2], "d": "AQD//wIAAIA="}
-    found = page.evaluate(
-        "g => { const a = EncHF.array(g); return [[...a], a.shape, a.dtype]; }", given
+    times, codes = np.array([0.0, 0.5]), np.array([[1, -1], [2, -32_768]], np.int16)
+    packing = Packing()
+    packed = packing.pack(
+        {"one": {"x": times, "image": [codes]}, "two": {"x": times + 0, "text": ["a"]}}
     )
-    assert found == [[1, -1, 2, -32_768], [2, 2], "int16"]
-    assert page.evaluate(
-        "EncHF.array([{t: 'float32', s: [1], d: 'AACAPw=='}, 'text']).map(String)"
-    ) == ["1", "text"]
+    assert len(packing.arrays) == 2
+    found = page.evaluate(
+        """([packed, arrays]) => {
+          const {one, two} = EncHF.unpack(packed, arrays.map(EncHF.array));
+          const [image] = one.image;
+          return [[...one.x], [...two.x], two.text, [...image], image.shape, image.dtype];
+        }""",
+        [packed, packing.arrays],
+    )
+    assert found == [[0, 0.5], [0, 0.5], ["a"], [1, -1, 2, -32_768], [2, 2], "int16"]
 
 
 @pytest.mark.parametrize("id", ["a/b c", "100%", "#&=+", "\u05d0 \U0001f3bb", "</script>"])
