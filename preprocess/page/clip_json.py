@@ -71,13 +71,13 @@ def _facts(clip: ClipData) -> list[list[str]]:
         ["codec", tokens.model],
         ["bandwidth", f"{tokens.header.bandwidth_kbps:g} kbps"],
         ["codebooks", str(k)],
-        ["frames", f"{frames:,} of {spec.fps} a second"],
+        ["frames", f"{frames:,}, {spec.fps} per second"],
         ["length", f"{clip.duration_s:,.3f} s"],
         ["sound", f"{spec.sample_rate:,} Hz, {channels}"],
     ]
     changed_db = _matching_db(clip)
     if abs(changed_db) >= 0.1:
-        facts.append(["original", f"played at {changed_db:+.1f} dB, the level of the decoded one"])
+        facts.append(["original", f"played at {changed_db:+.1f} dB to match the decoded sound"])
     if len(tokens.segment_frames) > 1:
         facts.insert(4, ["segments", f"{len(tokens.segment_frames):,} of 1 s, every 0.99 s"])
     return facts
@@ -88,8 +88,8 @@ def _decimation(clip: ClipData) -> list[str]:
     if step == 1:
         return []
     return [
-        f"a long clip: the picture shows every {_ordinal(step)} frame of the tokens, and of the "
-        f"parameters the least and the greatest value of {step} frames; the sound is whole"
+        f"a long clip: the pictures show every {_ordinal(step)} frame of the tokens, and of the "
+        f"parameters the minimum and maximum of each {step} frames; the sound is whole"
     ]
 
 
