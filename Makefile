@@ -37,7 +37,7 @@ format: $(VENV)/.dev ## format the code and apply automatic fixes
 
 lock: $(VENV)/.dev ## update constraints.txt to the newest versions that fit together
 	UV_CUSTOM_COMPILE_COMMAND='make lock' $(COMPILE) --upgrade --output-file constraints.txt \
-	  --extra script --extra parameters --extra formats --extra dev pyproject.toml constraints.in
+	  --extra script --extra parameters --extra formats --extra plot --extra dev pyproject.toml constraints.in
 
 clean: ## remove the demo's output and the virtual environment
 	rm -rf demo_output .nox $(VENV)
