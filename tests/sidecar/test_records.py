@@ -148,7 +148,7 @@ def test_more_parameters_than_any_sidecar_has_are_counted_not_read(clip, as_name
     array_path, meta_path = sidecar_paths(clip)
     np.save(array_path, np.zeros((75, 1), np.float32))
     names = [f"x{i}" for i in range(MAX_PARAMETERS + 1)]
-    meta = {"names": names} if as_names else {"features": dict.fromkeys(names, {})}
+    meta = {"names": names} if as_names else {"features": {key: {} for key in names}}
     meta_path.write_text(json.dumps(meta))
     with pytest.raises(SidecarError, match=rf"names {MAX_PARAMETERS + 1:,} parameters; at most"):
         read_sidecar(clip)
