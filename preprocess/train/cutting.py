@@ -34,13 +34,6 @@ class Spans:
     starts: Counts
     lengths: Counts
 
-    def part(self, first: int, end: int) -> Spans:
-        """Return some of them."""
-        cut = slice(first, end)
-        return Spans(
-            self.clips[cut], self.chunks[cut], self.rows[cut], self.starts[cut], self.lengths[cut]
-        )
-
 
 class Cutter:
     """Cuts codes and parameters at the same frames.
@@ -87,7 +80,7 @@ class Cutter:
             "mask": torch.from_numpy(mask),
             "parameter_mask": torch.from_numpy(parameter_mask),
             "starts": torch.from_numpy(
-                spans.starts if parts == 1 else spans.starts.reshape(count, parts)
+                spans.starts.copy() if parts == 1 else spans.starts.reshape(count, parts).copy()
             ),
         }
         names = (
