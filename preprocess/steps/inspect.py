@@ -1,4 +1,4 @@
-"""A page that shows clips of a folder or a dataset: see it and hear it, in a browser alone."""
+"""Writes a page that shows and plays the clips of a folder or a dataset in a browser."""
 
 from __future__ import annotations
 
@@ -22,35 +22,35 @@ from preprocess.page.clip_sources import ClipSource, check_ids, open_source
 
 @dataclass(frozen=True, kw_only=True)
 class SourceConfig(ModelConfig):
-    """Where the clips, their original sounds and their sidecars are."""
+    """The locations of clips, their original audio and their sidecars."""
 
     audio_root: Annotated[
         Path | None,
         Field(
-            description="folder with the audio that the clips were encoded from; without it, the "
-            "folder normalized beside them"
+            description="folder with the audio that the clips were encoded from; default: the "
+            "folder normalized next to the source"
         ),
     ] = None
     cond_root: CondRoot = None
     subset: Annotated[
-        str | None, Field(description="of a dataset with several subsets, which; else the first")
+        str | None, Field(description="subset of the dataset; default: the first")
     ] = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class InspectConfig(SourceConfig):
-    """Which clips are shown, and where the page goes."""
+    """Settings of `preprocess inspect`: which clips to show, and the file to write."""
 
     clips: Annotated[
-        int, Field(ge=1, description="how many clips to show, evenly spread over all")
+        int, Field(ge=1, description="number of clips to show, evenly spread over all clips")
     ] = 8
     ids: Annotated[
         tuple[str, ...],
-        Field(description="show these clips instead, by their ids"),
+        Field(description="ids of the clips to show, instead of a sample"),
     ] = ()
     out: Annotated[
         Path | None,
-        Field(description="the HTML file to write; without it, NAME.html in the current folder"),
+        Field(description="HTML file to write; default: NAME.html in the current folder"),
     ] = None
     open: Annotated[bool, Field(description="open the page in the browser")] = False
 
@@ -60,20 +60,22 @@ def inspect(source: str, config: InspectConfig) -> Report:
 
     Args:
         source: A folder of tokens, a saved dataset, or a dataset on the Hub.
-        config: Which clips, and where to.
+        config: Which clips to show, and the file to write.
 
     Raises:
-        UsageError: `source` is none of these, or lacks a clip of `config.ids`.
+        UsageError: `source` is not one of these, or lacks a clip of `config.ids`; or
+            `config.out` is a folder.
         PreprocessError: No clip can be read.
     """
     report = Report("inspect")
     clips = open_source(source, config.audio_root, config.cond_root, config.subset)
-    name = Path(source).resolve().name if Path(source).exists() else source.partition("/")[2]
-    out = config.out or Path(f"{name}.html")
+    parts = Path(source).resolve().parts if Path(source).exists() else source.split("/")
+    out = config.out or Path(f"{parts[-1]}.html")
     if out.is_dir():
         raise UsageError(f"--out {out} is a folder; name the HTML file")
     chosen = choose(clips, config, report)
-    html = clip_page(read_clips(clips, chosen, config, report), name)
+    total = 0 if config.ids else len(clips.ids)
+    html = clip_page(read_clips(clips, chosen, config, report), "/".join(parts[-2:]), total)
     write_bytes(out, html.encode("utf-8"))
     report.output = str(out)
     report.detail = f"{len(html.encode()) / 1e6:.1f} MB"
@@ -83,10 +85,10 @@ def inspect(source: str, config: InspectConfig) -> Report:
 
 
 def choose(clips: ClipSource, config: InspectConfig, report: Report) -> Sequence[str]:
-    """Return the ids of the clips to show; a sample is said to be one.
+    """Return the ids of the clips to show, and note in `report` if they are a sample.
 
     Raises:
-        UsageError: There is no such clip.
+        UsageError: A requested clip does not exist.
     """
     if config.ids:
         check_ids(clips, config.ids)
@@ -95,8 +97,8 @@ def choose(clips: ClipSource, config: InspectConfig, report: Report) -> Sequence
     if len(ids) <= config.clips:
         return ids
     report.note(
-        f"{config.clips} of {len(ids):,} clips are shown, evenly spread; --clips and --ids show "
-        f"others"
+        f"showing {config.clips} of {len(ids):,} clips, evenly spread; use --clips or --ids to "
+        f"show others"
     )
     return [ids[i * len(ids) // config.clips] for i in range(config.clips)]
 
@@ -104,10 +106,10 @@ def choose(clips: ClipSource, config: InspectConfig, report: Report) -> Sequence
 def read_clips(
     clips: ClipSource, ids: Sequence[str], config: SourceConfig, report: Report
 ) -> Iterator[ClipData]:
-    """Yield clips with their sounds, each read when it is asked for; one that fails is reported.
+    """Yield clips with their sounds, one at a time; report those that cannot be read.
 
     Raises:
-        PreprocessError: None can be read.
+        PreprocessError: No clip can be read.
     """
     decoder = Decoder(config.weights, config.device)
     for clip in ids:
