@@ -107,13 +107,13 @@ class Cutter:
         left: int,
     ) -> None:
         """Write a part of a row to codes `[K, T]` and values `[P, T]`, from column `left` on."""
-        frames, at = int(chunk.frames[row]), int(chunk.codes_at[row])
+        frames, at = chunk.frames.item(row), chunk.codes_at.item(row)
         shaped = chunk.codes[at : at + frames * self._all].reshape(self._all, frames)
         right = left + part.stop - part.start
         codes[:, left:right] = shaped[: self._kept, part]
-        for index, (values, begins, lacks) in enumerate(
-            zip(chunk.values, chunk.values_at, chunk.lacks, strict=True)
+        for line, values, begins, lacks in zip(
+            raw, chunk.values, chunk.values_at, chunk.lacks, strict=True
         ):
             if lacks is None or not lacks[row]:
-                at = int(begins[row])
-                raw[index, left:right] = values[at + part.start : at + part.stop]
+                at = begins.item(row)
+                line[left:right] = values[at + part.start : at + part.stop]
