@@ -1,4 +1,4 @@
-"""From rows to batches: aligned crops, their collation, and a resume that is exact."""
+"""From rows to batches: aligned crops, collation, and exact resume."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _HOME = {
     "TrainError": "settings",
     "collate": "batch",
 }
-"""Public name -> module that has it: importing the room costs nothing before its first use."""
+"""Public name -> its module, which is imported at first use, so importing the room is cheap."""
 
 __all__ = list(_HOME)
 

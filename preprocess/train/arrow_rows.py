@@ -1,11 +1,11 @@
-"""The rows of a dataset as views of its Arrow buffers: nothing is copied, no row becomes Python.
+"""The rows of a dataset as views of its Arrow buffers, without copies or Python objects per row.
 
 A record batch holds the codes of all its rows in one buffer, row after row, codebook after codebook:
 
     values   |0 0 0 0 0|1 1 1 1 1|0 0 0|1 1 1| ...       K = 2, T = 5, then T = 3
              ^ codes_at[0]       ^ codes_at[1]
 
-so `values[codes_at[r]:][: K * T].reshape(K, T)` is a row's `[K, T]`, and a crop of it a slice.
+so `values[codes_at[r]:][: K * T].reshape(K, T)` is the `[K, T]` of row r, and a crop is a slice of it.
 """
 
 from __future__ import annotations
@@ -30,14 +30,15 @@ class Chunk:
     """The rows of one record batch.
 
     Attributes:
-        codes: All codes of its rows, one after another.
-        codes_at: `[rows]`, where those of each row begin.
-        frames: `[rows]`, T of each row.
-        values: For each parameter, all values of its rows.
-        values_at: For each parameter `[rows]`, where those of each row begin.
-        lacks: For each parameter `[rows]`, whether the row has no values of it; None where each has.
+        codes: The codes of all rows, one row after another.
+        codes_at: Index in `codes` where each row begins, `[rows]`.
+        frames: T of each row, `[rows]`.
+        values: For each parameter, the values of all rows, one row after another.
+        values_at: For each parameter, the index in its values where each row begins, `[rows]`.
+        lacks: For each parameter, whether each row has no values, `[rows]`; None if all rows have
+            values.
         ids: Names of the clips.
-        texts: The same as bytes, one after another, and where each begins.
+        texts: The names as consecutive bytes, and the index where each begins.
     """
 
     codes: NDArray[np.integer[Any]]
@@ -58,14 +59,14 @@ class Chunk:
 
 
 class ArrowRows:
-    """The rows of a table, found by their number.
+    """The rows of a table, accessed by number.
 
     Args:
-        table: With `codes` and, for parameters, `features`.
-        n_codebooks: K of all rows.
+        table: A table with the column `codes` and, for parameters, `features`.
+        n_codebooks: K, the same in all rows.
         parameters: Names of the parameters to read.
-        indices: Which rows of the table, in which order (those of `Dataset.select` and
-            `Dataset.shuffle`); None for all.
+        indices: The rows of the table to use, in order (as `Dataset.select` and `Dataset.shuffle`
+            keep them); None for all.
     """
 
     def __init__(
@@ -84,7 +85,7 @@ class ArrowRows:
         self._indices = indices
 
     def find(self, rows: Counts) -> tuple[list[Chunk], Counts]:
-        """Return the chunk of each of `rows`, and each row's number in it."""
+        """Return the chunk of each of `rows`, and the row's number in that chunk."""
         if self._indices is not None:
             rows = self._indices[rows]
         at = np.searchsorted(self._ends, rows, side="right")
@@ -107,8 +108,8 @@ def read_chunk(batch: pa.RecordBatch, n_codebooks: int, parameters: Sequence[str
     """Return the rows of a record batch.
 
     Raises:
-        TrainError: A row has another K, codebooks of different lengths, or a parameter whose
-            length is not that of its codes.
+        TrainError: A row has a different K, codebooks of different lengths, or a parameter whose
+            length differs from that of its codes.
     """
     ids = batch.column("id") if "id" in batch.schema.names else None
     outer = batch.column("codes")
@@ -118,8 +119,8 @@ def read_chunk(batch: pa.RecordBatch, n_codebooks: int, parameters: Sequence[str
     if len(lengths) != batch.num_rows * n_codebooks or (np.diff(at) != n_codebooks).any():
         row = int(np.argmax(np.diff(at) != n_codebooks))
         raise TrainError(
-            f"clip {_name(ids, row)!r} has {int(at[row + 1] - at[row])} codebooks, the first clip "
-            f"{n_codebooks}: a dataset for training has one K"
+            f"clip {_name(ids, row)!r} has {int(at[row + 1] - at[row])} codebooks, but the first clip "
+            f"has {n_codebooks}; a dataset for training needs one K"
         )
     shaped = lengths.reshape(batch.num_rows, n_codebooks)
     if (ragged := (shaped != shaped[:, :1]).any(axis=1)).any():
@@ -141,7 +142,7 @@ def read_chunk(batch: pa.RecordBatch, n_codebooks: int, parameters: Sequence[str
 
 
 def row_lengths(table: pa.Table) -> Counts:
-    """Return T of each row `[N]`: from the column `n_frames`, or counted."""
+    """Return T of each row `[N]`, from the column `n_frames` or else counted."""
     if "n_frames" in table.column_names and not table.column("n_frames").null_count:
         return np.asarray(table.column("n_frames").to_numpy(), np.int64)
     parts = []
@@ -172,15 +173,15 @@ def check_names(chosen: Sequence[str], names: Sequence[str]) -> None:
     """Raise `TrainError` unless each of `chosen` is one of `names`."""
     for name in chosen:
         if name not in names:
-            have = f"has {', '.join(names)}" if names else "has no parameters"
-            raise TrainError(f"the dataset {have}, but no {name!r}{nearest(name, names)}")
+            have = f"; it has {', '.join(names)}" if names else ""
+            raise TrainError(f"the dataset has no parameter {name!r}{nearest(name, names)}{have}")
 
 
 def _parameter(
     batch: pa.RecordBatch, name: str, frames: Counts, ids: pa.Array | None
 ) -> tuple[NDArray[np.floating[Any]], Counts, NDArray[np.bool_] | None]:
     struct = batch.column("features")
-    if struct.null_count:  # a row without any: its lists are empty, too
+    if struct.null_count:  # some rows have no parameters; their lists are empty, too
         struct = pa.StructArray.from_arrays(struct.flatten(), fields=list(struct.type))
     column = struct.field(name)
     at = _offsets(column)
@@ -196,13 +197,13 @@ def _parameter(
 
 
 def _offsets(lists: pa.Array) -> Counts:
-    """Return where each list begins in `_list_values`, and where the last one ends."""
+    """Return the index in `_list_values` where each list begins, and where the last one ends."""
     if pa.types.is_fixed_size_list(lists.type):
         size = lists.type.list_size
         at: Counts = np.arange(lists.offset, lists.offset + len(lists) + 1, dtype=np.int64) * size
         return at
     if not (pa.types.is_list(lists.type) or pa.types.is_large_list(lists.type)):
-        raise TrainError(f"a column of lists was expected, not of {lists.type}")
+        raise TrainError(f"expected a column of lists, got {lists.type}")
     return np.asarray(lists.offsets.to_numpy(), np.int64)
 
 
@@ -211,16 +212,16 @@ def _list_values(lists: pa.Array) -> pa.Array:
 
 
 def _numbers(values: pa.Array) -> NDArray[Any]:
-    if pa.types.is_null(values.type):  # of lists that are all empty
+    if pa.types.is_null(values.type):  # all lists are empty
         return np.full(len(values), np.nan, np.float32)
-    if values.null_count:  # of a parameter: what is missing is NaN
+    if values.null_count:  # missing values of a parameter become NaN
         values = pc.cast(values, pa.float64()) if not pa.types.is_floating(values.type) else values
         return np.asarray(values.to_numpy(zero_copy_only=False))
     return np.asarray(values.to_numpy())
 
 
 def _texts(ids: pa.Array | None) -> tuple[memoryview, NDArray[np.integer[Any]]] | None:
-    """Return the bytes of texts and where each begins, which is faster than one by one."""
+    """Return all texts as bytes and where each begins, which is faster than one text at a time."""
     if ids is None or not (pa.types.is_string(ids.type) or pa.types.is_large_string(ids.type)):
         return None
     _, offsets, data = ids.buffers()

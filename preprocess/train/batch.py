@@ -1,4 +1,4 @@
-"""Crops together: a batch whose tensors are made once, and `collate`."""
+"""Batches of crops: crops that share their tensors, and `collate`."""
 
 from __future__ import annotations
 
@@ -12,10 +12,9 @@ Batch = dict[str, Any]
 
 
 class CropBatch(Sequence[Crop]):
-    """Several crops, as a sequence of them, whose tensors exist once for all.
+    """A sequence of crops that share one set of tensors.
 
-    `AlignedCrops.__getitems__` returns it in the place of a list, so that `collate` has nothing to
-    copy.
+    `AlignedCrops.__getitems__` returns it instead of a list, so that `collate` copies nothing.
     """
 
     def __init__(
@@ -52,16 +51,17 @@ class CropBatch(Sequence[Crop]):
 def collate(crops: Sequence[Crop]) -> Batch:
     """Return crops as a batch; a `collate_fn` for `DataLoader` and `data_collator` for `Trainer`.
 
-    Shorter crops are padded to the longest one.
+    Shorter crops are padded to the length of the longest.
 
     Args:
-        crops: Of `AlignedCrops`.
+        crops: Crops from `AlignedCrops`.
 
     Returns:
         `codes` int64 `[B, K, T]`, padded with the number of codes in a codebook; `parameters`
-        float32 `[B, P, T]`, 0 where there is no value; `mask` bool `[B, T]`, whether there is a
-        frame; `parameter_mask` bool `[B, P, T]`, whether there is a value; `ids`, a list; `starts`
-        int64 `[B]`, the first frames; `times` float64 `[B, T]` where the crops have them.
+        float32 `[B, P, T]`, 0 where a value is missing; `mask` bool `[B, T]`, True at frames and
+        False in padding; `parameter_mask` bool `[B, P, T]`, True where a value exists; `ids`, a
+        list; `starts` int64 `[B]`, the first frame of each crop; `times` float64 `[B, T]` if the
+        crops have them.
     """
     if isinstance(crops, CropBatch):
         return {**crops.tensors, "ids": list(crops.ids)}

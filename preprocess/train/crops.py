@@ -1,4 +1,4 @@
-"""Crops of a dataset: codes and parameters at the same frames, drawn by a key.
+"""Crops of a dataset: codes and parameters at the same frames, determined by a seed.
 
 dataset = load_dataset("me/sounds", split="train")
 crops = AlignedCrops(dataset, frames=256, stats="stats.json")
@@ -31,37 +31,38 @@ Counts = NDArray[np.int64]
 Place = int | tuple[int, int]
 """A crop's number in the current epoch, or an epoch and the crop's number in it."""
 _AHEAD = 1024
-"""Crops that are drawn at once where batches follow each other: numpy then costs little a crop."""
+"""Crops to draw at once for consecutive batches, so that numpy's overhead per crop is small."""
 
 
 class AlignedCrops(torch.utils.data.Dataset):
-    """The crops of an epoch: a map-style dataset that is shuffled already.
+    """The crops of an epoch, as a map-style dataset that is already shuffled.
 
-    Crop `i` of an epoch follows from the seed, the epoch and `i` alone. No list of places is kept,
-    and a crop reads no more than its own frames.
+    Crop `i` of an epoch depends only on the seed, the epoch and `i`. The dataset keeps no list of
+    places, and a crop reads only its own frames.
 
     Args:
-        dataset: Rows of ours: a built folder, `load_dataset` of the script, or Parquet.
-        frames: Length of a crop; None for whole clips.
-        codebooks: How many codebooks, from the first; None for all.
-        parameters: Which parameters, in this order; None for all.
+        dataset: A dataset that this project wrote: a built folder, `load_dataset` of the script,
+            or Parquet.
+        frames: Length of a crop in frames; None for whole clips.
+        codebooks: Number of codebooks to use, from the first; None for all.
+        parameters: Names of the parameters to use, in this order; None for all.
         stats: Statistics of the training split, or the path of the `stats.json` that has them; None
             to scale by the ranges that the dataset declares.
-        scale: How continuous parameters are scaled: `minmax`, `zscore` or `none`.
-        seed: What all that is drawn follows from.
-        clips_per_crop: How many clips share a crop, each with an equal part of its frames.
-        short: A clip that is shorter than a crop: `pad` it, `skip` it, or `loop` it.
-        sample: What is drawn evenly: `clips`, `frames` or `tiles` (every frame once an epoch).
-        epoch_size: Crops in an epoch; None to follow from `sample`.
-        categorical: Labels as `ids` from 0, or as `onehot` rows.
-        times: Whether a crop has the start of each frame in seconds.
+        scale: Scaling of continuous parameters: `minmax`, `zscore` or `none`.
+        seed: Determines every random choice.
+        clips_per_crop: Number of clips that share a crop, each with an equal part of its frames.
+        short: What to do with a clip that is shorter than a crop: `pad`, `skip` or `loop` it.
+        sample: What to sample evenly: `clips`, `frames` or `tiles` (every frame once per epoch).
+        epoch_size: Number of crops in an epoch; None to derive it from `sample`.
+        categorical: Form of labels: `ids` from 0, or `onehot` rows.
+        times: Whether a crop includes the start of each frame in seconds.
 
     Attributes:
-        settings: All of the above but the data.
+        settings: The settings above, without the dataset and the statistics.
         epoch: The current epoch.
 
     Raises:
-        TrainError: The dataset, the statistics or the settings do not make crops.
+        TrainError: The dataset, the statistics or the settings cannot make crops.
     """
 
     def __init__(
@@ -99,7 +100,7 @@ class AlignedCrops(torch.utils.data.Dataset):
         self._cutter = Cutter(
             self.source.all_codebooks, self.n_codebooks, self.padding_id, self.scaler
         )
-        # Shared, so that workers that live on see the next epoch.
+        # In shared memory, so that persistent workers see the next epoch.
         self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()
         self._ahead: tuple[tuple[int, int], Counts] | None = None
 
@@ -108,7 +109,7 @@ class AlignedCrops(torch.utils.data.Dataset):
 
     @property
     def codec(self) -> str:
-        """Name of the codec of the rows."""
+        """Name of the codec that made the rows."""
         return self.source.spec.name
 
     @property
@@ -118,7 +119,7 @@ class AlignedCrops(torch.utils.data.Dataset):
 
     @property
     def padding_id(self) -> int:
-        """What stands where there is no code: the number of codes in a codebook."""
+        """Value of `codes` in padding: the number of codes in a codebook."""
         return self.source.spec.codebook_size
 
     @property
@@ -132,19 +133,19 @@ class AlignedCrops(torch.utils.data.Dataset):
         return int(self._epoch)
 
     def set_epoch(self, epoch: int) -> None:
-        """Go to an epoch, also in workers that are running."""
+        """Go to an epoch, in running workers, too."""
         self._epoch.fill_(epoch)
 
     def __len__(self) -> int:
         return self.drawing.size
 
     def __getitem__(self, place: Place) -> Crop:
-        """Return a crop; see `collate` for what it has, here without the first axis."""
+        """Return a crop: the keys of `collate`, without the first axis."""
         crop: Crop = self.__getitems__([place])[0]
         return crop
 
     def __getitems__(self, places: Sequence[Place]) -> CropBatch:
-        """Return several crops, whose tensors are made together."""
+        """Return several crops, whose tensors are allocated together."""
         parts = self.settings.clips_per_crop
         spans = self._spans(*self._split(places))
         frames = self.settings.frames or int(spans.lengths.max(initial=1))
@@ -160,13 +161,13 @@ class AlignedCrops(torch.utils.data.Dataset):
         return batch
 
     def _spans(self, epochs: Counts, numbers: Counts) -> Spans:
-        """Return the parts of the crops, in their order."""
+        """Return the parts of the crops, in order."""
         found = self._drawn(epochs, numbers)
         chunks, rows = self.source.rows.find(found[0])
         return Spans(found[0], chunks, rows, found[1], found[2])
 
     def _drawn(self, epochs: Counts, numbers: Counts) -> Counts:
-        """Return clip, first frame and length `[3, B * clips_per_crop]` of the parts of crops."""
+        """Return clip, first frame and length of each part of the crops, `[3, B * clips_per_crop]`."""
         parts, (block, at) = self.settings.clips_per_crop, divmod(int(numbers[0]), _AHEAD)
         if not (epochs == epochs[0]).all():
             found = np.empty((3, len(numbers), parts), np.int64)

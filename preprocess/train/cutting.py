@@ -1,4 +1,4 @@
-"""From spans of rows to finished tensors: what crops and streams share."""
+"""Cuts spans of rows into finished tensors, for both `AlignedCrops` and `StreamedCrops`."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ Counts = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Spans:
-    """Parts of clips that make crops, `parts` of them each.
+    """Parts of clips; a crop consists of one or more of them.
 
     Attributes:
-        clips: For each part, its clip's number in the dataset.
-        chunks: For each part, the chunk that its clip lies in.
-        rows: Its clip's number in the chunk.
-        starts: Its first frame.
-        lengths: How many frames it has; 0 for a part that is empty.
+        clips: For each part, the number of its clip in the dataset.
+        chunks: For each part, the chunk that holds its clip.
+        rows: For each part, the number of its clip in the chunk.
+        starts: First frame of each part.
+        lengths: Number of frames of each part; 0 for an empty part.
     """
 
     clips: Counts
@@ -40,22 +40,22 @@ class Cutter:
 
     Args:
         n_codebooks: K of the rows.
-        codebooks: How many of them to keep.
-        padding: What stands where there is no code.
-        scaler: Of the parameters.
+        codebooks: Number of codebooks to keep.
+        padding: Value of codes in padding.
+        scaler: Scales the parameters.
     """
 
     def __init__(self, n_codebooks: int, codebooks: int, padding: int, scaler: Scaler) -> None:
         self._all, self._kept, self._padding, self._scaler = n_codebooks, codebooks, padding, scaler
 
     def cut(self, spans: Spans, frames: int, parts: int = 1, loop: bool = False) -> CropBatch:
-        """Return crops of `frames` frames, each of `parts` spans in a row.
+        """Return crops of `frames` frames, each made of `parts` consecutive spans.
 
         Args:
-            spans: `B * parts` of them.
-            frames: Of a crop; a part fills `frames / parts`.
-            parts: Spans in a crop.
-            loop: Whether a span that is shorter repeats until its part is full.
+            spans: The parts of all crops, `B * parts` spans.
+            frames: Length of a crop; each part gets `frames / parts` frames.
+            parts: Number of spans in a crop.
+            loop: Whether to repeat a shorter span until its part is full.
         """
         count, width = len(spans.rows) // parts, frames // parts
         codes, raw, mask = self._room(count, frames, bool((spans.lengths == width).all()))
@@ -91,7 +91,7 @@ class Cutter:
     def _room(
         self, count: int, frames: int, full: bool
     ) -> tuple[NDArray[np.int64], NDArray[np.float32], NDArray[np.bool_]]:
-        """Return codes, raw values and mask to write to; padded, unless each crop is full."""
+        """Return arrays for codes, raw values and mask; codes are padding unless `full`."""
         shape = (count, self._kept, frames)
         codes = np.empty(shape, np.int64) if full else np.full(shape, self._padding, np.int64)
         raw = np.full((count, len(self._scaler.parts), frames), np.nan, np.float32)
@@ -106,7 +106,7 @@ class Cutter:
         raw: NDArray[np.float32],
         left: int,
     ) -> None:
-        """Write a part of a row to codes `[K, T]` and values `[P, T]`, from column `left` on."""
+        """Write a part of a row into codes `[K, T]` and values `[P, T]`, starting at column `left`."""
         frames, at = chunk.frames.item(row), chunk.codes_at.item(row)
         shaped = chunk.codes[at : at + frames * self._all].reshape(self._all, frames)
         right = left + part.stop - part.start

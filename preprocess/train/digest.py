@@ -1,6 +1,7 @@
-"""A hash of a dataset: of its clips' names and lengths, and of samples of what they hold.
+"""A hash of a dataset, from the names and lengths of its clips and from samples of their content.
 
-The same for one dataset in other files or batches: built, from Parquet, selected or not.
+The hash of a dataset does not depend on its files or record batches: a built folder, Parquet and a
+selection of the same clips have the same hash.
 """
 
 from __future__ import annotations
@@ -23,9 +24,9 @@ def dataset_digest(
 
     Args:
         rows: Views of the rows.
-        ids: Names of the clips that are shown, in order.
-        frames: T of each `[N]`.
-        facts: What else tells datasets apart.
+        ids: Names of the clips that the dataset shows, in order.
+        frames: T of each clip `[N]`.
+        facts: Other text that distinguishes datasets.
     """
     whole = blake2b(facts.encode(), digest_size=8)
     whole.update(frames.astype("<i8").tobytes())
@@ -45,7 +46,7 @@ def dataset_digest(
 
 
 def _texts(ids: pa.ChunkedArray) -> list[bytes]:
-    """Return the bytes of all names, and then their lengths, whatever the chunks."""
+    """Return the bytes of all names, then their lengths, independent of the chunks."""
     texts, lengths = [], []
     for chunk in ids.chunks:
         chunk = chunk.cast(pa.large_string())

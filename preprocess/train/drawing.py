@@ -1,4 +1,4 @@
-"""Which parts of which clips make crop `i` of an epoch: by clip, by frame, or by tile."""
+"""Chooses the parts of clips that make crop `i` of an epoch: by clip, by frame, or by tile."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ def _permutation(size: int, *key: int | str) -> KeyedPermutation:
 
 
 class Drawing:
-    """Crops by clip: each pass shows every clip once, at a place that is drawn.
+    """Crops by clip: each pass shows every clip once, at a random place.
 
     Attributes:
-        size: Crops in an epoch.
-        total: What is drawn from: clips, frames or tiles.
+        size: Number of crops in an epoch.
+        total: Number of clips, frames or tiles to draw from.
     """
 
     def __init__(self, source: Source, settings: CropSettings) -> None:
@@ -48,7 +48,7 @@ class Drawing:
 
         Args:
             epoch: The epoch.
-            numbers: Of the crops `[B]`.
+            numbers: Numbers of the crops `[B]`.
 
         Returns:
             Three arrays `[B * clips_per_crop]`.
@@ -60,7 +60,7 @@ class Drawing:
         return len(self._clips) if self._clips is not None else len(self._source)
 
     def _crops(self) -> int:
-        """Return how many parts of crops an epoch has, where the settings do not say."""
+        """Return how many parts of crops an epoch has if the settings do not set its size."""
         return self.total
 
     def _find(self, epoch: int, parts: Counts) -> Found:
@@ -75,7 +75,7 @@ class Drawing:
         return (clips, *place_spans(pieces, self._width, places))
 
     def _permuted(self, epoch: int, parts: Counts) -> Counts:
-        """Return which of `total` each part is: a permutation for each pass through all."""
+        """Return the number below `total` of each part; each pass has its own permutation."""
         passes, at = parts // self.total, parts % self.total
         found = np.empty_like(parts)
         for index in np.unique(passes).tolist():
@@ -86,7 +86,7 @@ class Drawing:
 
 
 class FrameDrawing(Drawing):
-    """Crops by frame: a clip is drawn as often as it is long, at a place that is even in it."""
+    """Crops by frame: how often a clip is drawn is proportional to its length; places are even."""
 
     def _count(self) -> int:
         frames = self._source.frames
@@ -107,7 +107,7 @@ class FrameDrawing(Drawing):
 
 
 class TileDrawing(Drawing):
-    """Crops by tile: those of all clips, each once an epoch."""
+    """Crops by tile: every tile of every clip once per epoch."""
 
     def _count(self) -> int:
         self._skip = self._settings.short == "skip"
@@ -124,7 +124,7 @@ class TileDrawing(Drawing):
 
 
 def make_drawing(source: Source, settings: CropSettings) -> Drawing:
-    """Return what draws the crops of a dataset.
+    """Return the object that draws the crops of a dataset.
 
     Raises:
         TrainError: A crop is longer than every clip.
@@ -134,7 +134,7 @@ def make_drawing(source: Source, settings: CropSettings) -> Drawing:
 
 
 def _eligible(source: Source, settings: CropSettings, width: int) -> Counts | None:
-    """Return the clips that crops come from; None for all of them."""
+    """Return the clips that crops come from; None for all."""
     longest = int(np.argmax(source.frames))
     if width > source.frames[longest]:
         share = f" (1 of {settings.clips_per_crop} parts)" if settings.clips_per_crop > 1 else ""
@@ -159,7 +159,7 @@ def _eligible(source: Source, settings: CropSettings, width: int) -> Counts | No
 
 
 def _locate(ends: Counts, numbers: Counts) -> tuple[Counts, Counts]:
-    """Return which clip each number falls in, given where the clips end, and how far in it."""
+    """Return the clip of each number, and its position in the clip, given where the clips end."""
     clips = np.searchsorted(ends, numbers, side="right")
     before = np.where(clips > 0, ends[np.maximum(clips, 1) - 1], 0)
     return clips, numbers - before

@@ -1,4 +1,4 @@
-"""Batches that resume exactly, with any number of ranks and of workers.
+"""Batches that resume exactly, with any number of ranks and workers.
 
     loader = ElasticLoader(crops, batch_size=32, num_workers=4)
     for epoch in range(loader.epoch, epochs):
@@ -6,8 +6,8 @@
             ...
             torch.save({..., "loader": loader.state_dict()}, path)
 
-Batch `n` of an epoch, over all ranks, follows from the seed, the epoch and `n`; a rank takes its share
-of it. So a state says where, and nothing of who:
+Batch `n` of an epoch, over all ranks, depends only on the seed, the epoch and `n`; each rank takes its
+share. So a state holds a position and does not depend on the number of ranks:
 
     epoch 3    |  batch 0  |  batch 1  |  batch 2  | ...
     2 ranks     [  0 ][ 1  ]
@@ -32,23 +32,24 @@ from preprocess.train.state import check_state, find_state, make_state
 
 Numbers = NDArray[np.int64]
 _BUCKET = 64
-"""Batches whose whole clips are sorted by length together."""
+"""Number of batches of whole clips to sort by length together."""
 
 
 class ElasticBatches(torch.utils.data.Sampler):
     """The batches of one rank, as a `batch_sampler`.
 
     Args:
-        crops: What the batches are of.
-        batch_size: Crops in a batch, over all ranks.
-        drop_last: Whether to leave out a last batch that is not full.
-        rank: Of this process; None for that of `torch.distributed`, of torchrun's environment, or 0.
-        world_size: How many processes there are, likewise.
-        bucket: How many batches to sort by length together, so that whole clips are padded little;
-            None for 64 of whole clips, and 1 of crops.
+        crops: The crops to batch.
+        batch_size: Number of crops in a batch, over all ranks.
+        drop_last: Whether to leave out the last batch if it is not full.
+        rank: Rank of this process; None for the rank from `torch.distributed`, else from torchrun's
+            environment, else 0.
+        world_size: Number of processes; None for the same sources, else 1.
+        bucket: Number of batches to sort by length together, so that whole clips need little
+            padding; None for 64 with whole clips and 1 with crops.
 
     Raises:
-        TrainError: An epoch has no batch, or a rank would go without data.
+        TrainError: An epoch has no batch, or a rank would get no data.
     """
 
     def __init__(
@@ -81,15 +82,15 @@ class ElasticBatches(torch.utils.data.Sampler):
         return len(self.crops) // size if self.drop_last else -(-len(self.crops) // size)
 
     def __iter__(self) -> Iterator[list[tuple[int, int]]]:
-        """Go through the rest of the epoch from `epoch` and `batch` on."""
+        """Go through the rest of `epoch`, starting at `batch`."""
         self._walk = _Walk(self, self.epoch, self.batch)
         return self._walk
 
     def world(self) -> tuple[int, int]:
-        """Return the rank of this process and how many there are.
+        """Return the rank of this process and the number of processes.
 
         Raises:
-            TrainError: A rank would go without data.
+            TrainError: A rank would get no data.
         """
         rank, size = _world()
         rank = rank if self._rank is None else self._rank
@@ -100,14 +101,13 @@ class ElasticBatches(torch.utils.data.Sampler):
         for what, crops in (("a batch", self.batch_size), ("the last batch", last)):
             if 0 < crops < size:
                 raise TrainError(
-                    f"{what} has {crops} crops, which leaves rank {crops} of world_size={size} "
-                    f"without data; "
+                    f"{what} has {crops} crops, so rank {crops} of world_size={size} gets no data; "
                     + ("make batch_size larger" if what == "a batch" else "pass drop_last=True")
                 )
         return rank, size
 
     def numbers(self, epoch: int, batch: int) -> Numbers:
-        """Return which crops of an epoch a batch has, over all ranks."""
+        """Return the numbers of the crops in a batch of an epoch, over all ranks."""
         first, total = batch * self.batch_size, len(self.crops)
         if self.bucket == 1:
             return np.arange(first, min(first + self.batch_size, total))
@@ -117,33 +117,33 @@ class ElasticBatches(torch.utils.data.Sampler):
         lengths = self.crops.drawing.spans(epoch, numbers)[2]
         numbers = numbers[np.argsort(lengths, kind="stable")]
         at, full = batch % self.bucket, len(numbers) // self.batch_size
-        if at < full:  # what is not full comes last
+        if at < full:  # a batch that is not full comes last
             seed = self.crops.settings.seed
             order = KeyedPermutation(full, "bucket", seed, epoch, batch // self.bucket)
             at = int(order(np.array([at]))[0])
         return numbers[at * self.batch_size : (at + 1) * self.batch_size]
 
     def share(self, epoch: int, batch: int) -> list[tuple[int, int]]:
-        """Return the part of a batch that is this rank's, as places of `AlignedCrops`."""
+        """Return this rank's part of a batch, as places of `AlignedCrops`."""
         rank, size = self.world()
         numbers = self.numbers(epoch, batch)
         mine = numbers[len(numbers) * rank // size : len(numbers) * (rank + 1) // size]
         return [(epoch, number) for number in mine.tolist()]
 
     def set_epoch(self, epoch: int) -> None:
-        """Go to the start of an epoch, unless that is the current one."""
+        """Go to the start of an epoch, unless it is the current one."""
         if epoch != self.epoch:
             self.seek(epoch, 0)
 
     def seek(self, epoch: int, batch: int) -> None:
-        """Let the next iteration begin at a batch of an epoch."""
+        """Make the next iteration begin at a batch of an epoch."""
         self.epoch, self.batch, self._walk = epoch, batch, None
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the state behind the last batch that was drawn from this sampler.
+        """Return the state after the last batch that was drawn from this sampler.
 
-        A `DataLoader` with workers draws ahead of what it has handed out: take the state of
-        `ElasticLoader` or of `StatefulDataLoader` then.
+        A `DataLoader` with workers draws more batches than it has returned; in that case, use the
+        state of `ElasticLoader` or `StatefulDataLoader`.
         """
         walk = self._walk
         return self.state_at(*((self.epoch, self.batch) if walk is None else walk.place))
@@ -153,13 +153,14 @@ class ElasticBatches(torch.utils.data.Sampler):
         return make_state(self.crops, self._settings(), epoch, batch)
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go to the place of a state, of any number of ranks and workers.
+        """Go to the position of a state, which may come from any number of ranks and workers.
 
         Args:
-            state: Of `ElasticBatches`, `ElasticLoader`, or a `StatefulDataLoader` of these.
+            state: State of an `ElasticBatches`, an `ElasticLoader`, or a `StatefulDataLoader` that
+                uses one.
 
         Raises:
-            TrainError: It is of another dataset or of other settings.
+            TrainError: The state belongs to another dataset or other settings.
         """
         found = find_state(state)
         check_state(self.crops, self._settings(), found)
@@ -170,7 +171,7 @@ class ElasticBatches(torch.utils.data.Sampler):
 
 
 class _Walk(Iterator[list[tuple[int, int]]]):
-    """One way through the rest of an epoch; it has a state of its own, for `StatefulDataLoader`."""
+    """One pass through the rest of an epoch, with its own state for `StatefulDataLoader`."""
 
     def __init__(self, batches: ElasticBatches, epoch: int, batch: int) -> None:
         self._batches, self.place = batches, (epoch, batch)
@@ -193,16 +194,16 @@ class _Walk(Iterator[list[tuple[int, int]]]):
 
 
 class ElasticLoader(torch.utils.data.DataLoader):
-    """A `DataLoader` whose state is that of the batches it has handed out.
+    """A `DataLoader` whose state counts the batches that it has returned.
 
     Args:
-        crops: What the batches are of.
-        batch_size: Crops in a batch, over all ranks.
-        drop_last: Whether to leave out a last batch that is not full.
+        crops: The crops to batch.
+        batch_size: Number of crops in a batch, over all ranks.
+        drop_last: Whether to leave out the last batch if it is not full.
         rank: As in `ElasticBatches`.
         world_size: As in `ElasticBatches`.
         bucket: As in `ElasticBatches`.
-        **options: Of `DataLoader`, such as `num_workers`, `pin_memory` or `collate_fn`.
+        **options: Options of `DataLoader`, such as `num_workers`, `pin_memory` or `collate_fn`.
     """
 
     def __init__(
@@ -227,7 +228,7 @@ class ElasticLoader(torch.utils.data.DataLoader):
         return self.place[0]
 
     def __iter__(self) -> Iterator[Batch]:
-        """Yield the rest of the epoch: what was handed out before does not come again."""
+        """Yield the rest of the epoch, without the batches that were returned before."""
         epoch, batch = self.place
         self.batch_sampler.seek(epoch, batch)
         for made in super().__iter__():
@@ -236,20 +237,20 @@ class ElasticLoader(torch.utils.data.DataLoader):
             yield made
 
     def set_epoch(self, epoch: int) -> None:
-        """Go to the start of an epoch, unless the next batch is one of it."""
+        """Go to the start of an epoch, unless the next batch belongs to it."""
         if epoch != self.epoch:
             self.place = (epoch, 0)
 
     def state_dict(self) -> dict[str, Any]:
-        """Return the state behind the last batch that was handed out: under 1 KB, ready for JSON."""
+        """Return the state after the last batch that was returned: under 1 KB, ready for JSON."""
         state: dict[str, Any] = self.batch_sampler.state_at(*self.place)
         return state
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on behind the batches of a state, of any number of ranks and workers.
+        """Continue after the batches of a state, which may come from any number of ranks and workers.
 
         Raises:
-            TrainError: It is of another dataset or of other settings.
+            TrainError: The state belongs to another dataset or other settings.
         """
         self.batch_sampler.load_state_dict(state)
         self.place = (self.batch_sampler.epoch, self.batch_sampler.batch)

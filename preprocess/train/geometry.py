@@ -1,16 +1,16 @@
-"""Where in a clip a crop may lie.
+"""The places in a clip where a crop may begin.
 
-Without segments, a crop of F frames begins at any of T - F + 1 places. At 48 kHz, frames of one
-segment are evenly spaced in time and those of two are not, so a crop either lies within a segment,
-or begins where one begins:
+Without segments, a crop of F frames begins at any of T - F + 1 places. At 48 kHz, frames are evenly
+spaced in time within a segment but not across two, so a crop either is within one segment or begins
+at the first frame of one:
 
     frames     |0        149|150       299|300   |
     F = 100     [----------]  [----------]           within one
     F = 200    [----------------]                    from the first frame of one
                |            [----------------]
 
-Tiles lie side by side: of F frames in each segment, or, where a segment is shorter than a crop, of
-as many whole segments as go into F.
+Tiles are consecutive: F frames each within a segment or, if a segment is shorter than a crop, as many
+whole segments as fit into F frames.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ Counts = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Pieces:
-    """Clips as runs of pieces that a crop does not leave.
+    """Clips divided into pieces; a crop stays within one piece or begins where one begins.
 
-    Each clip is `full` pieces of `size` frames, then one of `tail` and one of `rest` frames. All
-    arrays are `[N]`.
+    Each clip has `full` pieces of `size` frames, then one piece of `tail` and one of `rest` frames.
+    All arrays are `[N]`.
     """
 
     size: Counts
@@ -48,7 +48,7 @@ def clip_pieces(frames: Counts, audio_lengths: Counts, spec: CodecSpec) -> Piece
 
     Args:
         frames: T of each clip `[N]`.
-        audio_lengths: In samples `[N]`; read only where there are segments.
+        audio_lengths: Length of each clip in samples `[N]`; used only if the codec has segments.
         spec: The codec.
     """
     none = np.zeros_like(frames)
@@ -62,7 +62,7 @@ def clip_pieces(frames: Counts, audio_lengths: Counts, spec: CodecSpec) -> Piece
 
 
 def count_places(pieces: Pieces, frames: int) -> Counts:
-    """Return at how many places `[N]` of each clip a whole crop can lie."""
+    """Return for each clip the number of places `[N]` where a whole crop can begin."""
     within = _within(pieces.full, pieces.size, frames)
     within += _within(1, pieces.tail, frames) + _within(1, pieces.rest, frames)
     long = np.maximum(0, (pieces.frames() - frames) // np.maximum(pieces.size, 1) + 1)
@@ -70,10 +70,10 @@ def count_places(pieces: Pieces, frames: int) -> Counts:
 
 
 def place_spans(pieces: Pieces, frames: int, places: Counts) -> tuple[Counts, Counts]:
-    """Return the first frame of the crop at each of `places`, one a clip, and how many it has.
+    """Return first frame and length of the crop at each of `places`, one per clip.
 
-    A clip with no place for a whole crop gives its first piece, or all of it where a crop is longer
-    than a segment.
+    A clip with no place for a whole crop gives its first piece or, if a crop is longer than a segment,
+    the whole clip.
     """
     width = np.maximum(pieces.size - frames + 1, 1)
     segment, offset = places // width, places % width
@@ -90,12 +90,12 @@ def place_spans(pieces: Pieces, frames: int, places: Counts) -> tuple[Counts, Co
 
 
 def count_tiles(pieces: Pieces, frames: int, skip: bool) -> Counts:
-    """Return how many tiles each clip has `[N]`.
+    """Return the number of tiles of each clip `[N]`.
 
     Args:
         pieces: The clips.
-        frames: Of a tile.
-        skip: Whether tiles that are not full are left out.
+        frames: Length of a tile in frames.
+        skip: Whether to leave out tiles that are not full.
     """
     up = 0 if skip else frames - 1
     within = pieces.full * ((pieces.size + up) // frames)
@@ -106,7 +106,7 @@ def count_tiles(pieces: Pieces, frames: int, skip: bool) -> Counts:
 
 
 def tile_spans(pieces: Pieces, frames: int, tiles: Counts, skip: bool) -> tuple[Counts, Counts]:
-    """Return the first frame of each of `tiles`, one a clip, and how many frames it has."""
+    """Return first frame and length of each of `tiles`, one per clip."""
     up = 0 if skip else frames - 1
     per, in_tail = np.maximum((pieces.size + up) // frames, 1), (pieces.tail + up) // frames
     segment, tile = tiles // per, tiles % per
@@ -137,7 +137,7 @@ def _within(count: Counts | int, length: Counts, frames: int) -> Counts:
 
 
 def _is_long(pieces: Pieces, frames: int) -> NDArray[np.bool_]:
-    """Return whether a crop is longer than a segment of the clip; never where it has none."""
+    """Return whether a crop is longer than a segment of the clip; False without segments."""
     is_long: NDArray[np.bool_] = (pieces.size < frames) & ((pieces.full != 1) | (pieces.tail > 0))
     return is_long
 
@@ -149,9 +149,9 @@ def _long_step(pieces: Pieces, frames: int) -> Counts:
 
 
 def frame_times(pieces: Pieces, frames: Counts, spec: CodecSpec) -> NDArray[np.float64]:
-    """Return the start in seconds of frames `[N, n]` of clips, as `frame_starts_s` has it.
+    """Return the start in seconds of frames `[N, n]` of clips, equal to `frame_starts_s`.
 
-    Constant time a frame: nothing of the clip before it is walked.
+    The time per frame is constant: it does not depend on the position in the clip.
     """
     if spec.stride_samples is None:
         seconds: NDArray[np.float64] = frames * spec.hop / spec.sample_rate

@@ -1,13 +1,13 @@
-"""Draws that follow from a key: a permutation without a list, and numbers.
+"""Random choices determined by a key: a permutation without a list, and numbers.
 
 A permutation of `size` numbers is a Feistel network over pairs (l, r), l below a and r below b,
 `number = l * b + r`:
 
     l, r  ->  l + hash(r) mod a, r  ->  l, r + hash(l) mod b  ->  ...
 
-Each round can be undone, so different numbers stay different. `a * b` exceeds `size` by less than
-`a + b`; what lands beyond `size` is put in again until it does not (cycle walking: Black and
-Rogaway, "Ciphers with Arbitrary Finite Domains", 2002).
+Each round is reversible, so different numbers stay different. `a * b` exceeds `size` by less than
+`a + b`; a result of `size` or more goes through the network again until it is below `size` (cycle
+walking: Black and Rogaway, "Ciphers with Arbitrary Finite Domains", 2002).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _ROUNDS = 6
 
 
 def derive_keys(count: int, *parts: int | str) -> NDArray[np.uint64]:
-    """Return `count` keys `[count]` that follow from `parts`."""
+    """Return `count` keys `[count]` derived from `parts`."""
     text = "/".join(map(str, parts)).encode()
     words = [blake2b(text, digest_size=8, person=b"%16d" % i).digest() for i in range(count)]
     return np.frombuffer(b"".join(words), np.dtype("<u8")).astype(np.uint64)
@@ -45,12 +45,12 @@ def hashed(numbers: NDArray[np.uint64], key: np.uint64) -> NDArray[np.uint64]:
 
 
 def draw(numbers: NDArray[np.integer[Any]], below: Numbers, key: np.uint64) -> Numbers:
-    """Return for each of `numbers` a number from 0 up to, not including, that in `below`."""
+    """Return for each of `numbers` a number from 0 to its entry in `below`, exclusive."""
     return (hashed(numbers.astype(np.uint64), key) % below.astype(np.uint64)).astype(np.int64)
 
 
 class KeyedPermutation:
-    """A permutation of the numbers below `size`, computed where it is asked for."""
+    """A permutation of the numbers below `size`, computed only at the numbers requested."""
 
     def __init__(self, size: int, *parts: int | str) -> None:
         self.size = size
@@ -59,7 +59,7 @@ class KeyedPermutation:
         self._keys = derive_keys(_ROUNDS, "permutation", size, *parts)
 
     def __call__(self, numbers: Numbers) -> Numbers:
-        """Return where each of `numbers`, all below `size`, goes."""
+        """Return the image of each of `numbers`, all below `size`."""
         found = self._once(numbers.astype(np.uint64))
         size = np.uint64(self.size)
         while (beyond := found >= size).any():

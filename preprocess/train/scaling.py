@@ -1,7 +1,7 @@
 """Parameters as a model takes them: scaled, angles as sine and cosine, labels as ids or rows.
 
-NaN never comes out: a value that is missing is 0 where its mask is False, and as an id of a label
-the number of labels, as the padding of codes is the number of codes.
+The result never contains NaN: where the mask is False, a value is 0, and a label id is the number of
+labels, just as codes are padded with the number of codes.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ class Scaling:
     """How one parameter becomes rows.
 
     Attributes:
-        name: Of the parameter.
+        name: Name of the parameter.
         kind: `continuous`, `circular` or `categorical`.
-        offset: What is subtracted.
-        divisor: What the rest is divided by: of a circular parameter, its period.
-        labels: Of a categorical parameter, its labels in order; empty where ids come as they are.
-        onehot: Whether each label has a row of its own.
+        offset: Number to subtract from the values.
+        divisor: Number to divide the difference by; the period of a circular parameter.
+        labels: Labels of a categorical parameter, in order; empty for other kinds.
+        onehot: Whether each label has its own row.
     """
 
     name: str
@@ -45,7 +45,7 @@ class Scaling:
 
     @property
     def rows(self) -> tuple[str, ...]:
-        """Names of the rows that it becomes."""
+        """Names of the rows that the parameter becomes."""
         if self.kind == "circular":
             return f"{self.name}.sin", f"{self.name}.cos"
         if self.onehot:
@@ -58,7 +58,7 @@ class Scaler:
 
     Attributes:
         parts: How each parameter is scaled.
-        names: Names of the rows, P of them.
+        names: Names of the P rows.
     """
 
     def __init__(self, parts: tuple[Scaling, ...]) -> None:
@@ -69,10 +69,10 @@ class Scaler:
         self._divisor = np.array([part.divisor for part in parts], np.float64)[:, None]
 
     def __call__(self, raw: NDArray[np.floating[Any]]) -> tuple[Floats, Mask]:
-        """Return float32 values and their mask, both `[B, P, T]`, of raw ones `[B, parameters, T]`.
+        """Scale raw values `[B, parameters, T]`; return float32 values and their mask, `[B, P, T]`.
 
         Raises:
-            TrainError: A label is none of those known.
+            TrainError: A label is unknown.
         """
         mask = ~np.isnan(raw)
         if self._plain:
@@ -115,17 +115,20 @@ def _label_ids(part: Scaling, raw: NDArray[Any], known: Mask) -> NDArray[np.int6
     ids = np.minimum(np.searchsorted(labels, filled), len(labels) - 1)
     if (strange := labels[ids] != filled).any():
         raise TrainError(
-            f"parameter {part.name!r} has the label {filled[strange][0]:g}, which is none of the "
-            f"{len(labels)} known ones; were the statistics made of other clips?"
+            f"parameter {part.name!r} has the label {filled[strange][0]:g}, which is not one of the "
+            f"{len(labels)} known labels; do the statistics belong to other clips?"
         )
     return np.where(known, ids, len(labels))
 
 
 def find_stats(stats: Any) -> Mapping[str, Any] | None:
-    """Return the statistics of the training split: of a `stats.json`, its splits, or itself.
+    """Return the statistics of the training split.
+
+    Args:
+        stats: Path of a `stats.json`, statistics of several splits, or the statistics themselves.
 
     Raises:
-        TrainError: There is no split `train` among several.
+        TrainError: There are several splits, but no `train`.
         StatsError: The file cannot be read.
     """
     if stats is None or isinstance(stats, CorpusStats):
@@ -134,8 +137,8 @@ def find_stats(stats: Any) -> Mapping[str, Any] | None:
     if len(splits) == 1:
         return next(iter(splits.values()))
     if "train" not in splits:
-        where = f"{stats}: " if isinstance(stats, str | Path) else ""
-        raise TrainError(f"{where}there are statistics of {', '.join(splits)}, but not of train")
+        where = stats if isinstance(stats, str | Path) else "stats="
+        raise TrainError(f"{where} has statistics of {', '.join(splits)}, but not of train")
     return splits["train"]
 
 
@@ -148,14 +151,14 @@ def make_scaler(
     """Return the scaler of parameters.
 
     Args:
-        known: What the dataset says of each, in order.
-        stats: Statistics of each over the training split; None to scale by declared ranges.
-        scale: Of continuous parameters.
-        categorical: What labels become.
+        known: Description of each parameter in the dataset, in order.
+        stats: Statistics of each parameter over the training split; None to scale by declared ranges.
+        scale: Scaling of continuous parameters.
+        categorical: Form of labels.
 
     Raises:
-        TrainError: A parameter has no statistics and no declared range, no value at all, or
-            statistics of something else.
+        TrainError: A parameter has neither statistics nor a declared range, has no value at all, or
+            does not match its statistics.
     """
     parts = []
     for name, facts in known.items():
@@ -175,17 +178,19 @@ def _by_stats(
 ) -> Scaling:
     if name not in stats:
         have = ", ".join(stats) or "no parameter"
-        raise TrainError(f"the statistics have {have}, but not {name!r}: are they of this dataset?")
+        raise TrainError(
+            f"the statistics lack {name!r} (they have {have}); do they belong to this dataset?"
+        )
     of = stats[name]
     if not of.count:
         raise TrainError(
-            f"parameter {name!r} has no value in any frame (all are NaN); leave it out by parameters="
+            f"parameter {name!r} has no value in any frame (all are NaN); use parameters= to leave it out"
         )
     for what, mine, theirs in (("kind", facts.kind, of.kind), ("units", facts.units, of.units)):
         if mine != theirs and facts != ParameterInfo():
             raise TrainError(
-                f"the statistics are of another dataset: their {name!r} has {what} {theirs!r}, "
-                f"here it is {mine!r}"
+                f"the statistics belong to another dataset: they have {what} {theirs!r} for {name!r}, "
+                f"this dataset has {mine!r}"
             )
     _check_range(name, facts, of)
     if of.kind == "circular":
@@ -203,12 +208,12 @@ def _by_stats(
 
 
 def _check_range(name: str, facts: ParameterInfo, of: Any) -> None:
-    """Refuse statistics of clips that declare a wider range than all clips of the dataset do."""
+    """Reject statistics whose declared range is wider than the dataset's."""
     for mine, theirs, sign in ((facts.min, of.declared_min, 1), (facts.max, of.declared_max, -1)):
         if mine is not None and theirs is not None and sign * (theirs - mine) < 0:
             raise TrainError(
-                f"the statistics are of another dataset: their {name!r} reaches to {theirs:g} by "
-                f"declaration, in this dataset to {mine:g}"
+                f"the statistics belong to another dataset: their declared range of {name!r} "
+                f"reaches {theirs:g}, that of this dataset {mine:g}"
             )
 
 
@@ -218,10 +223,10 @@ def _by_range(name: str, facts: ParameterInfo, scale: Scale, categorical: Catego
     if scale == "none" and facts.kind == "continuous":
         return Scaling(name)
     if facts.min is None or facts.max is None or (scale == "zscore" and facts.kind == "continuous"):
-        lacks = "zscore needs" if scale == "zscore" else "it declares no range, which needs"
+        lacks = "zscore needs them" if scale == "zscore" else "it declares no range"
         raise TrainError(
-            f"parameter {name!r} has no statistics: {lacks} stats='.../stats.json' of the dataset, "
-            f"or leave it out by parameters="
+            f"parameter {name!r} has no statistics, and {lacks}; pass stats='.../stats.json' of the "
+            f"dataset, or use parameters= to leave it out"
         )
     if facts.kind == "categorical":
         labels = tuple(range(math.ceil(facts.min), math.floor(facts.max) + 1))

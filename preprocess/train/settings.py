@@ -1,4 +1,4 @@
-"""What crops to cut, as checked settings."""
+"""The settings of crops, checked."""
 
 from __future__ import annotations
 
@@ -14,28 +14,28 @@ Sample = Literal["clips", "frames", "tiles"]
 
 
 class TrainError(PreprocessError, ValueError):
-    """A dataset, its statistics or the settings do not make crops; one line says why."""
+    """The dataset, its statistics or the settings cannot make crops; one line says why."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class CropSettings:
-    """What crops to cut.
+    """Settings of crops.
 
     Attributes:
-        frames: Length of a crop; None for whole clips.
-        codebooks: How many codebooks, from the first; None for all.
-        parameters: Which parameters, in this order; None for all.
-        scale: How continuous parameters are scaled: `minmax` (0 to 1 over the declared range, else
-            the measured one), `zscore`, or `none`.
-        categorical: Labels as `ids` from 0, or as `onehot` rows.
-        seed: What all that is drawn follows from.
-        clips_per_crop: How many clips share a crop, each with an equal part of its frames.
-        short: A clip that is shorter than a crop: `pad` it, `skip` it, or `loop` it.
-        sample: What is drawn evenly: `clips`; `frames`, so that a clip is drawn as often as it is
-            long; or `tiles`, which lie side by side and show every frame once an epoch.
-        epoch_size: Crops in an epoch; None for one a clip (`clips`), as many as the frames make
-            (`frames`), or all (`tiles`).
-        times: Whether a crop has the start of each frame in seconds.
+        frames: Length of a crop in frames; None for whole clips.
+        codebooks: Number of codebooks to use, from the first; None for all.
+        parameters: Names of the parameters to use, in this order; None for all.
+        scale: Scaling of continuous parameters: `minmax` (0 to 1 over the declared range, else the
+            measured one), `zscore`, or `none`.
+        categorical: Form of labels: `ids` from 0, or `onehot` rows.
+        seed: Determines every random choice.
+        clips_per_crop: Number of clips that share a crop, each with an equal part of its frames.
+        short: What to do with a clip that is shorter than a crop: `pad`, `skip` or `loop` it.
+        sample: What to sample evenly: `clips`; `frames`, which draws a clip in proportion to its
+            length; or `tiles`, which are consecutive and show every frame once per epoch.
+        epoch_size: Number of crops in an epoch; None for one per clip (`clips`), as many as the
+            frames fill (`frames`), or one per tile (`tiles`).
+        times: Whether a crop includes the start of each frame in seconds.
     """
 
     frames: int | None = 256
@@ -75,12 +75,14 @@ class CropSettings:
         if self.frames is None and self.clips_per_crop > 1:
             raise TrainError("frames=None takes whole clips, so clips_per_crop must be 1")
         if self.frames is None and self.sample != "clips":
-            raise TrainError(f"frames=None takes whole clips, so sample={self.sample!r} cannot be")
+            raise TrainError(
+                f"frames=None takes whole clips; use sample='clips', not {self.sample!r}"
+            )
         if self.frames is not None and self.frames % self.clips_per_crop:
             raise TrainError(
                 f"clips_per_crop={self.clips_per_crop} does not divide frames={self.frames}"
             )
         if self.sample == "tiles" and self.epoch_size is not None:
             raise TrainError(
-                f"sample='tiles' shows every frame once, so epoch_size={self.epoch_size} cannot be"
+                f"sample='tiles' shows every frame once; leave out epoch_size={self.epoch_size}"
             )

@@ -1,4 +1,4 @@
-"""What crops are cut from: the rows of a dataset, checked, and what it says of its parameters."""
+"""The source of crops: the checked rows of a dataset, and the descriptions of its parameters."""
 
 from __future__ import annotations
 
@@ -32,25 +32,25 @@ Counts = NDArray[np.int64]
 
 
 class Source:
-    """A dataset as crops need it.
+    """A dataset in the form that crops need.
 
     Args:
-        dataset: Its rows, or a table of some of them.
-        codebooks: How many codebooks to take; None for all.
-        parameters: Names of the parameters to take; None for all.
-        told: What is known of the parameters of a table; a dataset says it itself.
+        dataset: A dataset, or a table with some of its rows.
+        codebooks: Number of codebooks to use; None for all.
+        parameters: Names of the parameters to use; None for all.
+        told: Descriptions of the parameters of a table; a dataset has its own.
 
     Attributes:
-        rows: The views of its rows.
-        spec: Its codec.
-        all_codebooks: K of its rows.
-        codebooks: K that is taken.
+        rows: Views of the rows.
+        spec: The codec.
+        all_codebooks: K of the rows.
+        codebooks: K of the crops.
         frames: T of each clip `[N]`.
-        known: What it says of each parameter that is taken.
+        known: Description of each parameter in use.
 
     Raises:
-        TrainError: It is no dataset of tokens, empty, or of several codecs or K; or it lacks a
-            parameter or has too few codebooks.
+        TrainError: The dataset has no tokens, is empty, mixes codecs or values of K, lacks a
+            parameter, or has too few codebooks.
     """
 
     def __init__(
@@ -70,7 +70,7 @@ class Source:
         self.codebooks = codebooks or self.all_codebooks
         if self.codebooks > self.all_codebooks:
             raise TrainError(
-                f"codebooks={codebooks}, but the dataset has {self.all_codebooks} of them"
+                f"codebooks={codebooks}, but the dataset has only {self.all_codebooks}"
             )
         names = parameter_names(table)
         chosen = names if parameters is None else tuple(parameters)
@@ -105,7 +105,7 @@ class Source:
         """Return the segments of some clips, or of all.
 
         Raises:
-            TrainError: There are segments, and the dataset does not say how long its audio is.
+            TrainError: The codec has segments, and the dataset lacks the lengths of its audio.
         """
         frames = self.frames if clips is None else self.frames[clips]
         if self.spec.segment_samples is None:
@@ -118,7 +118,7 @@ class Source:
     ) -> torch.Tensor:
         """Return the start in seconds of each frame of parts of clips, float64 `[N, width]`.
 
-        NaN where there is no frame.
+        Padding is NaN.
         """
         at = np.arange(width)
         short = lengths[:, None]
@@ -128,12 +128,12 @@ class Source:
         return torch.from_numpy(np.where(there, seconds, np.nan))
 
     def digest(self) -> str:
-        """Return a hash of the dataset, as `preprocess.train.digest` has it; computed once."""
+        """Return the hash of the dataset (see `preprocess.train.digest`); computed once."""
         if self._digest is None:
             ids = self._table.column("id") if "id" in self._table.column_names else None
             if ids is not None and self._indices is not None:
                 ids = ids.take(pa.array(self._indices))
-            names = parameter_names(self._table)  # all of them, whichever are taken
+            names = parameter_names(self._table)  # all, including those not in use
             rows = ArrowRows(self._table, self.all_codebooks, names, self._indices)
             facts = f"{self.spec.name}/{self.all_codebooks}/{','.join(names)}"
             self._digest = dataset_digest(rows, ids, self.frames, facts)
@@ -161,7 +161,7 @@ class Source:
 
 
 def _arrow(dataset: Dataset | pa.Table) -> tuple[pa.Table, Counts | None]:
-    """Return the table of a dataset, and which of its rows it shows, if not all."""
+    """Return the table of a dataset, and the rows that the dataset shows; None for all rows."""
     if isinstance(dataset, pa.Table):
         return dataset, None
     if not hasattr(dataset, "data") or not hasattr(dataset, "features"):
@@ -169,7 +169,7 @@ def _arrow(dataset: Dataset | pa.Table) -> tuple[pa.Table, Counts | None]:
             f"crops need one split, a datasets.Dataset, not {type(dataset).__name__}"
             + (f"; take one of {', '.join(dataset)}" if isinstance(dataset, dict) else "")
         )
-    indices = dataset._indices  # of select and shuffle; there is no public name for it
+    indices = dataset._indices  # from select and shuffle; it has no public name
     shown = None if indices is None else indices.column(0).to_numpy().astype(np.int64)
     return dataset.data.table, shown
 
@@ -192,8 +192,8 @@ def _one_codec(table: pa.Table, indices: Counts | None) -> CodecSpec:
         first = pc.index(models, names[1]).as_py()
         row = first if indices is None else int(indices[first])
         raise TrainError(
-            f"the clips are of different codecs: {_row_id(table, row)!r} is of {names[1]}, those "
-            f"before it of {names[0]}; filter the dataset by its column 'model'"
+            f"the clips have different codecs: {_row_id(table, row)!r} has {names[1]}, the clips "
+            f"before it {names[0]}; filter the dataset by its column 'model'"
         )
     return codec_spec(str(names[0]))
 
@@ -206,7 +206,7 @@ def _one_k(table: pa.Table, indices: Counts | None) -> int:
         row = clip if indices is None else int(indices[clip])
         raise TrainError(
             f"the clips have different numbers of codebooks: {_row_id(table, row)!r} has "
-            f"{counts[clip]}, those before it {counts[0]}; filter by 'bandwidth_kbps'"
+            f"{counts[clip]}, the clips before it {counts[0]}; filter by 'bandwidth_kbps'"
         )
     return int(counts[0])
 

@@ -1,4 +1,4 @@
-"""The state of a training's data: three integers, and what tells another dataset or settings."""
+"""The state of the data: three integers, and hashes to detect another dataset or other settings."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from preprocess.train.settings import TrainError
 _VERSION = 1
 _PLACES = ("seed", "epoch", "batch")
 _LONGEST = 120
-"""A setting whose text is longer is stored as a hash."""
+"""Settings with a longer text are stored as hashes."""
 
 
 def make_state(
@@ -23,10 +23,10 @@ def make_state(
     """Return the state before a batch of an epoch.
 
     Args:
-        crops: What is trained on.
+        crops: The crops in use.
         batches: Settings of the batches.
         epoch: The epoch.
-        batch: How many batches of it are done.
+        batch: Number of batches of the epoch that are done.
     """
     return {
         "version": _VERSION,
@@ -39,33 +39,33 @@ def make_state(
 
 
 def check_state(crops: AlignedCrops, batches: Mapping[str, Any], state: Mapping[str, Any]) -> None:
-    """Raise `TrainError` if a state is of another dataset, or of other settings than these."""
+    """Raise `TrainError` if a state belongs to another dataset or to other settings."""
     if state.get("version") != _VERSION or not all(type(state.get(n)) is int for n in _PLACES):
-        raise TrainError("this is no state of batches, or one of another version")
+        raise TrainError("this is not a state of batches, or has another version")
     if state["dataset"] != (mine := crops.source.digest()):
         raise TrainError(
-            f"the state is of another dataset: its hash is {state['dataset']}, here it is {mine}"
+            f"the state belongs to another dataset, with hash {state['dataset']}; this one has {mine}"
         )
     settings = {"seed": crops.settings.seed, **_settings(crops, batches)}
     before = {"seed": state["seed"], **state["settings"]}
     changed = [
-        f"{name} was {before.get(name)!r} and is {value!r}"
+        f"{name} was {before.get(name)!r} and is now {value!r}"
         for name, value in settings.items()
         if before.get(name) != value
     ]
     if changed:
-        raise TrainError(f"the state is of other settings: {', '.join(changed)}")
+        raise TrainError(f"the state belongs to other settings: {', '.join(changed)}")
 
 
 def find_state(state: Any) -> dict[str, Any]:
-    """Return our state, itself or from within that of a `StatefulDataLoader`.
+    """Return the state of batches: `state` itself, or the one inside a `StatefulDataLoader`'s state.
 
     Raises:
-        TrainError: There is none.
+        TrainError: `state` contains no state of batches.
     """
     found = next(_ours(state), None)
     if found is None:
-        raise TrainError("this is no state of batches: it has no seed, epoch and batch")
+        raise TrainError("this is not a state of batches: it has no seed, epoch and batch")
     return found
 
 
@@ -73,13 +73,13 @@ def _ours(state: Any) -> Iterator[dict[str, Any]]:
     if isinstance(state, dict):
         if all(name in state for name in (*_PLACES, "dataset", "settings")):
             yield state
-        # A place in an epoch is more exact than that of the sampler, which may have gone on.
+        # The state of an iterator is more exact than that of the sampler, which may be ahead.
         for name in sorted(state, key=lambda key: "iter" not in str(key)):
             yield from _ours(state[name])
 
 
 def _settings(crops: AlignedCrops, batches: Mapping[str, Any]) -> dict[str, Any]:
-    """Return all that shapes the batches, but the seed, in few bytes."""
+    """Return all settings that shape the batches, except the seed, in few bytes."""
     known = {**asdict(crops.settings), **batches}
     known["codebooks"], known["parameters"] = crops.n_codebooks, list(crops.parameter_names)
     known["scaling"] = _hash([asdict(part) for part in crops.scaler.parts])

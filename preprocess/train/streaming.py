@@ -1,11 +1,11 @@
-"""Crops of rows as they arrive, from a stream that has no length and no row numbers.
+"""Crops of a stream, which has no length and no row numbers.
 
     dataset = load_dataset("me/sounds", split="train", streaming=True)
     crops = StreamedCrops(dataset.shuffle(seed=0, buffer_size=1_000), stats="stats.json")
     loader = DataLoader(crops, batch_size=32, collate_fn=collate)
 
-The crop that a clip gives in an epoch follows from the seed, the epoch and the clip's id, so it is the
-same for any number of nodes, workers and shards. The order of the clips is the stream's.
+The crop of a clip in an epoch depends only on the seed, the epoch and the clip's id, so it is the same
+for any number of nodes, workers and shards. The stream determines the order of the clips.
 """
 
 from __future__ import annotations
@@ -38,31 +38,31 @@ if TYPE_CHECKING:
 Counts = NDArray[np.int64]
 _COLUMNS = ("id", "codes", "features", "model", "n_frames", "audio_length")
 _AT_ONCE = 32
-"""Rows that are cut together."""
+"""Number of rows to cut together."""
 
 
 class StreamedCrops(torch.utils.data.IterableDataset):
     """The crops of a stream, one after another.
 
-    Shuffle the stream itself, by `dataset.shuffle(seed, buffer_size)`, and share it among nodes by
-    `datasets.distributed.split_dataset_by_node`; workers of a `DataLoader` share its shards.
+    Shuffle the stream with `dataset.shuffle(seed, buffer_size)`, and split it among nodes with
+    `datasets.distributed.split_dataset_by_node`; the workers of a `DataLoader` share its shards.
 
     Args:
-        dataset: A stream of rows of ours.
-        frames: As in `AlignedCrops`, like all others.
-        codebooks: How many.
-        parameters: Which.
+        dataset: A stream of a dataset that this project wrote.
+        frames: Length of a crop in frames. This and the other arguments are those of `AlignedCrops`.
+        codebooks: Number of codebooks to use.
+        parameters: Names of the parameters to use.
         stats: Statistics of the training split.
-        scale: Of continuous parameters.
-        seed: What all that is drawn follows from.
-        short: What becomes of a short clip.
-        sample: `clips` gives one crop a clip, `frames` as many as its length makes, drawn, and
-            `tiles` all that lie side by side.
-        categorical: What labels become.
-        times: Whether a crop has the start of each frame in seconds.
+        scale: Scaling of continuous parameters.
+        seed: Determines every random choice.
+        short: What to do with a clip that is shorter than a crop.
+        sample: `clips` for one crop per clip, `frames` for random crops in proportion to the clip's
+            length, `tiles` for all consecutive crops.
+        categorical: Form of labels.
+        times: Whether a crop includes the start of each frame in seconds.
 
     Raises:
-        TrainError: The stream is empty, or its first row makes no crop.
+        TrainError: The stream is empty, or its first row cannot make crops.
     """
 
     def __init__(
@@ -107,7 +107,7 @@ class StreamedCrops(torch.utils.data.IterableDataset):
 
     @property
     def padding_id(self) -> int:
-        """What stands where there is no code: the number of codes in a codebook."""
+        """Value of `codes` in padding: the number of codes in a codebook."""
         return self._spec.codebook_size
 
     @property
@@ -116,7 +116,7 @@ class StreamedCrops(torch.utils.data.IterableDataset):
         return self.scaler.names
 
     def set_epoch(self, epoch: int) -> None:
-        """Go to an epoch: other crops, and another order if the stream is shuffled."""
+        """Go to an epoch, which has other crops, and another order if the stream is shuffled."""
         self._epoch.fill_(epoch)
         self.dataset.set_epoch(epoch)
 
@@ -136,8 +136,8 @@ class StreamedCrops(torch.utils.data.IterableDataset):
         source = self._source(table)
         if (source.spec, source.all_codebooks) != (self._spec, self._all):
             raise TrainError(
-                f"clip {source.name(0)!r} is of {source.spec.name} with {source.all_codebooks} "
-                f"codebooks, the stream's first of {self._spec.name} with {self._all}"
+                f"clip {source.name(0)!r} has {source.spec.name} with {source.all_codebooks} "
+                f"codebooks, but the first of the stream has {self._spec.name} with {self._all}"
             )
         clips, starts, lengths = self._spans(source)
         if not len(clips):
@@ -179,7 +179,7 @@ def _key(name: str) -> int:
 
 
 def _repeat(counts: Counts) -> tuple[Counts, Counts]:
-    """Return each clip as often as it counts, and which of its own each of them is."""
+    """Repeat each clip `counts` times; return the clips and the number of each repetition."""
     clips: Any = np.repeat(np.arange(len(counts)), counts)
     first = np.repeat(np.cumsum(counts) - counts, counts)
     return clips, np.arange(len(clips)) - first

@@ -1,10 +1,10 @@
-"""A `transformers.Trainer` that is fed by `AlignedCrops`, and resumes exactly.
+"""A `transformers.Trainer` that trains on `AlignedCrops` and resumes exactly.
 
     CropTrainer(model, args, train_dataset=crops).train(resume_from_checkpoint=True)
 
-Trainer's own checkpoints say how many steps are done, which is where to go on: batch `n` of an epoch
-is the same in any world. The state of the batches is stored with them, so that a checkpoint of another
-dataset or of other settings is an error.
+Trainer's own checkpoints count the steps that are done, and that count determines where to continue:
+batch `n` of an epoch is the same for any number of processes. A checkpoint also stores the state of the
+batches, so that resuming with another dataset or other settings is an error.
 """
 
 from __future__ import annotations
@@ -21,14 +21,15 @@ _callbacks: Any = import_before_torchaudio("transformers.trainer_callback")
 
 
 class CropTrainer(_trainer.Trainer):
-    """A Trainer whose training batches are those of an `ElasticLoader`.
+    """A Trainer that takes its training batches from an `ElasticLoader`.
 
-    A batch over all ranks has `per_device_train_batch_size` times the number of processes crops:
-    keep that number, by the first factor, where a run goes on in another world.
+    The number of crops in a batch over all ranks is `per_device_train_batch_size` times the number of
+    processes. To continue a run with another number of processes, change
+    `per_device_train_batch_size` so that the product stays the same.
 
     Args:
-        *args: Of `Trainer`.
-        **options: Of `Trainer`; `train_dataset` is an `AlignedCrops`.
+        *args: Arguments of `Trainer`.
+        **options: Options of `Trainer`; `train_dataset` is an `AlignedCrops`.
     """
 
     def __init__(self, *args: Any, **options: Any) -> None:
@@ -38,7 +39,7 @@ class CropTrainer(_trainer.Trainer):
         self.add_callback(CropPlace())
 
     def get_train_dataloader(self) -> ElasticLoader:
-        """Return the loader of the training batches, one and the same at every call."""
+        """Return the loader of the training batches; every call returns the same one."""
         if self._crop_loader is None:
             args = self.args
             self._crop_loader = ElasticLoader(
@@ -57,33 +58,33 @@ class CropTrainer(_trainer.Trainer):
 
 
 class CropPlace(_callbacks.TrainerCallback, _callbacks.ExportableState):
-    """Stores the state of the batches in `trainer_state.json`, and compares it at a resume."""
+    """Stores the state of the batches in `trainer_state.json`, and checks it on resume."""
 
     def __init__(self) -> None:
         self.batches: dict[str, Any] = {}
 
     def state(self) -> dict[str, Any]:
-        """Return what is stored with a checkpoint."""
+        """Return the content to store with a checkpoint."""
         return {"args": {}, "attributes": {"batches": self.batches}}
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Refuse a checkpoint of other batches."""
+        """Reject a checkpoint of other batches."""
         stored = state.stateful_callbacks.get(type(self).__name__)
         if state.global_step and isinstance(stored, dict):
             kwargs["train_dataloader"].load_state_dict(stored["attributes"]["batches"])
         if state.global_step and args.ignore_data_skip:
             raise TrainError(
-                "ignore_data_skip=True would repeat batches; leave it out: skipping reads nothing here"
+                "ignore_data_skip=True would repeat batches; leave it out, because skipping reads no data here"
             )
 
     def on_epoch_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Go to the start of Trainer's epoch: Trainer itself skips the batches that are done."""
+        """Go to the start of Trainer's epoch; Trainer itself skips the batches that are done."""
         loader = kwargs["train_dataloader"]
         loader.place = (int((state.epoch or 0) + 1e-6), 0)
         loader.batch_sampler.seek(*loader.place)
 
     def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        """Note which batches are done."""
+        """Record which batches are done."""
         loader, every = kwargs["train_dataloader"], args.gradient_accumulation_steps
         epoch, step = divmod(state.global_step, -(-len(loader) // every))
         self.batches = loader.batch_sampler.state_at(epoch, step * every)

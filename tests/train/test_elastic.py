@@ -186,23 +186,23 @@ def test_another_dataset_or_other_settings_are_named(crops, some_rows, some_data
     renamed = make_dataset(rows, tmp_path / "renamed.arrow")
     for other in (renamed, some_dataset.select(range(40)), some_dataset.shuffle(seed=1)):
         with pytest.raises(
-            TrainError, match=r"^the state is of another dataset: its hash is \w+, "
+            TrainError, match=r"^the state belongs to another dataset, with hash \w+; "
         ):
             ElasticLoader(AlignedCrops(other, frames=64), BATCH).load_state_dict(state)
     for options, text in (
-        ({"frames": 32}, "frames was 64 and is 32"),
-        ({"seed": 5}, "seed was 0 and is 5"),
-        ({"sample": "frames"}, "sample was 'clips' and is 'frames', epoch_size was 41 and is 1"),
-        ({"parameters": ["level"]}, "parameters was ['level', 'pitch'] and is ['level'], scaling"),
-        ({"scale": "none"}, "scale was 'minmax' and is 'none', scaling was"),
+        ({"frames": 32}, "frames was 64 and is now 32"),
+        ({"seed": 5}, "seed was 0 and is now 5"),
+        ({"sample": "frames"}, "'clips' and is now 'frames', epoch_size was 41 and is now 1"),
+        ({"parameters": ["level"]}, "['level', 'pitch'] and is now ['level'], scaling"),
+        ({"scale": "none"}, "'minmax' and is now 'none', scaling was"),
     ):
         changed = AlignedCrops(some_dataset, **{"frames": 64, **options})
         with pytest.raises(TrainError) as error:
             ElasticLoader(changed, BATCH).load_state_dict(state)
         assert text in str(error.value) and "\n" not in str(error.value)
-    with pytest.raises(TrainError, match="batch_size was 8 and is 4"):
+    with pytest.raises(TrainError, match="batch_size was 8 and is now 4"):
         ElasticLoader(crops, 4).load_state_dict(state)
-    with pytest.raises(TrainError, match="this is no state of batches"):
+    with pytest.raises(TrainError, match="this is not a state of batches"):
         ElasticLoader(crops, BATCH).load_state_dict({"epoch": 1})
 
 
@@ -218,7 +218,7 @@ def test_the_same_rows_in_other_files_are_the_same_dataset(
 
 def test_a_rank_without_data_is_named(crops):
     with pytest.raises(
-        TrainError, match=r"a batch has 4 crops, which leaves rank 4 of world_size=8"
+        TrainError, match=r"a batch has 4 crops, so rank 4 of world_size=8 gets no data"
     ):
         ElasticLoader(crops, 4, world_size=8, rank=0)
     with pytest.raises(TrainError, match=r"the last batch has 1 crops, .*rank 1 .*drop_last=True"):

@@ -84,7 +84,7 @@ def test_trainer_accumulates_and_goes_on(crops, tmp_path):
 def test_a_checkpoint_of_other_crops_is_an_error(crops, some_dataset, tmp_path):
     train(crops, tmp_path, 4)
     other = AlignedCrops(some_dataset, frames=32)
-    with pytest.raises(TrainError, match="frames was 64 and is 32"):
+    with pytest.raises(TrainError, match="frames was 64 and is now 32"):
         train(other, tmp_path, resume=True)
     with pytest.raises(TrainError, match="ignore_data_skip=True would repeat batches"):
         train(crops, tmp_path, resume=True, ignore_data_skip=True)
@@ -138,5 +138,5 @@ def test_lightning_goes_on_behind_its_checkpoint(crops, tmp_path, stop, workers)
 
 def test_lightning_refuses_a_checkpoint_of_other_crops(crops, some_dataset, tmp_path):
     fit(crops, tmp_path, 5)
-    with pytest.raises(TrainError, match="frames was 64 and is 32"):
+    with pytest.raises(TrainError, match="frames was 64 and is now 32"):
         fit(AlignedCrops(some_dataset, frames=32), tmp_path, checkpoint=tmp_path / "step=4.ckpt")
