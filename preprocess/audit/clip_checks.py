@@ -6,6 +6,7 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -86,6 +87,14 @@ def split_of(rel: Path) -> str | None:
     return SPLIT_FOLDERS.get(rel.parts[0]) if len(rel.parts) > 1 else None
 
 
+class Fault(NamedTuple):
+    """What is wrong with a sidecar: the check, in words, and the first frame that shows it."""
+
+    check: str
+    text: str
+    frame: int | None = None
+
+
 @dataclass(frozen=True)
 class Checked:
     """The findings of one clip, and what is compared with the others; None if it is unreadable."""
@@ -131,8 +140,9 @@ def check_clip(root: Path, rel: Path, config: AuditConfig) -> Checked:
         return Checked([_finding("unreadable_sidecar", present, error)], summary)
     found = [*check_sidecar(sidecar, header, path, digest_bytes(data), config)]
     if config.against_audio is not None and sidecar.n_frames == header.n_frames:
-        found += check_against_audio(config.against_audio, rel, header, sidecar)
-    findings = [Finding(check, str(parts[0]), text) for check, text in found]
+        heard = check_against_audio(config.against_audio, rel, header, sidecar)
+        found += (Fault(check, text) for check, text in heard)
+    findings = [Finding(fault.check, str(parts[0]), fault.text, fault.frame) for fault in found]
     made_by = makers(sidecar.records)
     features = {
         name: _summary(feature, made_by.get(name, Record()))
@@ -172,8 +182,8 @@ def _finding(check: str, path: Path, error: Exception) -> Finding:
 
 def check_sidecar(
     sidecar: Sidecar, header: EcdcHeader, path: Path, tokens: str, config: AuditConfig
-) -> Iterator[tuple[str, str]]:
-    """Yield check and message of all that is wrong with a sidecar that can be read.
+) -> Iterator[Fault]:
+    """Yield all that is wrong with a sidecar that can be read.
 
     Args:
         sidecar: The sidecar.
@@ -183,17 +193,18 @@ def check_sidecar(
         config: What to hold it to.
     """
     misaligned = list(_misaligned(sidecar, header, path))
-    yield from (("misaligned", text) for text in misaligned)
+    yield from (Fault("misaligned", text) for text in misaligned)
     if not misaligned:
-        yield from (("provenance", text) for text in _provenance(sidecar, header, tokens))
-    yield from (("fps", text) for text in _fps(sidecar, header, config))
-    yield from (("dtype", text) for text in _dtype(sidecar, config))
+        yield from (Fault("provenance", text) for text in _provenance(sidecar, header, tokens))
+    yield from (Fault("fps", text) for text in _fps(sidecar, header, config))
+    yield from (Fault("dtype", text) for text in _dtype(sidecar, config))
     for name in config.require:
         if name not in sidecar.features:
-            yield "missing_feature", f"has no {name!r}"
+            yield Fault("missing_feature", f"has no {name!r}")
     for name, feature in sidecar.features.items():
         if not name.isidentifier():
-            yield "feature_name", f"{name!r} is no column's name: letters, digits and underscores"
+            text = f"{name!r} is no column's name: letters, digits and underscores"
+            yield Fault("feature_name", text)
         yield from _values(name, feature)
         if config.verify_ranges:
             yield from _range(name, feature, config.range_tol)
@@ -234,19 +245,20 @@ def _dtype(sidecar: Sidecar, config: AuditConfig) -> Iterator[str]:
             yield f"is {feature.values.dtype.name}, expected {config.expect_dtype}"
 
 
-def _values(name: str, feature: Feature) -> Iterator[tuple[str, str]]:
+def _values(name: str, feature: Feature) -> Iterator[Fault]:
     if np.isfinite(feature.values).all():
         return
     nan = np.isnan(feature.values)
     wrong = np.isinf(feature.values) if feature.nan else ~np.isfinite(feature.values)
     if wrong.any():
         at = int(np.argmax(wrong))
-        yield "non_finite", f"{name!r} is {feature.values[at]} in frame {at}, {np.sum(wrong)} such"
+        text = f"{name!r} is {feature.values[at]} in frame {at}, {np.sum(wrong)} such"
+        yield Fault("non_finite", text, at)
     elif nan.any() and nan.all():
-        yield "all_nan", f"{name!r} has no value in any frame ({feature.nan})"
+        yield Fault("all_nan", f"{name!r} has no value in any frame ({feature.nan})")
 
 
-def _range(name: str, feature: Feature, range_tol: float) -> Iterator[tuple[str, str]]:
+def _range(name: str, feature: Feature, range_tol: float) -> Iterator[Fault]:
     if feature.min is None or feature.max is None:
         return
     # float16 rounds by 5e-4 of the value, so the tolerance is of the values' size as well.
@@ -262,10 +274,11 @@ def _range(name: str, feature: Feature, range_tol: float) -> Iterator[tuple[str,
     outside = np.isfinite(values) & ((values < low) | (values > high))
     if outside.any():
         at = int(np.argmax(outside))
-        yield (
+        yield Fault(
             "out_of_range",
             f"{name!r} is {values[at]:g} in frame {at}, outside of {feature.min:g} to "
             f"{feature.max:g}; {np.sum(outside)} such",
+            at,
         )
 
 

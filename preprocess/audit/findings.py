@@ -74,11 +74,13 @@ class Finding:
         check: Which check found it, a key of `CHECKS`.
         path: The file.
         message: What is wrong, with what was expected.
+        frame: The first frame where it is seen; None where it concerns the whole file.
     """
 
     check: str
     path: str
     message: str
+    frame: int | None = None
 
 
 def format_findings(findings: Sequence[Finding], form: Format) -> str:
@@ -86,7 +88,7 @@ def format_findings(findings: Sequence[Finding], form: Format) -> str:
     rows = [dataclasses.asdict(finding) for finding in findings]
     if form == "json":  # which has escapes of its own
         return json.dumps(rows, indent=2) + "\n"
-    rows = [{key: printable(text) for key, text in row.items()} for row in rows]
+    rows = [{k: printable(v) if isinstance(v, str) else v for k, v in row.items()} for row in rows]
     if form == "csv":
         out = io.StringIO()
         writer = csv.DictWriter(out, [f.name for f in dataclasses.fields(Finding)])

@@ -35,8 +35,10 @@ class RowCheck:
         Raises:
             DatasetError: The audit fails it; the message names the check.
         """
-        for check, text in check_sidecar(sidecar, header, path, digest_file(path), self.config):
+        for fault in check_sidecar(sidecar, header, path, digest_file(path), self.config):
             # A parameter that is missing has been looked for in all clips before.
-            if self.config.fails(check) and check != "missing_feature":
+            if self.config.fails(fault.check) and fault.check != "missing_feature":
                 array = sidecar_paths(target)[0]
-                raise DatasetError(f"{array}: {check}: {text}; preprocess audit lists all such")
+                raise DatasetError(
+                    f"{array}: {fault.check}: {fault.text}; preprocess audit lists all such"
+                )
