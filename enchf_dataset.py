@@ -26,6 +26,7 @@ from preprocess.dataset.clips import manifest_digest
 from preprocess.dataset.options import resolved
 from preprocess.dataset.datasets_private import register_builder
 from preprocess.core.errors import PreprocessError
+from preprocess.core.errors import UsageError
 from preprocess.dataset.rows import batch_rows
 from preprocess.dataset.rows import clip_row
 from preprocess.dataset.rows import lists
@@ -93,9 +94,10 @@ class EncHFDataset(datasets.ArrowBasedBuilder, datasets.GeneratorBasedBuilder):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        # `features=[names]`, an option of ours, is also where datasets takes a whole schema.
         if not isinstance(self.info.features, datasets.Features):
-            self.info.features = dataset_features(self._schema)
+            raise UsageError(
+                "features is a schema for `datasets`; parameters=[...] chooses parameters"
+            )
 
     def _info(self):
         if self.config.data_dir is None:

@@ -8,7 +8,7 @@ import io
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from preprocess.core.errors import UsageError, nearest, printable
 
@@ -23,13 +23,13 @@ ERRORS = {
     "misaligned": "another length or time model than the tokens'",
     "fps": "another frame rate than expected",
     "dtype": "another dtype than expected",
-    "missing_feature": "a feature that is required, or that the other clips have",
-    "extra_feature": "a feature that the other clips do not have",
-    "feature_name": "a feature whose name no column can have",
+    "missing_parameter": "a parameter that is required, or that the other clips have",
+    "extra_parameter": "a parameter that the other clips do not have",
+    "parameter_name": "a parameter whose name no column can have",
     "codec": "tokens of another codec or bandwidth than the other clips'",
     "split": "a clip in none of the split folders beside it",
-    "non_finite": "infinity, or NaN where the feature does not say what NaN stands for",
-    "out_of_range": "a value outside of the feature's range",
+    "non_finite": "infinity, or NaN where the parameter does not say what NaN stands for",
+    "out_of_range": "a value outside of the parameter's range",
     "description": "a unit or kind that differs from the other clips'",
     "provenance": "parameters of other tokens or other audio",
     "mixed": "tokens or parameters that other settings or code made than most clips'",
@@ -39,8 +39,8 @@ ERRORS = {
 }
 WARNINGS = {
     "duplicate": "the same tokens twice",
-    "constant": "a feature that never changes",
-    "all_nan": "a feature without any value in a clip",
+    "constant": "a parameter that never changes",
+    "all_nan": "a parameter without any value in a clip",
     "length_outlier": "a clip much shorter or longer than the others",
     "shared_recording": "another crop of a recording that is in another split",
     "swapped": "two parameters that have changed places in a clip",
@@ -64,6 +64,14 @@ def check_name(name: str) -> str:
         hint = nearest(name, CHECKS) or f"; known: {', '.join(CHECKS)}"
         raise UsageError(f"unknown check {name!r}{hint}")
     return name
+
+
+class Fault(NamedTuple):
+    """What is wrong with a sidecar: the check, in words, and the first frame that shows it."""
+
+    check: str
+    text: str
+    frame: int | None = None
 
 
 @dataclass(frozen=True)

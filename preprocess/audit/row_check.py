@@ -37,7 +37,7 @@ class RowCheck:
         """
         for fault in check_sidecar(sidecar, header, path, digest_file(path), self.config):
             # A parameter that is missing has been looked for in all clips before.
-            if self.config.fails(fault.check) and fault.check != "missing_feature":
+            if self.config.fails(fault.check) and fault.check != "missing_parameter":
                 array = sidecar_paths(target)[0]
                 raise DatasetError(
                     f"{array}: {fault.check}: {fault.text}; preprocess audit lists all such"

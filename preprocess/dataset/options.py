@@ -30,9 +30,9 @@ class RowOptions:
     Attributes:
         codec: The codec that the tokens must be of; None for whichever they are.
         bandwidth_kbps: Bandwidth to slice to; None for that of the files, which must be one.
-        features: Parameters to take, in this order, as a list or a text with commas; None or
+        parameters: Parameters to take, in this order, as a list or a text with commas; None or
             nothing for all, in the order of the sidecars.
-        require_features: Parameters that every clip must have, likewise.
+        require_parameters: Parameters that every clip must have, likewise.
         missing_sidecar: A clip without a sidecar, where others have one, is an `error`, is left
             out (`skip`), or has parameters of no frames (`empty`).
         dtype: Of the parameters: float16, float32 or float64.
@@ -53,8 +53,8 @@ class RowOptions:
     # Not frozen: `datasets` sets attributes of the config that inherits these fields.
     codec: str | None = None
     bandwidth_kbps: float | None = None
-    features: Sequence[str] | str | None = None
-    require_features: Sequence[str] | str = ()
+    parameters: Sequence[str] | str | None = None
+    require_parameters: Sequence[str] | str = ()
     missing_sidecar: str = "error"
     dtype: str = "float32"
     split_by: str = "folders"
@@ -69,13 +69,13 @@ class RowOptions:
 
     @property
     def chosen(self) -> list[str]:
-        """The names in `features`."""
-        return _names("features", self.features)
+        """The names in `parameters`."""
+        return _names("parameters", self.parameters)
 
     @property
     def required(self) -> list[str]:
-        """The names in `require_features`."""
-        return _names("require_features", self.require_features)
+        """The names in `require_parameters`."""
+        return _names("require_parameters", self.require_parameters)
 
     def sidecar_root(self, root: Path) -> Path:
         """Return the folder of the sidecars for tokens under `root`."""
@@ -95,7 +95,7 @@ def check_options(options: RowOptions) -> None:
             raise UsageError(f"{name} {value!r} must be one of {', '.join(choices)}{hint}")
     for names in (options.chosen, options.required):
         if len(set(names)) < len(names):
-            raise UsageError(f"a feature is named twice: {', '.join(names)}")
+            raise UsageError(f"a parameter is named twice: {', '.join(names)}")
     if options.split_by != "group" and (options.group or options.fractions):
         raise UsageError("fractions and group need split_by='group'")
     if options.split_by == "group" and options.split_name:
@@ -115,10 +115,8 @@ def _names(option: str, value: Sequence[str] | str | None) -> list[str]:
     if not isinstance(value, (list, tuple, type(None))) or any(
         type(n) is not str for n in value or ()
     ):
-        # load_dataset of datasets 4 takes a list there for a schema, and keeps its first entry.
         raise UsageError(
-            f"{option} must be names, as a list or as one text with commas, which load_dataset of "
-            f"datasets 4 and newer needs; got {value!r}"
+            f"{option} must be names, as a list or as one text with commas, got {value!r}"
         )
     return list(value or ())
 

@@ -114,8 +114,10 @@ def as_built(audit: AuditConfig, build: BuildConfig, has_sidecars: bool) -> Audi
     """
     return replace(
         audit,
-        features=build.features,
-        require=tuple(dict.fromkeys((*audit.require, *build.features, *build.require_features))),
+        parameters=build.parameters,
+        require=tuple(
+            dict.fromkeys((*audit.require, *build.parameters, *build.require_parameters))
+        ),
         bandwidth=build.bandwidth,
         # In groups the subfolders mean nothing.
         split=build.split or ("train" if build.split_by == "group" else None),

@@ -138,7 +138,7 @@ def _build(
     options = row_options(config)
 
     def look(rel: str, sidecar: Sidecar) -> None:
-        names = [n for n in sidecar.features if not options.chosen or n in options.chosen]
+        names = [n for n in sidecar.parameters if not options.chosen or n in options.chosen]
         makings.add(rel, parameter_makers(sidecar.records, names))
 
     with quiet_datasets():

@@ -20,7 +20,7 @@ class ClipsConfig(Settings):
         float | None,
         Field(gt=0, description="bandwidth in kbps to slice to; without it, all codebooks"),
     ] = None
-    features: Annotated[
+    parameters: Annotated[
         tuple[str, ...],
         Field(description="parameters to take, in this order; without it, all"),
     ] = ()
@@ -70,7 +70,7 @@ class ClipsConfig(Settings):
 class BuildConfig(ClipsConfig):
     """How token files and sidecars become a saved dataset."""
 
-    require_features: Annotated[
+    require_parameters: Annotated[
         tuple[str, ...], Field(description="parameters that every clip must have")
     ] = ()
     missing_sidecar: Annotated[
@@ -112,7 +112,7 @@ def row_options(config: ClipsConfig) -> RowOptions:
         raise UsageError(f"fractions: a split is named twice: {', '.join(names)}")
     options = RowOptions(
         bandwidth_kbps=config.bandwidth,
-        features=config.features,
+        parameters=config.parameters,
         split_name=config.split,
         split_by=config.split_by,
         fractions={name: float(part) for name, part in parts} or None,
@@ -123,7 +123,7 @@ def row_options(config: ClipsConfig) -> RowOptions:
         cond_root=None if config.cond_root is None else str(config.cond_root.resolve()),
     )
     if isinstance(config, BuildConfig):
-        options.require_features = config.require_features
+        options.require_parameters = config.require_parameters
         options.missing_sidecar = config.missing_sidecar
         options.dtype = config.dtype
         options.audio_prefix = "" if config.materialize == "none" else config.tokens_subdir

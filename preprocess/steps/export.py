@@ -23,10 +23,11 @@ from preprocess.dataset.clips import Clips, DatasetError, clip_id, find_clips, m
 from preprocess.dataset.options import RowOptions, check_options
 from preprocess.dataset.quiet import quiet_datasets
 from preprocess.dataset.rows import clip_row, read_schema, survey
-from preprocess.dataset.schema import Parameter, Schema
+from preprocess.dataset.schema import Schema
 from preprocess.dataset.splits import find_splits
 from preprocess.publish import rnencodec
-from preprocess.sidecar.features import measure
+from preprocess.sidecar.parameter_info import ParameterInfo
+from preprocess.sidecar.parameters import Parameter, measure
 from preprocess.sidecar.precision import find_damage
 from preprocess.sidecar.sidecar_format import Sidecar, sidecar_paths
 from preprocess.stats.corpus_stats import CorpusStats
@@ -140,7 +141,7 @@ def _make(
             row = clip_row(root, rel, schema, True, "", clips.cond_root, RowCheck(audit))
             values = {n: _as_float32(path, n, v) for n, v in row["features"].items()}
             if rel in measured:
-                stats.update({n: parameters[n].feature(v) for n, v in values.items()})
+                stats.update({n: Parameter.from_info(parameters[n], v) for n, v in values.items()})
             values = {n: _without_nan(path, n, v, config.nan) for n, v in values.items()}
             constants.add(rel, values)
             target = new / _exported(rel)
@@ -197,7 +198,7 @@ def _read_schema(
     makings, _ = token_makings(root, clips.tokens)
 
     def look(rel: str, sidecar: Sidecar) -> None:
-        names = [n for n in sidecar.features if not options.chosen or n in options.chosen]
+        names = [n for n in sidecar.parameters if not options.chosen or n in options.chosen]
         makings.add(rel, parameter_makers(sidecar.records, names))
 
     schema = survey(root, clips, read_schema(root, clips, options), options, look)
@@ -210,7 +211,7 @@ def _read_schema(
 class Constants:
     """Parameters that keep one value in each clip, for the loaders that read them from the rows."""
 
-    def __init__(self, parameters: Mapping[str, Parameter]) -> None:
+    def __init__(self, parameters: Mapping[str, ParameterInfo]) -> None:
         self._values: dict[str, dict[str, float]] = {n: {} for n in parameters if n != "audio"}
 
     def add(self, rel: str, values: Mapping[str, NDArray[np.floating]]) -> None:
