@@ -20,6 +20,7 @@ from preprocess.steps.annotate_clip import AnnotateConfig
 from preprocess.steps.build_config import BuildConfig
 from preprocess.steps.encode_jobs import EncodeConfig
 from preprocess.steps.export_config import ExportConfig
+from preprocess.steps.inspect import InspectConfig
 from preprocess.steps.migrate import MigrateConfig
 from preprocess.steps.normalize import NormalizeConfig
 from preprocess.steps.push import PushConfig
@@ -119,6 +120,13 @@ def migrate_command(args: Namespace) -> int:
     report, lines = migrate(args.root, from_flags(MigrateConfig, args))
     print("".join(f"{printable(line)}\n" for line in lines), end="")
     return _finish(report)
+
+
+def inspect_command(args: Namespace) -> int:
+    """Run `preprocess inspect`."""
+    from preprocess.steps.inspect import inspect
+
+    return _finish(inspect(args.source, from_flags(InspectConfig, args)))
 
 
 def push_command(args: Namespace) -> int:

@@ -22,6 +22,7 @@ STEPS = {
     "build": "save a DatasetDict of tokens and parameters",
     "migrate": "bring old token files and sidecars to the current formats; a dry run at first",
     "export": "write tokens and parameters as the trainers of another project read them",
+    "inspect": "write a page that shows and plays clips, in a browser alone",
     "push": "publish a saved dataset on the Hub, as Parquet with a card",
     "run": "run a recipe: all steps, from audio to dataset",
     "demo": "run the whole path on nine recordings with the demo codec",

@@ -16,6 +16,7 @@ from preprocess.steps.annotate_clip import AnnotateConfig
 from preprocess.steps.build_config import BuildConfig
 from preprocess.steps.encode_jobs import EncodeConfig
 from preprocess.steps.export_config import EXPORT_TARGETS, ExportConfig
+from preprocess.steps.inspect import InspectConfig
 from preprocess.steps.migrate import MigrateConfig
 from preprocess.steps.normalize import NormalizeConfig
 from preprocess.steps.push import PushConfig
@@ -145,6 +146,17 @@ def export_flags(parser: ArgumentParser) -> None:
     )
     add_flags(parser, ExportConfig)
     add_flags(parser, ChecksConfig)
+
+
+def inspect_flags(parser: ArgumentParser) -> None:
+    """Add the flags of `preprocess inspect`."""
+    parser.set_defaults(command=commands.inspect_command)
+    parser.add_argument(
+        "source",
+        metavar="ECDC_DIR|DATASET|HUB_ID",
+        help="folder with .ecdc files, a saved dataset, or NAMESPACE/NAME on the Hub",
+    )
+    add_flags(parser, InspectConfig)
 
 
 def push_flags(parser: ArgumentParser) -> None:
