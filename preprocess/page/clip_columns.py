@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from preprocess.page.clip_data import ClipData, Wave
 from preprocess.page.frame_times import FrameTimes, frame_times
 from preprocess.page.spectrogram import spectrogram
-from preprocess.sidecar.features import Feature
+from preprocess.sidecar.parameters import Parameter
 from preprocess.tokens.types import Ecdc
 
 Columns = dict[str, Any]
@@ -76,7 +76,7 @@ def token_images(tokens: Ecdc, times: FrameTimes) -> Columns:
     return {"image": images, "x": np.array(lefts), "width": np.array(widths)}
 
 
-def curve(parameter: Feature, times: FrameTimes) -> Columns:
+def curve(parameter: Parameter, times: FrameTimes) -> Columns:
     """Return a parameter as a line `x`, `y`: level over each frame, and broken at NaN.
 
     A circular one is also broken where it goes around. Of a long clip, each `step` frames are a
@@ -122,7 +122,7 @@ def runs(values: NDArray[Any]) -> list[tuple[int, int]]:
     return list(zip(starts.tolist(), ends.tolist(), strict=True))
 
 
-def spans(parameter: Feature, times: FrameTimes) -> Columns:
+def spans(parameter: Parameter, times: FrameTimes) -> Columns:
     """Return a categorical parameter as spans: `left`, `right`, `label` and `text`."""
     values, names = parameter.values, label_names(parameter)
     columns: Columns = {"left": [], "right": [], "label": [], "text": []}
@@ -148,14 +148,14 @@ def missing_bands(values: NDArray[np.floating], times: FrameTimes) -> Columns:
     }
 
 
-def label_names(parameter: Feature) -> dict[int, str]:
+def label_names(parameter: Parameter) -> dict[int, str]:
     """Return what labels stand for, where its `doc_string` ends in `(0 quiet, 1 loud)`."""
     found = _LABELS.search(parameter.doc_string)
     named = {int(n): text.strip() for n, text in _LABEL.findall(found[1])} if found else {}
     return named if list(named) == list(range(len(named))) else {}
 
 
-def value_range(parameter: Feature) -> tuple[float, float]:
+def value_range(parameter: Parameter) -> tuple[float, float]:
     """Return what the axis of a parameter spans: its values, and the range declared for them."""
     ends = [parameter.measured.get("min"), parameter.measured.get("max")]
     if parameter.declared:

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from preprocess.core.errors import PreprocessError
-from preprocess.sidecar.features import Feature
+from preprocess.sidecar.parameters import Parameter
 from preprocess.tokens.types import Ecdc
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ class ClipData:
 
     id: str
     tokens: Ecdc
-    parameters: Mapping[str, Feature] = field(default_factory=dict)
+    parameters: Mapping[str, Parameter] = field(default_factory=dict)
     sounds: Mapping[str, Wave] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
@@ -57,7 +57,7 @@ class ClipData:
         sounds = {**self.sounds, name: wave}
         return replace(self, sounds={key: sounds[key] for key in SOUNDS if key in sounds})
 
-    def with_parameters(self, parameters: Mapping[str, Feature]) -> ClipData:
+    def with_parameters(self, parameters: Mapping[str, Parameter]) -> ClipData:
         """Return the clip with those of `parameters` that have its length, and a note of others."""
         clip, frames = self, self.tokens.codes.shape[1]
         fitting = {name: each for name, each in parameters.items() if len(each.values) == frames}

@@ -15,7 +15,7 @@ from preprocess.page.clip_data import ClipData, level
 from preprocess.page.clip_figures import track_kind
 from preprocess.page.frame_times import frame_times
 from preprocess.page.spectrogram import RANGE_DB, mel
-from preprocess.sidecar.features import Feature, measure
+from preprocess.sidecar.parameters import Parameter, measure
 from preprocess.tokens.frames import time_model
 
 _TITLES = {"original": "Original", "decoded": "Decoded"}
@@ -140,7 +140,7 @@ def _track(name: str, title: str, ends: tuple[float, float], unit: str = "") -> 
     return {"name": name, "kind": kind, "title": title, "unit": unit, "range": ends, "help": title}
 
 
-def _statistics(name: str, parameter: Feature) -> dict[str, Any]:
+def _statistics(name: str, parameter: Parameter) -> dict[str, Any]:
     measured = parameter.measured or measure(parameter.values)
     missing = int(np.isnan(parameter.values).sum())
     share = f"{missing:,} of {len(parameter.values):,}" if missing else ""
@@ -157,7 +157,7 @@ def _statistics(name: str, parameter: Feature) -> dict[str, Any]:
     }
 
 
-def _declared(parameter: Feature) -> dict[str, Any]:
+def _declared(parameter: Parameter) -> dict[str, Any]:
     """Return the declared range; an end that is not declared lies outside of what is shown."""
     low, high = value_range(parameter)
     width = high - low

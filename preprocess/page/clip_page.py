@@ -21,13 +21,13 @@ from preprocess.page.clip_data import ClipData
 from preprocess.page.clip_figures import stage
 from preprocess.page.clip_json import clip_json, stage_kinds
 
-_SCRIPTS = Path(__file__).parent / "script"
+SCRIPTS = Path(__file__).parent / "script"
 CLIP_SCRIPTS = (
     *("arrays.js", "theme.js", "dom.js", "player.js", "stage.js", "readout.js"),
     *("gestures.js", "statistics.js", "clip.js", "page.js"),
 )
 """Ours, in the order in which they build on each other."""
-_START = "new EncHF.Page(document.querySelector('main'));"
+START = "new EncHF.Page(document.querySelector('main'));"
 
 
 def clip_page(clips: Iterable[ClipData], title: str) -> str:
@@ -46,10 +46,10 @@ def clip_page(clips: Iterable[ClipData], title: str) -> str:
         key = keys.setdefault(json.dumps(kinds), str(len(keys)))
         if key not in stages:
             stages[key] = stage(kinds)
-        data.append(_data(f"clip-{len(ids)}", clip_json(clip, key)))
+        data.append(data_block(f"clip-{len(ids)}", clip_json(clip, key)))
         ids.append(clip.id)
-    blocks = [_data("stages", stages), _data("clips", ids), *data]
-    return html_page(title, "".join(blocks), [bokeh_script(), own_scripts(), _START])
+    blocks = [data_block("stages", stages), data_block("clips", ids), *data]
+    return html_page(title, "".join(blocks), [bokeh_script(), own_scripts(), START])
 
 
 def html_page(title: str, data: str, scripts: list[str]) -> str:
@@ -67,7 +67,7 @@ def html_page(title: str, data: str, scripts: list[str]) -> str:
         f"img-src data: blob:; media-src data: blob:"
     )
     tags = "".join(f"<script>{script}</script>\n" for script in safe)
-    style = (_SCRIPTS / "page.css").read_text(encoding="utf-8")
+    style = (SCRIPTS / "page.css").read_text(encoding="utf-8")
     return f"""<!doctype html>
 <html lang="en">
 <head>
@@ -86,7 +86,7 @@ def html_page(title: str, data: str, scripts: list[str]) -> str:
 """
 
 
-def _data(name: str, value: Any) -> str:
+def data_block(name: str, value: Any) -> str:
     """Return a block of JSON that no content can close."""
     text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     return f'<script type="application/json" id="{name}">{escape_json(text)}</script>\n'
@@ -102,7 +102,7 @@ def escape_json(text: str) -> str:
 
 def own_scripts(names: Iterable[str] = CLIP_SCRIPTS) -> str:
     """Return our script files as one."""
-    return "\n".join((_SCRIPTS / name).read_text(encoding="utf-8") for name in names)
+    return "\n".join((SCRIPTS / name).read_text(encoding="utf-8") for name in names)
 
 
 @lru_cache(maxsize=1)

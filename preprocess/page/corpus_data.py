@@ -5,40 +5,27 @@ A clip is decoded for nothing of this: reading its tokens and its sidecar is eno
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from preprocess.core.errors import PreprocessError
+from preprocess.core.jobs import run_items
+from preprocess.page.clip_data import ClipData
+from preprocess.page.clip_sources import ClipSource
 from preprocess.page.codebook_use import CodeCounts
-from preprocess.page.thumbnails import POINTS, Points, curve_points
+from preprocess.page.thumbnails import Points, curve_points
 from preprocess.sidecar.parameters import Parameter
 from preprocess.stats.corpus_stats import CorpusStats
 from preprocess.tokens.types import Ecdc
 
 MOST_CURVES = 6
 """Thumbnails show one of this many parameters: those that come first."""
-_BATCH_CLIPS = 64
 ANGLE_BINS = 24
-
-
-@dataclass(frozen=True)
-class CorpusClip:
-    """A clip as the page reads it, wherever it comes from.
-
-    Attributes:
-        id: Its name in the corpus.
-        split: Its split.
-        ecdc: Its tokens.
-        parameters: Its parameters by name; empty where it has none.
-    """
-
-    id: str
-    split: str
-    ecdc: Ecdc
-    parameters: Mapping[str, Parameter]
+"""Parts of the circle in which the values of a circular parameter are counted."""
+_BATCH_CLIPS = 64
 
 
 @dataclass(frozen=True)
@@ -76,7 +63,6 @@ class Corpus:
         codes: How often each code occurs, by codec.
         angles: Circular parameter -> int64 `[ANGLE_BINS]`, counts around the circle.
         problems: Clip -> why it, or its parameters, could not be taken in.
-        units: Parameter -> unit, in the order of the parameters.
     """
 
     rows: list[ClipRow] = field(default_factory=list)
@@ -100,52 +86,50 @@ class Corpus:
         return found
 
 
-def measure_corpus(clips: Iterable[CorpusClip | tuple[str, PreprocessError]]) -> Corpus:
-    """Return what a page says of `clips`.
-
-    Args:
-        clips: Each clip, or the name of one that cannot be read with the reason.
-    """
+def measure_corpus(source: ClipSource) -> Corpus:
+    """Return what a page says of the clips of `source`; none of them is decoded."""
     corpus, batch = Corpus(), _Batch()
-    for clip in clips:
-        if isinstance(clip, tuple):
-            corpus.problems[clip[0]] = str(clip[1])
+    ids = source.ids
+    for outcome in run_items(
+        lambda clip: source.read(clip, with_original=False), ids, 1, "measure"
+    ):
+        clip = outcome.value
+        if clip is None:
+            corpus.problems[outcome.item] = outcome.message()
             continue
-        _take_parameters(corpus, clip)
-        batch.add(clip)
+        _take_parameters(corpus, clip, source.split(clip.id))
+        batch.add(clip.tokens)
         if len(batch) >= _BATCH_CLIPS:
             batch.move_to(corpus.codes)
     batch.move_to(corpus.codes)
+    if not corpus.stats:  # then a clip without parameters is as it should be
+        known = {row.id for row in corpus.rows}
+        corpus.problems = {k: v for k, v in corpus.problems.items() if k not in known}
     return corpus
 
 
-def _take_parameters(corpus: Corpus, clip: CorpusClip) -> None:
+def _take_parameters(corpus: Corpus, clip: ClipData, split: str) -> None:
     """Add a clip's row, and its parameters to the statistics where they fit the others'."""
-    spec, parameters = clip.ecdc.header.spec, dict(clip.parameters)
-    frames = clip.ecdc.codes.shape[1]
-    short = [name for name, each in parameters.items() if len(each.values) != frames]
-    if short:
-        held = len(parameters[short[0]].values)
-        corpus.problems[clip.id] = f"{short[0]!r} has {held} values, and the clip {frames} frames"
-        parameters = {}
+    parameters = clip.parameters
+    if clip.notes:
+        corpus.problems[clip.id] = "; ".join(clip.notes)
     try:
         corpus.stats.update(parameters)
     except PreprocessError as error:
         corpus.problems[clip.id] = str(error)
         parameters = {}
-    else:
-        for name, each in parameters.items():
-            if each.kind == "circular":
-                counts = corpus.angles.setdefault(name, np.zeros(ANGLE_BINS, np.int64))
-                counts += _around(each)
+    for name, each in parameters.items():
+        if each.kind == "circular":
+            counts = corpus.angles.setdefault(name, np.zeros(ANGLE_BINS, np.int64))
+            counts += _around(each)
     shown = list(corpus.stats)[:MOST_CURVES]
     corpus.rows.append(
         ClipRow(
             clip.id,
-            clip.split,
-            clip.ecdc.audio_length / spec.sample_rate,
-            spec.name,
-            len(clip.ecdc.codes),
+            split,
+            clip.duration_s,
+            clip.tokens.model,
+            len(clip.tokens.codes),
             {name: _typical(each) for name, each in parameters.items()},
             _missing(parameters),
             {
@@ -200,15 +184,11 @@ class _Batch:
     def __len__(self) -> int:
         return sum(map(len, self._codes.values()))
 
-    def add(self, clip: CorpusClip) -> None:
-        spec = clip.ecdc.header.spec
-        self._sizes[spec.name] = spec.codebook_size
-        self._codes.setdefault(spec.name, []).append(clip.ecdc.codes)
+    def add(self, tokens: Ecdc) -> None:
+        self._sizes[tokens.model] = tokens.header.spec.codebook_size
+        self._codes.setdefault(tokens.model, []).append(tokens.codes)
 
     def move_to(self, counts: dict[str, CodeCounts]) -> None:
         for model, codes in self._codes.items():
             counts.setdefault(model, CodeCounts(self._sizes[model])).update(codes)
         self._codes.clear()
-
-
-__all__ = ["POINTS", "ClipRow", "Corpus", "CorpusClip", "measure_corpus"]

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from preprocess.core.errors import PreprocessError
 from preprocess.dataset.clips import clip_id, find_tokens
+from preprocess.dataset.splits import by_folder
 from preprocess.page.clip_data import ClipData
 from preprocess.page.originals import Originals
 from preprocess.sidecar.reading import existing_paths, read_sidecar
@@ -30,7 +31,16 @@ class FolderClips:
         """The ids of all clips."""
         return list(self._paths)
 
-    def read(self, clip: str) -> ClipData:
+    def split(self, clip: str) -> str:
+        """Return the split folder of a clip; `train` where there are none, as `build` has it."""
+        return self._splits.get(self._paths[clip], "(none)" if self._splits else "train")
+
+    @cached_property
+    def _splits(self) -> dict[str, str]:
+        splits, _ = by_folder(list(self._paths.values()))
+        return {rel: name for name, rels in splits.items() for rel in rels}
+
+    def read(self, clip: str, with_original: bool = True) -> ClipData:
         """Return a clip; see `ClipSource`."""
         rel = self._paths[clip]
         data = ClipData(clip, read_ecdc(self._root / rel))
@@ -40,7 +50,7 @@ class FolderClips:
         else:
             try:
                 sidecar = read_sidecar(place)
-                data = data.with_parameters(sidecar.features)
+                data = data.with_parameters(sidecar.parameters)
             except PreprocessError as error:  # the rest is still worth a look
                 data = data.with_note(f"no parameters: {error}")
-        return self._originals.add_sound(data)
+        return self._originals.add_sound(data) if with_original else data

@@ -14,16 +14,17 @@ from numpy.typing import NDArray
 from preprocess.codec.playback import row_tokens
 from preprocess.core.errors import UsageError, one_line
 from preprocess.dataset.quiet import quiet_datasets
-from preprocess.dataset.schema import Parameter, read_parameters
+from preprocess.dataset.schema import read_parameters
 from preprocess.page.clip_data import ClipData
 from preprocess.page.originals import Originals
-from preprocess.sidecar.features import Feature, measure
+from preprocess.sidecar.parameter_info import ParameterInfo
+from preprocess.sidecar.parameters import Parameter, measure
 
 if TYPE_CHECKING:
     import datasets
 
 
-def row_clip(row: Mapping[str, Any], parameters: Mapping[str, Parameter]) -> ClipData:
+def row_clip(row: Mapping[str, Any], parameters: Mapping[str, ParameterInfo]) -> ClipData:
     """Return a row of a dataset as a clip.
 
     Args:
@@ -41,12 +42,12 @@ def row_clip(row: Mapping[str, Any], parameters: Mapping[str, Parameter]) -> Cli
     for name, values in given.items():
         array = np.asarray(values)
         array = array if array.dtype.kind == "f" else array.astype(np.float64)
-        described[name] = _measured(parameters.get(name, Parameter()), array)
+        described[name] = _measured(parameters.get(name, ParameterInfo()), array)
     return clip.with_parameters(described)
 
 
-def _measured(parameter: Parameter, values: NDArray[np.floating]) -> Feature:
-    return replace(parameter.feature(values), measured=measure(values))
+def _measured(parameter: ParameterInfo, values: NDArray[np.floating]) -> Parameter:
+    return replace(Parameter.from_info(parameter, values), measured=measure(values))
 
 
 class DatasetClips:
@@ -71,11 +72,15 @@ class DatasetClips:
         """The ids of all clips."""
         return list(self._places)
 
-    def read(self, clip: str) -> ClipData:
+    def split(self, clip: str) -> str:
+        """Return the split of a clip."""
+        return str(self._places[clip][0].split or "train")
+
+    def read(self, clip: str, with_original: bool = True) -> ClipData:
         """Return a clip; see `ClipSource`."""
         rows, index = self._places[clip]
-        row = rows.with_format("numpy")[index]
-        return self._originals.add_sound(row_clip(row, read_parameters(rows.features)))
+        data = row_clip(rows.with_format("numpy")[index], read_parameters(rows.features))
+        return self._originals.add_sound(data) if with_original else data
 
 
 class SavedClips(DatasetClips):

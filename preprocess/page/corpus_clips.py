@@ -1,0 +1,115 @@
+"""Pages and sounds of single clips in a corpus's folder; scripts that they share lie there once.
+
+    script/bokeh.js, clip.js, page.css   what every clip's page needs
+    clips/000017.html                    its data, the rest by reference
+    audio/000017.flac                    its decoded sound, for the table and any player
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from html import escape
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+from preprocess.core.files import write_bytes
+from preprocess.page.audio_embed import embed_sound
+from preprocess.page.clip_data import ClipData
+from preprocess.page.clip_figures import stage
+from preprocess.page.clip_json import clip_json, stage_kinds
+from preprocess.page.clip_page import SCRIPTS, START, bokeh_script, data_block, own_scripts
+from preprocess.page.corpus_files import HAS_PAGE, HAS_SOUND, IS_OPUS
+from preprocess.page.distances import Distance, distance
+from preprocess.page.thumbnails import Points, loudness_points
+
+# Pages of a folder may load what lies in it, and no page may load anything from elsewhere.
+POLICY = (
+    "default-src 'none'; script-src 'self' file:; style-src 'self' file: 'unsafe-inline'; "
+    "img-src 'self' file: data: blob:; media-src 'self' file: data: blob:"
+)
+
+
+@dataclass(frozen=True)
+class MadeClip:
+    """What was made of one clip of the sample.
+
+    Attributes:
+        has: Bits of what the row has now, such as `HAS_PAGE`.
+        loudness: `[POINTS]` of its sound; None without one.
+        distance: Of the decoded sound from the original; None where one of them is missing.
+    """
+
+    has: int
+    loudness: Points | None = None
+    distance: Distance | None = None
+
+
+@dataclass
+class ClipPages:
+    """Writes the pages of clips into a corpus's folder, from several threads.
+
+    Attributes:
+        folder: That of the corpus's page.
+    """
+
+    folder: Path
+    _stages: dict[str, Any] = field(default_factory=dict)
+    _lock: Lock = field(default_factory=Lock)
+
+    def write_shared(self) -> None:
+        """Write what all pages share."""
+        script = self.folder / "script"
+        write_bytes(script / "bokeh.js", bokeh_script().encode())
+        write_bytes(script / "clip.js", f"{own_scripts()}\n".encode())
+        write_bytes(script / "clip-start.js", f"{START}\n".encode())
+        write_bytes(script / "page.css", (SCRIPTS / "page.css").read_bytes())
+
+    def write(self, row: int, clip: ClipData) -> MadeClip:
+        """Write page and sound of the clip of a row."""
+        write_bytes(self.folder / f"clips/{row:06d}.html", self._page(clip).encode("utf-8"))
+        decoded, original = clip.sounds.get("decoded"), clip.sounds.get("original")
+        heard = decoded if decoded is not None else original
+        if heard is None:
+            return MadeClip(HAS_PAGE)
+        rate = clip.tokens.header.spec.sample_rate
+        sound = embed_sound(heard, rate)
+        is_opus = sound.mime == "audio/ogg"
+        write_bytes(self.folder / f"audio/{row:06d}.{'ogg' if is_opus else 'flac'}", sound.data)
+        return MadeClip(
+            HAS_PAGE | HAS_SOUND | (IS_OPUS if is_opus else 0),
+            loudness_points(heard),
+            None if decoded is None or original is None else distance(original, decoded, rate),
+        )
+
+    def _page(self, clip: ClipData) -> str:
+        figures = self._stage(stage_kinds(clip))
+        blocks = [
+            data_block("stages", {"0": figures}),
+            data_block("clips", [clip.id]),
+            data_block("clip-0", clip_json(clip, "0")),
+        ]
+        scripts = ("bokeh", "clip", "clip-start")
+        tags = "\n".join(f'<script src="../script/{name}.js"></script>' for name in scripts)
+        return f"""<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="{POLICY}">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{escape(clip.id.encode("utf-8", "backslashreplace").decode())}</title>
+<link rel="icon" href="data:,">
+<link rel="stylesheet" href="../script/page.css">
+<nav><a href="../index.html">All clips</a></nav>
+<main></main>
+{"".join(blocks)}{tags}
+</html>
+"""
+
+    def _stage(self, kinds: dict[str, str]) -> Any:
+        """Return the figures of clips with these parameters, made once."""
+        key = json.dumps(kinds)
+        with self._lock:
+            if key not in self._stages:
+                self._stages[key] = stage(kinds)
+            return self._stages[key]
