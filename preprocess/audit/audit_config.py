@@ -89,7 +89,7 @@ class AuditConfig(ShardConfig, ChecksConfig):
             "all clips are of one",
         ),
     ] = None
-    split: Annotated[
+    split_name: Annotated[
         str | None,
         Field(pattern=r"^\w+$", description="one split for all clips, instead of the subfolders'"),
     ] = None

@@ -107,7 +107,7 @@ def check_clip(root: Path, rel: Path, config: AuditConfig) -> Checked:
     except EcdcError as error:  # only codes that a header does not tell of are left to be wrong
         return Checked([_finding("token_values", path, error)])
     prints = None
-    if config.split is None and split_of(rel) is not None:
+    if config.split_name is None and split_of(rel) is not None:
         prints = _fingerprint(payload, header)
     summary = ClipSummary(
         rel,

@@ -102,7 +102,7 @@ def _duplicates(root: Path, clips: Sequence[ClipSummary], config: AuditConfig) -
         same.setdefault(clip.content, []).append(clip.rel)
     for first, *others in same.values():
         for rel in others:
-            leak = config.split is None and split_of(first) != split_of(rel)
+            leak = config.split_name is None and split_of(first) != split_of(rel)
             check = "duplicate_across_splits" if leak else "duplicate"
             yield Finding(check, str(root / rel), f"has the same tokens as {root / first}")
 

@@ -43,15 +43,15 @@ def read_schema(root: Path, clips: Clips, options: RowOptions) -> Schema:
         raise DatasetError(
             f"{path} was coded by {header.model}, not by {options.codec}; {_found(root, clips)}"
         )
-    k, slices = header.n_codebooks, options.bandwidth_kbps is not None
-    if options.bandwidth_kbps is not None:
-        k = header.spec.n_codebooks(options.bandwidth_kbps)
+    k, slices = header.n_codebooks, options.bandwidth is not None
+    if options.bandwidth is not None:
+        k = header.spec.n_codebooks(options.bandwidth)
     parameters: dict[str, ParameterInfo] = {}
     if clips.described:
         first = clips.cond_root / clips.described[0]
         described = read_described(first)
         _check_names(first, described, options)
-        names = options.chosen or list(described)
+        names = list(options.parameters) or list(described)
         parameters = {name: described[name].info for name in names}
     else:
         _check_names(path, {}, options)
@@ -90,7 +90,7 @@ def survey(
             look(rel, sidecar)
         described = sidecar.parameters
         _check_names(path, described, options)
-        if not options.chosen and described.keys() != merged.keys():
+        if not options.parameters and described.keys() != merged.keys():
             raise DatasetError(_difference(path, set(described), set(merged)))
         for name, known in merged.items():
             merged[name] = _merged(name, known, described[name].info, path)
@@ -234,7 +234,7 @@ def _check_names(path: Path, described: Mapping[str, Any], options: RowOptions) 
                 f"{path}: its sidecar names a parameter {name!r}, which is no column's name: "
                 f"letters, digits and underscores"
             )
-    for name in (*options.chosen, *options.required):
+    for name in (*options.parameters, *options.require_parameters):
         if name not in described:
             have = f"it has {', '.join(described)}" if described else "it has none"
             raise DatasetError(

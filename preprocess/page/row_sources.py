@@ -46,8 +46,8 @@ def row_clip(row: Mapping[str, Any], parameters: Mapping[str, ParameterInfo]) ->
     return clip.with_parameters(described)
 
 
-def _measured(parameter: ParameterInfo, values: NDArray[np.floating]) -> Parameter:
-    return replace(Parameter.from_info(parameter, values), measured=measure(values))
+def _measured(info: ParameterInfo, values: NDArray[np.floating]) -> Parameter:
+    return replace(Parameter.from_info(info, values), measured=measure(values))
 
 
 class DatasetClips:

@@ -9,7 +9,6 @@ from preprocess.core.files import find_files, require_folder, require_writable
 from preprocess.dataset.options import RowOptions, check_options
 from preprocess.dataset.splits import find_splits
 from preprocess.params import parameter_names
-from preprocess.steps.build_config import row_options
 from preprocess.steps.recipe import Recipe
 from preprocess.tokens.specs import codec_spec
 
@@ -25,7 +24,7 @@ def check_recipe(recipe: Recipe) -> None:
     """
     require_folder(recipe.input, "input folder")
     require_writable(recipe.output)
-    options = row_options(recipe.build)
+    options = recipe.build.rows
     check_options(options)
     recipe.audit.has(Path("any"))
     _check_bandwidths(recipe)
@@ -49,8 +48,8 @@ def _check_names(recipe: Recipe, options: RowOptions) -> None:
     if made is None or (recipe.output / "ecdc").exists():  # there may be some that a user wrote
         return
     asked = {
-        "build: parameters": options.chosen,
-        "build: require_parameters": options.required,
+        "build: parameters": options.parameters,
+        "build: require_parameters": options.require_parameters,
         "audit: require": recipe.audit.require,
     }
     for key, names in asked.items():

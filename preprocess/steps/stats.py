@@ -32,7 +32,7 @@ _COLUMNS = ("parameter", "unit", "values", "NaN", "min", "median", "max", "mean"
 class StatsConfig(ShardConfig):
     """Which clips are measured together."""
 
-    split: Annotated[
+    split_name: Annotated[
         str | None,
         Field(pattern=r"^\w+$", description="one split for all clips, instead of the subfolders'"),
     ] = None
@@ -49,7 +49,7 @@ def collect_stats(root: Path, output: Path, config: StatsConfig, jobs: int) -> R
     """
     report = Report("stats", output=str(output))
     options = RowOptions(
-        split_name=config.split, missing_sidecar="empty", cond_root=config.cond_root
+        split_name=config.split_name, missing_sidecar="empty", cond_root=config.cond_root
     )
     splits = find_splits(root, find_clips(root, options).tokens, options)
     where = config.cond_root or root

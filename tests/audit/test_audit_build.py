@@ -66,7 +66,7 @@ def test_what_build_refuses_the_audit_finds(root, capsys, tmp_path, check, spoil
     [
         (lambda root: clip(root, "d", k=4), "--bandwidth 1.5", {"bandwidth": 1.5}),
         (REFUSED["a parameter of few"][1], "--parameters x", {"parameters": ("x",)}),
-        (REFUSED["beside the splits"][1], "--split whole", {"split": "whole"}),
+        (REFUSED["beside the splits"][1], "--split-name whole", {"split_name": "whole"}),
     ],
     ids=["bandwidth", "parameters", "split"],
 )

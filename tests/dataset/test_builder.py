@@ -393,16 +393,19 @@ def test_a_clip_without_a_group_is_named(token_folder):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"split_by": "random"}, "split_by 'random' must be one of folders, group"),
-        ({"missing_sidecar": "drop"}, "missing_sidecar 'drop' must be one of"),
-        ({"dtype": "int8"}, "dtype 'int8' must be one of float16"),
+        ({"split_by": "random"}, "split_by: should be 'folders' or 'group', got 'random'"),
+        (
+            {"missing_sidecar": "drop"},
+            "missing_sidecar: should be 'error', 'skip' or 'empty', got 'drop'",
+        ),
+        ({"dtype": "int8"}, "dtype: should be 'float16', 'float32' or 'float64'"),
         ({"split_by": "group", "fractions": {"train": 0.5}}, "must sum to 1, got 0.5"),
         ({"split_by": "group", "fractions": {"a/b": 1}}, "fractions: a/b=1"),
         ({"split_by": "group", "group": "("}, "is no regular expression"),
         ({"split_by": "group", "group": "take"}, "has no parenthesis"),
         ({"group": "x"}, "need split_by='group'"),
         ({"parameters": "a,a"}, "named twice"),
-        ({"bandwidth_kbps": 7}, "no bandwidth of 7 kbps"),
+        ({"bandwidth": 7}, "no bandwidth of 7 kbps"),
     ],
 )
 def test_wrong_options_are_said_before_anything_is_read(token_folder, options, message):

@@ -67,7 +67,7 @@ def test_links_still_hold_when_the_whole_tree_moves(token_folder):
 
 
 def test_one_split_of_a_given_name(token_folder):
-    assert list(load_from_disk(str(build(token_folder, "--split", "test")[1]))) == ["test"]
+    assert list(load_from_disk(str(build(token_folder, "--split-name", "test")[1]))) == ["test"]
 
 
 def test_subfolders_are_splits(token_folder):
@@ -258,7 +258,7 @@ def test_a_folder_that_is_no_built_dataset_is_not_touched(token_folder, capsys):
     ("flags", "message"),
     [
         (["--bandwidth", "7"], "no bandwidth of 7 kbps"),
-        (["--split", "a/b"], "--split: "),
+        (["--split-name", "a/b"], "--split-name: "),
         (["--tokens-subdir", "../x"], "--tokens-subdir: "),
         (["--materialize", "move"], "--materialize"),
         (["--split-by", "group", "--fractions", "train=x"], "--fractions"),
