@@ -124,9 +124,14 @@ def migrate_command(args: Namespace) -> int:
 
 def inspect_command(args: Namespace) -> int:
     """Run `preprocess inspect`."""
-    from preprocess.steps.inspect import inspect
+    from preprocess.steps.inspect import inspect, look_at
 
-    return _finish(inspect(args.source, from_flags(InspectConfig, args)))
+    config = from_flags(InspectConfig, args)
+    if not (config.text or config.json):
+        return _finish(inspect(args.source, config))
+    text, ok = look_at(args.source, config)
+    print(text, end="")
+    return 0 if ok else 1
 
 
 def push_command(args: Namespace) -> int:

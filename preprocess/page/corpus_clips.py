@@ -1,13 +1,16 @@
 """Pages and sounds of single clips in a corpus's folder; scripts that they share lie there once.
 
-    script/bokeh.js, clip.js, page.css   what every clip's page needs
-    clips/000017.html                    its data, the rest by reference
-    audio/000017.flac                    its decoded sound, for the table and any player
+script/bokeh.js, clip.js, page.css   what every clip's page needs
+clips/000017.html                    its data, the rest by reference
+audio/000017.flac                    its decoded sound, for the table and any player
 """
 
 from __future__ import annotations
 
 import json
+from collections import deque
+from collections.abc import Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from html import escape
 from pathlib import Path
@@ -20,30 +23,15 @@ from preprocess.page.clip_data import ClipData
 from preprocess.page.clip_figures import stage
 from preprocess.page.clip_json import clip_json, stage_kinds
 from preprocess.page.clip_page import SCRIPTS, START, bokeh_script, data_block, own_scripts
-from preprocess.page.corpus_files import HAS_PAGE, HAS_SOUND, IS_OPUS
-from preprocess.page.distances import Distance, distance
-from preprocess.page.thumbnails import Points, loudness_points
+from preprocess.page.corpus_files import HAS_PAGE, HAS_SOUND, IS_OPUS, MadeClip
+from preprocess.page.distances import distance
+from preprocess.page.thumbnails import loudness_points
 
 # Pages of a folder may load what lies in it, and no page may load anything from elsewhere.
 POLICY = (
     "default-src 'none'; script-src 'self' file:; style-src 'self' file: 'unsafe-inline'; "
     "img-src 'self' file: data: blob:; media-src 'self' file: data: blob:"
 )
-
-
-@dataclass(frozen=True)
-class MadeClip:
-    """What was made of one clip of the sample.
-
-    Attributes:
-        has: Bits of what the row has now, such as `HAS_PAGE`.
-        loudness: `[POINTS]` of its sound; None without one.
-        distance: Of the decoded sound from the original; None where one of them is missing.
-    """
-
-    has: int
-    loudness: Points | None = None
-    distance: Distance | None = None
 
 
 @dataclass
@@ -100,7 +88,7 @@ class ClipPages:
 <title>{escape(clip.id.encode("utf-8", "backslashreplace").decode())}</title>
 <link rel="icon" href="data:,">
 <link rel="stylesheet" href="../script/page.css">
-<nav><a href="../index.html">All clips</a></nav>
+<nav style="padding-top: 8px"><a href="../index.html" style="color: var(--accent)">All clips</a></nav>
 <main></main>
 {"".join(blocks)}{tags}
 </html>
@@ -113,3 +101,25 @@ class ClipPages:
             if key not in self._stages:
                 self._stages[key] = stage(kinds)
             return self._stages[key]
+
+
+def write_clips(
+    pages: ClipPages, clips: Iterable[tuple[int, ClipData]], jobs: int
+) -> Iterator[tuple[int, MadeClip]]:
+    """Write the pages of clips in `jobs` threads, and yield each row with what was made of it.
+
+    Args:
+        pages: Where they go.
+        clips: Row and clip with its sounds; the next is asked for while others are written.
+        jobs: How many pages are written at once.
+    """
+    pages.write_shared()
+    with ThreadPoolExecutor(jobs) as executor:
+        waiting: deque[tuple[int, Future[MadeClip]]] = deque()
+        for row, clip in clips:
+            waiting.append((row, executor.submit(pages.write, row, clip)))
+            if len(waiting) > 2 * jobs:  # sounds of many clips would fill the memory
+                first, made = waiting.popleft()
+                yield first, made.result()
+        for first, made in waiting:
+            yield first, made.result()

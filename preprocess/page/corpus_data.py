@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from preprocess.core.errors import PreprocessError
 from preprocess.core.jobs import run_items
+from preprocess.page.clip_columns import label_names
 from preprocess.page.clip_data import ClipData
 from preprocess.page.clip_sources import ClipSource
 from preprocess.page.codebook_use import CodeCounts
@@ -62,14 +63,18 @@ class Corpus:
         stats: Of the parameters, over all splits.
         codes: How often each code occurs, by codec.
         angles: Circular parameter -> int64 `[ANGLE_BINS]`, counts around the circle.
-        problems: Clip -> why it, or its parameters, could not be taken in.
+        labels: Categorical parameter -> label -> what it stands for, where its text says so.
+        problems: Clip -> why its parameters, or some of them, are not in the statistics.
+        unreadable: Clip -> why it could not be read; it has no row.
     """
 
     rows: list[ClipRow] = field(default_factory=list)
     stats: CorpusStats = field(default_factory=CorpusStats)
     codes: dict[str, CodeCounts] = field(default_factory=dict)
     angles: dict[str, NDArray[np.int64]] = field(default_factory=dict)
+    labels: dict[str, dict[int, str]] = field(default_factory=dict)
     problems: dict[str, str] = field(default_factory=dict)
+    unreadable: dict[str, str] = field(default_factory=dict)
 
     @property
     def hours(self) -> float:
@@ -95,7 +100,7 @@ def measure_corpus(source: ClipSource) -> Corpus:
     ):
         clip = outcome.value
         if clip is None:
-            corpus.problems[outcome.item] = outcome.message()
+            corpus.unreadable[outcome.item] = outcome.message()
             continue
         _take_parameters(corpus, clip, source.split(clip.id))
         batch.add(clip.tokens)
@@ -103,8 +108,7 @@ def measure_corpus(source: ClipSource) -> Corpus:
             batch.move_to(corpus.codes)
     batch.move_to(corpus.codes)
     if not corpus.stats:  # then a clip without parameters is as it should be
-        known = {row.id for row in corpus.rows}
-        corpus.problems = {k: v for k, v in corpus.problems.items() if k not in known}
+        corpus.problems.clear()
     return corpus
 
 
@@ -122,6 +126,8 @@ def _take_parameters(corpus: Corpus, clip: ClipData, split: str) -> None:
         if each.kind == "circular":
             counts = corpus.angles.setdefault(name, np.zeros(ANGLE_BINS, np.int64))
             counts += _around(each)
+        elif each.kind == "categorical" and name not in corpus.labels:
+            corpus.labels[name] = label_names(each)
     shown = list(corpus.stats)[:MOST_CURVES]
     corpus.rows.append(
         ClipRow(

@@ -30,6 +30,21 @@ HAS_PAGE, HAS_SOUND, HAS_FINDING, IS_OPUS = 1, 2, 4, 8
 """Bits of what a row has; `script/corpus/player.js` knows the same."""
 
 
+@dataclass(frozen=True)
+class MadeClip:
+    """What was made of one clip of the sample.
+
+    Attributes:
+        has: Bits of what the row has now, such as `HAS_PAGE`.
+        loudness: `[POINTS]` of its sound; None without one.
+        distance: Of the decoded sound from the original; None where one of them is missing.
+    """
+
+    has: int
+    loudness: Points | None = None
+    distance: Distance | None = None
+
+
 @dataclass
 class Extras:
     """What some rows have beyond what was measured of all; keys are row numbers.
@@ -46,18 +61,27 @@ class Extras:
     distances: dict[int, Distance] = field(default_factory=dict)
     findings: dict[int, int] = field(default_factory=dict)
 
+    def take(self, row: int, made: MadeClip) -> None:
+        """Add what was made of the clip of a row."""
+        self.has[row] = made.has
+        if made.loudness is not None:
+            self.loudness[row] = made.loudness
+        if made.distance is not None:
+            self.distances[row] = made.distance
+
 
 def write_data(folder: Path, corpus: Corpus, extras: Extras) -> None:
     """Write the scripts of a corpus into `folder`."""
     index = {**_index(corpus, extras), "columns": _columns(corpus, extras)}
     text = f"corpus.takeIndex({_script(index)});\n"
     write_bytes(folder / "index.js", text.encode())
+    loudest = max((float(each.max()) for each in extras.loudness.values()), default=1.0) or 1.0
     ranges = {name: _range(corpus.stats[name]) for name in _shown(corpus)}
     for number in range(math.ceil(len(corpus.rows) / CHUNK_ROWS)):
         first = number * CHUNK_ROWS
         rows = corpus.rows[first : first + CHUNK_ROWS]
         loudness = [extras.loudness.get(first + at, NOTHING) for at in range(len(rows))]
-        pictures = _base64(_pictures(rows, ranges, loudness))
+        pictures = _base64(_pictures(rows, ranges, loudness, loudest))
         write_bytes(
             folder / f"rows-{number:05d}.js", f'corpus.takeRows({number}, "{pictures}");\n'.encode()
         )
@@ -93,7 +117,8 @@ def _columns(corpus: Corpus, extras: Extras) -> list[dict[str, Any]]:
     for name, stats in corpus.stats.items():
         what = "most frequent label" if stats.kind == "categorical" else "mean"
         values = [row.values.get(name, math.nan) for row in rows]
-        columns.append(_column(name, stats.units, f"{what} of {name} in the clip", values))
+        column = _column(name, stats.units, f"{what} of {name} in the clip", values)
+        columns.append({**column, "labels": corpus.labels.get(name, {})})
     if any(row.missing for row in rows):
         missing = [100 * row.missing for row in rows]
         columns.append(_column("missing", "%", "values of parameters that are NaN", missing))
@@ -131,14 +156,17 @@ def _range(stats: ParameterStats) -> tuple[float, float]:
 
 
 def _pictures(
-    rows: Sequence[ClipRow], ranges: Mapping[str, tuple[float, float]], loudness: Sequence[Points]
+    rows: Sequence[ClipRow],
+    ranges: Mapping[str, tuple[float, float]],
+    loudness: Sequence[Points],
+    loudest: float,
 ) -> Bytes:
     """Return `[rows, 1 + curves, POINTS]`: the sound of each, then its parameters."""
     curves = [
         as_bytes(np.stack([row.curves.get(name, NOTHING) for row in rows]), low, high)
         for name, (low, high) in ranges.items()
     ]
-    return np.stack([as_bytes(np.stack(loudness), 0, 1), *curves], axis=1)
+    return np.stack([as_bytes(np.stack(loudness), 0, loudest), *curves], axis=1)
 
 
 def _base64(values: np.ndarray[Any, Any]) -> str:

@@ -18,6 +18,11 @@ from preprocess.core.settings import CondRoot
 from preprocess.page.clip_data import ClipData, Decoder
 from preprocess.page.clip_page import clip_page
 from preprocess.page.clip_sources import ClipSource, check_ids, open_source
+from preprocess.steps.inspect_corpus import CORPUS_CLIPS, CorpusPlace, inspect_corpus
+from preprocess.steps.look import look
+
+CLIPS = 8
+"""How many clips a page shows where nothing else is asked for."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,17 +47,30 @@ class InspectConfig(SourceConfig):
     """Which clips are shown, and where the page goes."""
 
     clips: Annotated[
-        int, Field(ge=1, description="how many clips to show, evenly spread over all")
-    ] = 8
+        int | None,
+        Field(
+            ge=1,
+            description=f"how many clips to show, evenly spread over all; without it, {CLIPS}, and "
+            f"of a corpus {CORPUS_CLIPS}",
+        ),
+    ] = None
     ids: Annotated[
         tuple[str, ...],
         Field(description="show these clips instead, by their ids"),
     ] = ()
     out: Annotated[
         Path | None,
-        Field(description="the HTML file to write; without it, NAME.html in the current folder"),
+        Field(
+            description="the HTML file to write; without it, NAME.html in the current folder; of a "
+            "corpus a folder, without it NAME_corpus"
+        ),
     ] = None
+    corpus: Annotated[
+        bool, Field(description="write a folder with a page of all clips, and a table of them")
+    ] = False
     open: Annotated[bool, Field(description="open the page in the browser")] = False
+    text: Annotated[bool, Field(description="print what the clips hold, and write no page")] = False
+    json: Annotated[bool, Field(description="print it as JSON, for programs")] = False
 
 
 def inspect(source: str, config: InspectConfig) -> Report:
@@ -66,9 +84,35 @@ def inspect(source: str, config: InspectConfig) -> Report:
         UsageError: `source` is none of these, or lacks a clip of `config.ids`.
         PreprocessError: No clip can be read.
     """
-    report = Report("inspect")
     clips = open_source(source, config.audio_root, config.cond_root, config.subset)
     name = Path(source).resolve().name if Path(source).exists() else source.partition("/")[2]
+    if config.corpus:
+        if config.ids:
+            raise UsageError(
+                "--corpus shows all clips, and gives pages to --clips N of them, no --ids"
+            )
+        place = CorpusPlace(config.out or Path(f"{name}_corpus"), name, config.cond_root)
+        decoder = Decoder(config.weights, config.device)
+        report = inspect_corpus(clips, place, decoder, config.clips or CORPUS_CLIPS)
+    else:
+        report = _inspect_clips(clips, config, name)
+    if config.open:
+        webbrowser.open(Path(report.output).resolve().as_uri())
+    return report
+
+
+def look_at(source: str, config: InspectConfig) -> tuple[str, bool]:
+    """Return in words, or as JSON, what `inspect` would show, and whether nothing is wrong.
+
+    Raises:
+        UsageError: As `inspect` does.
+    """
+    clips = open_source(source, config.audio_root, config.cond_root, config.subset)
+    return look(clips, choose(clips, config, Report("inspect")), config.json)
+
+
+def _inspect_clips(clips: ClipSource, config: InspectConfig, name: str) -> Report:
+    report = Report("inspect")
     out = config.out or Path(f"{name}.html")
     if out.is_dir():
         raise UsageError(f"--out {out} is a folder; name the HTML file")
@@ -77,8 +121,6 @@ def inspect(source: str, config: InspectConfig) -> Report:
     write_bytes(out, html.encode("utf-8"))
     report.output = str(out)
     report.detail = f"{len(html.encode()) / 1e6:.1f} MB"
-    if config.open:
-        webbrowser.open(out.resolve().as_uri())
     return report.finish()
 
 
@@ -91,14 +133,14 @@ def choose(clips: ClipSource, config: InspectConfig, report: Report) -> Sequence
     if config.ids:
         check_ids(clips, config.ids)
         return tuple(dict.fromkeys(config.ids))
-    ids = clips.ids
-    if len(ids) <= config.clips:
+    ids, count = clips.ids, config.clips or CLIPS
+    if len(ids) <= count:
         return ids
     report.note(
-        f"{config.clips} of {len(ids):,} clips are shown, evenly spread; --clips and --ids show "
-        f"others"
+        f"{count} of {len(ids):,} clips are shown, evenly spread; --clips and --ids show others, "
+        f"--corpus all"
     )
-    return [ids[i * len(ids) // config.clips] for i in range(config.clips)]
+    return [ids[i * len(ids) // count] for i in range(count)]
 
 
 def read_clips(
