@@ -65,15 +65,14 @@ def token_images(tokens: Ecdc, times: FrameTimes) -> Columns:
     """
     spec, step = tokens.header.spec, times.step
     hop_s = spec.hop / spec.sample_rate
-    images, lefts, widths = [], [], []
+    images, widths = [], []
     first = 0
     for frames in tokens.segment_frames:
         codes = tokens.codes[:, first : first + frames : step]
         images.append(np.ascontiguousarray(codes, np.int16))
-        lefts.append(times.starts[first])
         widths.append(codes.shape[1] * step * hop_s)
         first += frames
-    return {"image": images, "x": np.array(lefts), "width": np.array(widths)}
+    return {"image": images, "x": times.segment_starts, "width": np.array(widths)}
 
 
 def curve(parameter: Parameter, times: FrameTimes) -> Columns:
@@ -82,7 +81,7 @@ def curve(parameter: Parameter, times: FrameTimes) -> Columns:
     A circular one is also broken where it goes around. Of a long clip, each `step` frames are a
     line from their least to their greatest value.
     """
-    values = parameter.values
+    values = parameter.values[times.frames]
     if times.step > 1:
         return _decimated(values, times)
     x = np.stack([times.starts, times.ends], axis=1)
@@ -124,7 +123,7 @@ def runs(values: NDArray[Any]) -> list[tuple[int, int]]:
 
 def spans(parameter: Parameter, times: FrameTimes) -> Columns:
     """Return a categorical parameter as spans: `left`, `right`, `label` and `text`."""
-    values, names = parameter.values, label_names(parameter)
+    values, names = parameter.values[times.frames], label_names(parameter)
     columns: Columns = {"left": [], "right": [], "label": [], "text": []}
     for first, last in runs(values):
         if not np.isnan(values[first]):

@@ -21,7 +21,7 @@ LEFT_PX = 52
 """Room for the numbers of each value axis: the plots of all tracks begin at one place."""
 RIGHT_PX = 10
 HEIGHTS_PX = {"ruler": 30, "wave": 104, "spectrogram": 132, "curve": 92, "spans": 46, "tokens": 148}
-_HERTZ = (100, 300, 1000, 3000, 10_000)
+_HERTZ = (300, 1000, 3000, 10_000)
 
 
 def track_names(parameters: Mapping[str, str]) -> list[str]:
@@ -142,8 +142,8 @@ def _tokens(track: str, time: Range1d) -> figure:
 
 
 def _images(made: figure, source: str, mapper: Any, name: str) -> None:
-    columns = _source(source, image=[], x=[], width=[], height=[])
-    made.image("image", x="x", y=0, dw="width", dh="height", source=columns, color_mapper=mapper,
+    columns = _source(source, image=[], x=[], bottom=[], width=[], height=[])
+    made.image("image", x="x", y="bottom", dw="width", dh="height", source=columns, color_mapper=mapper,
                name=name)  # fmt: skip
 
 

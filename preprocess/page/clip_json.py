@@ -16,7 +16,6 @@ from preprocess.page.clip_figures import track_kind
 from preprocess.page.frame_times import frame_times
 from preprocess.page.spectrogram import RANGE_DB, mel
 from preprocess.sidecar.parameters import Parameter, measure
-from preprocess.tokens.frames import time_model
 
 _TITLES = {"original": "Original", "decoded": "Decoded"}
 
@@ -40,10 +39,12 @@ def clip_json(clip: ClipData, stage: str) -> dict[str, Any]:
     }
     for name, parameter in declared.items():
         columns[f"declared:{name}"] = _declared(parameter)
-    heights = {"tokens": float(tokens.codes.shape[0]), "spectrogram": _top(spec.sample_rate)}
     for source, given in columns.items():
         if "image" in given:
-            given["height"] = [heights[source.partition(":")[0]]] * len(given["image"])
+            # The number of a codebook, from 1, lies in the middle of its row.
+            height = tokens.codes.shape[0] if source == "tokens" else _top(spec.sample_rate)
+            given["height"] = [float(height)] * len(given["image"])
+            given["bottom"] = [0.5 if source == "tokens" else 0.0] * len(given["image"])
     return {
         "id": clip.id,
         "stage": stage,
@@ -72,6 +73,9 @@ def _facts(clip: ClipData) -> list[list[str]]:
         ["length", f"{clip.duration_s:,.3f} s"],
         ["sound", f"{spec.sample_rate:,} Hz, {channels}"],
     ]
+    changed_db = _matching_db(clip)
+    if abs(changed_db) >= 0.1:
+        facts.append(["original", f"played at {changed_db:+.1f} dB, the level of the decoded one"])
     if len(tokens.segment_frames) > 1:
         facts.insert(4, ["segments", f"{len(tokens.segment_frames):,} of 1 s, every 0.99 s"])
     return facts
@@ -82,32 +86,42 @@ def _decimation(clip: ClipData) -> list[str]:
     if step == 1:
         return []
     return [
-        f"a long clip: the picture shows every {step}th frame of the tokens, and of the parameters "
-        f"the least and the greatest value of {step} frames; the sound is whole"
+        f"a long clip: the picture shows every {_ordinal(step)} frame of the tokens, and of the "
+        f"parameters the least and the greatest value of {step} frames; the sound is whole"
     ]
+
+
+def _ordinal(number: int) -> str:
+    ending = {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
+    return f"{number}{'th' if number % 100 in (11, 12, 13) else ending}"
 
 
 def _segments(clip: ClipData) -> dict[str, Any]:
     """Return where frames lie: start and frames of each segment, seconds a frame, and the step."""
     times, spec = frame_times(clip.tokens), clip.tokens.header.spec
-    model = time_model(clip.tokens.audio_length, spec)
-    stride = model.get("stride_samples", 0)
     return {
-        "starts": [s * stride / spec.sample_rate for s in range(len(times.segments))],
-        "frames": list(times.segments),
+        "starts": times.segment_starts.tolist(),
+        "frames": list(clip.tokens.segment_frames),
         "hop": spec.hop / spec.sample_rate,
         "step": times.step,
     }
 
 
+def _matching_db(clip: ClipData) -> float:
+    """Return by how much the original is played louder to have the level of the decoded sound."""
+    levels = [level(clip.sounds[name]) for name in ("decoded", "original") if name in clip.sounds]
+    if len(levels) < 2 or not all(levels):
+        return 0.0
+    return float(20 * np.log10(levels[0] / levels[1]))
+
+
 def _sounds(clip: ClipData) -> list[dict[str, Any]]:
     """Return the sounds as files; `gain` plays the original at the level of the decoded one."""
-    levels = {name: level(wave) for name, wave in clip.sounds.items()}
+    matching = 10 ** (_matching_db(clip) / 20)
     sounds = []
     for name, wave in clip.sounds.items():
         made = embed_sound(wave, clip.tokens.header.spec.sample_rate)
-        matched = levels.get("decoded", 0.0) / levels[name] if levels[name] else 1.0
-        gain = (matched or 1.0) / made.scale
+        gain = (matching if name == "original" else 1.0) / made.scale
         sounds.append(
             {"name": name, "title": _TITLES[name], "data": made.base64, "mime": made.mime}
             | {"gain": round(gain, 6)}
@@ -131,7 +145,7 @@ def _tracks(clip: ClipData) -> list[dict[str, Any]]:
         track = _track(f"{kind}:{name}", name, ends, parameter.units)
         tracks.append({**track, "help": parameter.doc_string or name})
     k = float(clip.tokens.codes.shape[0])
-    tracks.append(_track("tokens", "Tokens", (k, 0.0)))  # the first codebook on top
+    tracks.append(_track("tokens", "Tokens", (k + 0.5, 0.5)))  # the first codebook on top
     return tracks
 
 
@@ -142,6 +156,8 @@ def _track(name: str, title: str, ends: tuple[float, float], unit: str = "") -> 
 
 def _statistics(name: str, parameter: Parameter) -> dict[str, Any]:
     measured = parameter.measured or measure(parameter.values)
+    if parameter.kind == "categorical":  # a mean of labels says nothing
+        measured = {}
     missing = int(np.isnan(parameter.values).sum())
     share = f"{missing:,} of {len(parameter.values):,}" if missing else ""
     low, high = (parameter.min, parameter.max) if parameter.declared else (None, None)

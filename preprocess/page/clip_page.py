@@ -23,8 +23,8 @@ from preprocess.page.clip_json import clip_json, stage_kinds
 
 SCRIPTS = Path(__file__).parent / "script"
 CLIP_SCRIPTS = (
-    *("arrays.js", "theme.js", "dom.js", "player.js", "stage.js", "readout.js"),
-    *("gestures.js", "statistics.js", "clip.js", "page.js"),
+    *("arrays.js", "theme.js", "dom.js", "player.js", "long_player.js", "stage.js", "readout.js"),
+    *("gestures.js", "statistics.js", "clip_parts.js", "clip.js", "page.js"),
 )
 """Ours, in the order in which they build on each other."""
 START = "new EncHF.Page(document.querySelector('main'));"

@@ -25,18 +25,20 @@ MOST_FRAMES = 12_000
 
 @dataclass(frozen=True, eq=False)
 class FrameTimes:
-    """Where frames are drawn.
+    """Which frames are drawn, and where.
 
     Attributes:
-        starts: Start of each frame in seconds `[T]`.
-        ends: Where the drawing of each ends `[T]`; at its start for those that are covered.
-        segments: Number of frames of each segment.
-        step: Every so many frames one is drawn; 1 for all.
+        frames: The frames that are drawn `[n]`, ascending; all but those that are covered.
+        starts: Start of each in seconds `[n]`, ascending.
+        ends: Where the drawing of each ends `[n]`: at most where the next one starts.
+        segment_starts: Start of each segment in seconds.
+        step: One frame in so many is drawn; 1 for all.
     """
 
+    frames: NDArray[np.int64]
     starts: NDArray[np.float64]
     ends: NDArray[np.float64]
-    segments: tuple[int, ...]
+    segment_starts: NDArray[np.float64]
     step: int
 
 
@@ -45,8 +47,10 @@ def frame_times(tokens: Ecdc) -> FrameTimes:
     spec = tokens.header.spec
     starts = frame_starts_s(tokens.audio_length, spec)
     ends = frame_ends_s(tokens.audio_length, spec)
+    firsts = np.cumsum((0, *tokens.segment_frames[:-1]))
     # From the end on: what starts later covers what lies under it.
     following = np.minimum.accumulate(np.append(starts[1:], np.inf)[::-1])[::-1]
-    ends = np.maximum(np.minimum(ends, following), starts)
+    frames = np.flatnonzero(starts < following)
+    ends = np.minimum(ends, following)
     step = -(-len(starts) // MOST_FRAMES)
-    return FrameTimes(starts, ends, tokens.segment_frames, step)
+    return FrameTimes(frames, starts[frames], ends[frames], starts[firsts], step)

@@ -1,21 +1,15 @@
-// One clip: transport, tracks, playhead, readouts and keys.
+// One clip: what is on the screen of it, and what pointers, buttons and keys do.
 (function (EncHF) {
   "use strict";
   const { el } = EncHF;
-  const KEYS = [
-    ["Space", "play or pause"], ["← →", "back and forth; with Shift by one frame"],
-    ["Home, End", "to the start, to the end"], ["A", "the other sound, at the same position"],
-    ["L", "loop the selection, or what is in view"], ["Esc", "no selection"],
-    ["+ −", "zoom"], ["0", "the whole clip"], ["[ ]", "clip before, clip after"],
-  ];
-  EncHF.KEYS = KEYS;
-
   EncHF.ClipView = class {
-    // `onMoment` is called when position, view or sound have changed.
-    constructor(root, player, onMoment) {
-      Object.assign(this, { root, player, onMoment, stage: null, selecting: false, hover: null });
+    // `players` are one for short clips and one for long; `onMoment` is called when position, view or
+    // sound have changed.
+    constructor(root, players, onMoment) {
+      Object.assign(this, { root, players, onMoment, stage: null, selecting: false, hover: null });
+      this.player = players[0];
       this.hidden = new Set(); // tracks that are switched off
-      player.onChange = () => this.update();
+      for (const player of players) player.onChange = () => this.update();
       EncHF.onTheme(() => this.stage && this.stage.recolor());
       new ResizeObserver(() => this.stage && this.resized()).observe(root);
     }
@@ -33,6 +27,8 @@
       }
       this.stage.fill(clip);
       this.describe(clip);
+      this.player.stop();
+      this.player = this.players[clip.duration > EncHF.LONG_S ? 1 : 0];
       this.player.load(clip.sounds, clip.rate, clip.duration).then(() => this.update());
       this.stage.show(this.player.chosen);
       this.stage.align();
@@ -62,67 +58,25 @@
       this.notes = el("ul", { class: "notes" });
       this.switches = el("div", { class: "switches", role: "group", "aria-label": "Tracks" });
       this.table = el("div", { class: "statistics" });
-      this.root.replaceChildren(this.transport(), this.facts, this.notes, this.switches, this.tracks, this.table);
+      this.root.replaceChildren(EncHF.transport(this), this.facts, this.notes, this.switches, this.tracks, this.table);
       EncHF.listenToPointers(this.tracks, this);
-    }
-
-    transport() {
-      const button = (text, label, action, more = {}) =>
-        el("button", { type: "button", "aria-label": label, title: label, onclick: action, ...more }, text);
-      this.playButton = button("▶", "Play (Space)", () => this.toggle(), { class: "play" });
-      this.clock = el("output", { class: "clock", "aria-live": "off" });
-      this.sounds = el("div", { class: "sounds", role: "group", "aria-label": "Sound (A)" });
-      this.loopButton = button("Loop", "Loop the selection, or what is in view (L)", () => this.toggleLoop());
-      this.selectButton = button("Select", "Select by dragging, on a touch screen", () => {
-        this.selecting = !this.selecting;
-        this.update();
-      }, { class: "touch" });
-      const zooms = el("div", { class: "zooms", role: "group", "aria-label": "Zoom" },
-        button("−", "Zoom out (-)", () => this.zoomBy(2)),
-        button("+", "Zoom in (+)", () => this.zoomBy(0.5)),
-        button("Whole", "Show the whole clip (0)", () => this.setView(0, this.clip.duration)));
-      const link = button("Copy link", "Copy a link to this moment", () => EncHF.copyLink(link));
-      return el("div", { class: "transport", role: "toolbar", "aria-label": "Playback" },
-        this.playButton, this.clock, this.sounds, this.loopButton, this.selectButton, zooms, link);
     }
 
     // What is written about a clip.
     describe(clip) {
       this.tracks.setAttribute("aria-valuemax", String(clip.duration));
-      const facts = clip.facts.map(([what, value]) => el("div", {}, el("dt", {}, what), el("dd", {}, value)));
-      this.facts.replaceChildren(...facts);
+      this.facts.replaceChildren(...EncHF.facts(clip));
       this.notes.replaceChildren(...clip.notes.map((note) => el("li", {}, EncHF.name(note))));
       this.notes.hidden = !clip.notes.length;
       const shown = new Map(clip.tracks.map((track) => [track.name, track]));
       for (const name of Object.keys(this.rows)) {
         this.rows[name].hidden = !shown.has(name) || this.hidden.has(name);
         const track = shown.get(name);
-        if (track) this.heads[name].replaceChildren(...this.head(track));
+        if (track) this.heads[name].replaceChildren(...EncHF.trackHead(track));
       }
-      this.switches.replaceChildren(...clip.tracks.filter((t) => t.kind !== "ruler").map((t) => this.switchOf(t)));
+      this.switches.replaceChildren(...clip.tracks.filter((t) => t.kind !== "ruler").map((t) => EncHF.trackSwitch(this, t)));
       this.table.replaceChildren(EncHF.statistics(clip));
-      this.sounds.replaceChildren(...clip.sounds.map((sound) => el("button", {
-        type: "button", class: `sound ${sound.name}`, "data-sound": sound.name, title: `Hear the ${sound.name} sound (A)`,
-        onclick: () => this.choose(sound.name),
-      }, sound.title)));
-      if (!clip.sounds.length) this.sounds.replaceChildren("no sound");
-    }
-
-    head(track) {
-      const unit = track.unit ? el("span", { class: "unit" }, EncHF.name(track.unit)) : "";
-      const title = el("div", { class: "title", title: track.help }, EncHF.name(track.title), " ", unit);
-      return [title, el("output", { class: "value", "aria-live": "off" })];
-    }
-
-    switchOf(track) {
-      const box = el("input", {
-        type: "checkbox", checked: !this.hidden.has(track.name),
-        onchange: () => {
-          this.hidden[box.checked ? "delete" : "add"](track.name);
-          this.rows[track.name].hidden = !box.checked;
-        },
-      });
-      return el("label", {}, box, " ", EncHF.name(track.title));
+      this.sounds.replaceChildren(...EncHF.soundButtons(this, clip));
     }
 
     // Time and place.
@@ -189,6 +143,16 @@
     }
 
     // What buttons and keys do.
+    toggleSelecting() {
+      this.selecting = !this.selecting;
+      this.update();
+    }
+
+    switchTrack(name, on) {
+      this.hidden[on ? "delete" : "add"](name);
+      this.rows[name].hidden = !on;
+    }
+
     toggle() {
       if (this.player.playing) this.player.pause();
       else this.player.play();

@@ -42,16 +42,20 @@
       this.stages = read("stages");
       this.ids = read("clips");
       this.readClip = (index) => read(`clip-${index}`);
-      this.player = new EncHF.Player();
+      this.players = [new EncHF.Player(), new EncHF.LongPlayer()];
       this.choice = el("select", { "aria-label": "Clip", onchange: () => this.open(this.choice.selectedIndex) },
         ...this.ids.map((id) => el("option", { dir: "auto" }, id)));
       this.section = el("section", { class: "clip", "aria-label": "Clip" });
       root.replaceChildren(this.bar(), this.section, this.keys());
-      this.view = new EncHF.ClipView(this.section, this.player, () => this.remember());
+      this.view = new EncHF.ClipView(this.section, this.players, () => this.remember());
       document.addEventListener("keydown", (event) => this.key(event));
       window.addEventListener("hashchange", () => this.restore());
       EncHF.page = this;
       this.opened = this.restore();
+    }
+
+    get player() {
+      return this.view.player;
     }
 
     bar() {

@@ -57,7 +57,7 @@
       const image = stage.columns("tokens").image[segment];
       const [books, count] = image.shape;
       if (y === null) return `frame ${frame}`;
-      const book = Math.min(books - 1, Math.max(0, Math.floor(y)));
+      const book = Math.min(books - 1, Math.max(0, Math.round(y) - 1));
       return `frame ${frame}, codebook ${book + 1}: ${image[book * count + column]}`;
     },
   };
