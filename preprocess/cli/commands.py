@@ -138,8 +138,8 @@ def push_command(args: Namespace) -> int:
     """Run `preprocess push`."""
     from preprocess.steps.push import push
 
-    report = push(args.dataset, args.repo_id, from_flags(PushConfig, args))
-    return _finish(report)
+    config, model = from_flags(PushConfig, args), from_flags(ModelConfig, args)
+    return _finish(push(args.dataset, args.repo_id, config, model))
 
 
 def run_command(args: Namespace) -> int:

@@ -165,6 +165,7 @@ def push_flags(parser: ArgumentParser) -> None:
     parser.add_argument("dataset", type=Path, help="folder that build saved")
     parser.add_argument("repo_id", metavar="REPO_ID", help="NAMESPACE/NAME on the Hub")
     add_flags(parser, PushConfig)
+    add_flags(parser, ModelConfig)
 
 
 def run_flags(parser: ArgumentParser) -> None:

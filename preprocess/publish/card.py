@@ -15,6 +15,10 @@ import yaml
 
 from preprocess.core.errors import PreprocessError, printable
 from preprocess.dataset.schema import describe_range
+from preprocess.publish.card_yaml import config_entry, info_entry, put_entry
+from preprocess.publish.listen import ListenFiles, listen_info
+from preprocess.publish.listen_card import listen_section
+from preprocess.publish.listen_info import LISTEN, Listen
 from preprocess.publish.parquet import Shards
 from preprocess.publish.snippets import decode_snippet
 from preprocess.publish.subset import Subset
@@ -39,11 +43,13 @@ class About:
         repo_id: The repository, `NAMESPACE/NAME`.
         license: As the Hub names licences, such as `cc0-1.0`; None to keep what the card says.
         source: Where the sounds come from, in words; None to keep it.
+        revision: The branch.
     """
 
     repo_id: str
     license: str | None = None
     source: str | None = None
+    revision: str = "main"
 
 
 def make_card(
@@ -52,6 +58,8 @@ def make_card(
     subsets: Mapping[str, Subset],
     files: Mapping[str, Mapping[str, Shards]],
     features: Features,
+    listen: Listen | None = None,
+    listen_files: ListenFiles | None = None,
 ) -> str:
     """Return the card of a repository after a push.
 
@@ -61,14 +69,19 @@ def make_card(
         subsets: Every subset of the repository.
         files: Subset -> split -> its files, of the subsets that are pushed now.
         features: The columns of these.
+        listen: The repository's subset of clips to hear; None where it has none.
+        listen_files: Its files, where they are pushed now.
 
     Raises:
         PreprocessError: The YAML of the card that is there cannot be read.
     """
     data, text = _parts(old)
     for name, splits in files.items():
-        _put(data, "dataset_info", _dataset_info(name, splits, features))
-        _put(data, "configs", _config(name, splits))
+        put_entry(data, "dataset_info", info_entry(name, splits, features))
+        put_entry(data, "configs", config_entry(name, splits))
+    if listen_files is not None:
+        put_entry(data, "dataset_info", listen_info(listen_files))
+        put_entry(data, "configs", config_entry(LISTEN, listen_files.shards))
     if not any(entry.get("default") for entry in data["configs"]):
         data["configs"][0]["default"] = True
     data["tags"] = list(dict.fromkeys([*(data.get("tags") or []), *TAGS]))
@@ -80,6 +93,7 @@ def make_card(
         [
             BEGIN,
             _about(data),
+            *([listen_section(listen, about.repo_id, about.revision)] if listen else []),
             _subsets(subsets),
             *_parameters(subsets),
             _usage(about, data, subsets),
@@ -114,47 +128,6 @@ def _parts(old: str | None) -> tuple[dict[str, Any], str]:
         entries = data.get(key) or []
         data[key] = [entries] if isinstance(entries, dict) else list(entries)
     return data, (old or "")[match.end() :] if match else old or ""
-
-
-def _put(data: dict[str, Any], key: str, entry: dict[str, Any]) -> None:
-    """Replace the entry of a subset, or add it."""
-    name = entry["config_name"]
-    for index, there in enumerate(data[key]):
-        if there.get("config_name", "default") == name:
-            default = {"default": True} if there.get("default") else {}
-            data[key][index] = {**entry, **default}
-            return
-    data[key].append(entry)
-
-
-def _config(name: str, splits: Mapping[str, Shards]) -> dict[str, Any]:
-    return {
-        "config_name": name,
-        "data_files": [{"split": split, "path": f"{name}/{split}-*"} for split in splits],
-    }
-
-
-def _dataset_info(name: str, splits: Mapping[str, Shards], features: Features) -> dict[str, Any]:
-    listed = [
-        {"name": split, "num_bytes": s.num_bytes, "num_examples": s.num_examples}
-        for split, s in splits.items()
-    ]
-    return {
-        "config_name": name,
-        "features": _old_spelling(features._to_yaml_list()),
-        "splits": listed,
-        "download_size": sum(p.stat().st_size for s in splits.values() for p in s.paths),
-        "dataset_size": sum(s.num_bytes for s in splits.values()),
-    }
-
-
-def _old_spelling(yaml: Any) -> Any:
-    """Return columns with lists spelt as `datasets` 3 does, which newer ones read too."""
-    if isinstance(yaml, list):
-        return [_old_spelling(entry) for entry in yaml]
-    if isinstance(yaml, dict):
-        return {"sequence" if k == "list" else k: _old_spelling(v) for k, v in yaml.items()}
-    return yaml
 
 
 def _about(data: Mapping[str, Any]) -> str:
