@@ -23,6 +23,7 @@ from preprocess.steps.export_config import ExportConfig
 from preprocess.steps.inspect import InspectConfig
 from preprocess.steps.migrate import MigrateConfig
 from preprocess.steps.normalize import NormalizeConfig
+from preprocess.steps.plot import PlotConfig
 from preprocess.steps.push import PushConfig
 from preprocess.steps.stats import StatsConfig
 
@@ -132,6 +133,13 @@ def inspect_command(args: Namespace) -> int:
     text, ok = look_at(args.source, config)
     print(text, end="")
     return 0 if ok else 1
+
+
+def plot_command(args: Namespace) -> int:
+    """Run `preprocess plot`."""
+    from preprocess.steps.plot import plot
+
+    return _finish(plot(args.source, args.id, args.output, from_flags(PlotConfig, args)))
 
 
 def push_command(args: Namespace) -> int:

@@ -9,6 +9,7 @@ from typing import Any
 from preprocess.core.report import run_and_print
 from preprocess.core.resources import resource, shipped_recipe
 from preprocess.dataset.quiet import quiet_datasets
+from preprocess.steps.inspect import InspectConfig, inspect
 from preprocess.steps.recipe import read_recipe, with_overrides
 from preprocess.steps.run import run_recipe
 
@@ -25,6 +26,9 @@ def demo(output: Path) -> int:
         _show(output / "ecdc")
         print(f"\nlisten  {output / 'normalized'}\ntokens  {output / 'ecdc'}")
         print(f"dataset {output / 'dataset'}, for datasets.load_from_disk")
+        page = output / "page.html"
+        report = inspect(str(output / "ecdc"), InspectConfig(clips=100, out=page))
+        print(f"page    {page}, {report.detail}: open it in a browser to see and hear the clips")
     return status
 
 

@@ -23,6 +23,7 @@ STEPS = {
     "migrate": "bring old token files and sidecars to the current formats; a dry run at first",
     "export": "write tokens and parameters as the trainers of another project read them",
     "inspect": "write a page that shows and plays clips, in a browser alone",
+    "plot": "write a picture of a clip as PNG, SVG or PDF",
     "push": "publish a saved dataset on the Hub, as Parquet with a card",
     "run": "run a recipe: all steps, from audio to dataset",
     "demo": "run the whole path on nine recordings with the demo codec",

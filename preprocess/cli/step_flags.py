@@ -19,6 +19,7 @@ from preprocess.steps.export_config import EXPORT_TARGETS, ExportConfig
 from preprocess.steps.inspect import InspectConfig
 from preprocess.steps.migrate import MigrateConfig
 from preprocess.steps.normalize import NormalizeConfig
+from preprocess.steps.plot import PlotConfig
 from preprocess.steps.push import PushConfig
 from preprocess.steps.stats import StatsConfig
 
@@ -151,12 +152,25 @@ def export_flags(parser: ArgumentParser) -> None:
 def inspect_flags(parser: ArgumentParser) -> None:
     """Add the flags of `preprocess inspect`."""
     parser.set_defaults(command=commands.inspect_command)
+    _add_source(parser)
+    add_flags(parser, InspectConfig)
+
+
+def plot_flags(parser: ArgumentParser) -> None:
+    """Add the flags of `preprocess plot`."""
+    parser.set_defaults(command=commands.plot_command)
+    _add_source(parser)
+    parser.add_argument("id", metavar="ID", help="the clip, by its id")
+    parser.add_argument("output", type=Path, help="the .png, .svg or .pdf file to write")
+    add_flags(parser, PlotConfig)
+
+
+def _add_source(parser: ArgumentParser) -> None:
     parser.add_argument(
         "source",
         metavar="ECDC_DIR|DATASET|HUB_ID",
         help="folder with .ecdc files, a saved dataset, or NAMESPACE/NAME on the Hub",
     )
-    add_flags(parser, InspectConfig)
 
 
 def push_flags(parser: ArgumentParser) -> None:

@@ -151,7 +151,7 @@ def label_names(parameter: Parameter) -> dict[int, str]:
     """Return what labels stand for, where its `doc_string` ends in `(0 quiet, 1 loud)`."""
     found = _LABELS.search(parameter.doc_string)
     named = {int(n): text.strip() for n, text in _LABEL.findall(found[1])} if found else {}
-    return named if list(named) == list(range(len(named))) else {}
+    return named if len(named) > 1 and list(named) == list(range(len(named))) else {}
 
 
 def value_range(parameter: Parameter) -> tuple[float, float]:

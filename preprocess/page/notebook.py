@@ -48,8 +48,8 @@ def show(
     page = escape(clip_page([clip], clip.id), quote=True)
     # A frame of its own: the notebook's styles and scripts, and the page's, do not meet.
     return HTML(
-        f'<iframe srcdoc="{page}" width="100%" height="{int(height)}" style="border:0" '
-        f'title="{escape(clip.id, quote=True)}" allow="autoplay; clipboard-write"></iframe>'
+        f'<div><iframe srcdoc="{page}" width="100%" height="{int(height)}" style="border:0" '
+        f'title="{escape(clip.id, quote=True)}" allow="autoplay; clipboard-write"></iframe></div>'
     )
 
 
