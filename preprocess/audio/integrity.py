@@ -7,6 +7,7 @@ Ogg stream where the pages end, and guesses the length of an MP3 file without a 
 from __future__ import annotations
 
 import re
+from mmap import ACCESS_READ, mmap
 from pathlib import Path
 
 # libsndfile's log says `data : 96000 (should be 47978)` of a chunk that claims too much. It does so
@@ -56,8 +57,15 @@ def ogg_is_whole(path: Path) -> bool:
 
 def mp3_length(path: Path) -> int | None:
     """Return the samples of an MP3 file by its frames, None where a Xing header states them."""
-    data = path.read_bytes()
-    at = _after_id3(data)
+    with open(path, "rb") as file:
+        if not file.seek(0, 2):
+            return 0
+        with mmap(file.fileno(), 0, access=ACCESS_READ) as data:
+            return _count_mp3_samples(data)
+
+
+def _count_mp3_samples(data: mmap) -> int | None:
+    at = _after_id3(data[:10])
     samples = 0
     while (frame := _mp3_frame(data, at)) is not None:
         size, frame_samples = frame
@@ -77,7 +85,7 @@ def _after_id3(data: bytes) -> int:
     return 10 + size
 
 
-def _mp3_frame(data: bytes, at: int) -> tuple[int, int] | None:
+def _mp3_frame(data: bytes | mmap, at: int) -> tuple[int, int] | None:
     """Return size in bytes and samples of the frame whose header is at `at`, None if none is."""
     header = data[at : at + 4]
     if len(header) < 4 or header[0] != 0xFF or header[1] & 0xE6 != 0xE2:  # sync, layer III

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from copy import deepcopy
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from preprocess.codec.quantizer import Quantizer
     from preprocess.codec.runner import Runner
 
+T = TypeVar("T")
 Wave = NDArray[np.float32]
 
 CPU_ROWS = 1
@@ -64,7 +65,7 @@ class Codec:
     ) -> None:
         self.spec, self.ckpt, self.precision = spec, ckpt, precision
         self.engine = engine_name(device, precision, allow_tf32)
-        self._model, self._device = model, device
+        self._model, self._device, self._allow_tf32 = model, device, allow_tf32
         fold_weight_norm(model)
 
     def encode(self, wav: Wave, bandwidth_kbps: float) -> Ecdc:
@@ -146,7 +147,8 @@ class Codec:
         with Workers(threads) as workers:
             runner = Runner(self._rows, workers)
             encoder = self._encoder(n_codebooks, runner)
-            yield from encode_streams(encoder, streams, self.spec, open_clips, loaders)
+            clips = encode_streams(encoder, streams, self.spec, open_clips, loaders)
+            yield from self._under_flags(clips)
             self._rows = runner.rows
 
     def decode(self, ecdc: Ecdc) -> Wave:
@@ -173,7 +175,13 @@ class Codec:
         if ecdc.model != self.spec.name:
             raise EcdcError(f"tokens of {ecdc.model} cannot be decoded by {self.spec.name}")
         run = decode_segments if self.spec.segment_samples else decode_stream
-        return run(self._decoder_parts, self._quantizer, ecdc, self.spec)
+        return self._under_flags(run(self._decoder_parts, self._quantizer, ecdc, self.spec))
+
+    def _under_flags(self, items: Iterator[T]) -> Iterator[T]:
+        """Make `items` under the codec's flags: cuDNN's default, TF32, changes tokens."""
+        from preprocess.codec.tf32 import with_tf32
+
+        return with_tf32(self._allow_tf32, items) if self._device.type == "cuda" else items
 
     def _encoder(self, n_codebooks: int, runner: Runner) -> StreamEncoder | SegmentEncoder:
         from preprocess.codec.encoders import SegmentEncoder, StreamEncoder
@@ -245,13 +253,8 @@ def load_codec(
         UsageError: There is no such codec or device.
         WeightsError: The weights cannot be had or do not fit.
     """
-    import torch
-
     spec = codec_spec(name)
     target = pick_device(device)
-    if target.type == "cuda":
-        # TF32, which cuDNN takes for convolutions by default, changes tokens.
-        torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = allow_tf32
     model = build_model(spec)
     path = find_weights(spec, weights)
     load_state(path, model, spec)

@@ -12,13 +12,13 @@ Nothing falls back: a source that cannot be had is an error that says how to get
 from __future__ import annotations
 
 import hashlib
-import logging
 import re
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from preprocess.core.errors import PreprocessError
+from preprocess.core.quiet import errors_only
 from preprocess.core.resources import resource
 from preprocess.tokens.specs import CodecSpec
 
@@ -146,9 +146,9 @@ def _published(name: str) -> Path:
 def _from_hub(repository: str) -> Path:
     from huggingface_hub import hf_hub_download
 
-    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # it warns of every retry
     try:
-        return Path(hf_hub_download(repository, HUB_FILE))
+        with errors_only("huggingface_hub"):  # it warns of every retry
+            return Path(hf_hub_download(repository, HUB_FILE))
     except Exception as error:  # the Hub's client, its HTTP library and the OS each raise theirs
         url = f"https://huggingface.co/{repository}"
         raise WeightsError(_unavailable(HUB_FILE, url, error)) from None

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+
+from preprocess.core.quiet import errors_only
 
 
 @contextmanager
@@ -13,13 +14,10 @@ def quiet_datasets() -> Iterator[None]:
     import datasets
 
     shown = datasets.is_progress_bar_enabled()
-    logger = logging.getLogger("huggingface_hub")
-    level = logger.level
     datasets.disable_progress_bars()
-    logger.setLevel(logging.ERROR)
     try:
-        yield
+        with errors_only("huggingface_hub"):
+            yield
     finally:
-        logger.setLevel(level)
         if shown:
             datasets.enable_progress_bars()

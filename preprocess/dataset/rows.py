@@ -22,7 +22,7 @@ from preprocess.sidecar.precision import MAX_ERROR, find_damage
 from preprocess.sidecar.reading import read_described, read_description, read_sidecar
 from preprocess.sidecar.sidecar_format import ARRAY_SUFFIX, Sidecar, sidecar_paths
 from preprocess.tokens.ecdc import read_ecdc, read_header
-from preprocess.tokens.types import EcdcHeader
+from preprocess.tokens.types import Ecdc, EcdcHeader
 
 Check = Callable[[Sidecar, EcdcHeader, Path, Path], None]
 BATCH_BYTES = 32 << 20
@@ -137,23 +137,10 @@ def clip_row(
     """
     path = root / rel
     ecdc = read_ecdc(path)
-    spec, n_frames = schema.spec, ecdc.codes.shape[1]
+    n_frames = ecdc.codes.shape[1]
     _check_header(ecdc.header, schema, root, rel)
-    row: dict[str, Any] = {
-        "id": clip_id(rel),
-        "audio": f"{audio_prefix}/{rel}" if audio_prefix else rel,
-        "codes": ecdc.codes[: schema.n_codebooks],
-        "model": schema.model,
-        "bandwidth_kbps": schema.bandwidth_kbps,
-        "fps": spec.fps,
-        "sample_rate": spec.sample_rate,
-        "audio_length": ecdc.audio_length,
-        "n_frames": n_frames,
-        # [] and not None where there are no segments: a column that mixes None and lists breaks
-        # numpy batches.
-        "scales": [] if ecdc.scales is None else ecdc.scales,
-        "segment_frames": [] if ecdc.scales is None else list(ecdc.segment_frames),
-    }
+    audio = f"{audio_prefix}/{rel}" if audio_prefix else rel
+    row = {"id": clip_id(rel), "audio": audio, **_token_columns(ecdc, schema)}
     if schema.parameters and has_sidecar:
         target = (cond_root or root) / rel
         sidecar = read_sidecar(target)
@@ -164,6 +151,24 @@ def clip_row(
     elif schema.parameters:
         row["features"] = {name: np.empty(0, schema.dtype) for name in schema.parameters}
     return row
+
+
+def _token_columns(ecdc: Ecdc, schema: Schema) -> dict[str, Any]:
+    """Return what a row says of a clip's tokens."""
+    spec = schema.spec
+    return {
+        "codes": ecdc.codes[: schema.n_codebooks],
+        "model": schema.model,
+        "bandwidth_kbps": schema.bandwidth_kbps,
+        "fps": spec.fps,
+        "sample_rate": spec.sample_rate,
+        "audio_length": ecdc.audio_length,
+        "n_frames": ecdc.codes.shape[1],
+        # [] and not None where there are no segments: a column that mixes None and lists breaks
+        # numpy batches.
+        "scales": [] if ecdc.scales is None else ecdc.scales,
+        "segment_frames": [] if ecdc.scales is None else list(ecdc.segment_frames),
+    }
 
 
 def lists(row: Any) -> Any:

@@ -90,11 +90,14 @@ class Audio(_FromSound):
     prefix: Annotated[str, Field(pattern=r"^([A-Za-z_]\w*)?$")] = ""
 
     def __post_init__(self) -> None:
-        """Look for what is needed before any clip is read."""
+        """Check what is measured."""
         if len(set(self.measure)) < len(self.measure):
             raise UsageError("a parameter stands twice in measure")
         if self.f0_min_hz >= self.f0_max_hz:
             raise UsageError(f"f0_min_hz {self.f0_min_hz:g} is not below {self.f0_max_hz:g}")
+
+    def _load(self) -> None:
+        """Look for the packages that are needed."""
         missing = missing_library(self.measure)
         if missing:
             raise UsageError(f"{missing} is not installed; pip install 'enchf-dataset[parameters]'")

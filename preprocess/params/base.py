@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,9 @@ from preprocess.params.cells import cell_text
 from preprocess.params.clip import Clip
 from preprocess.params.columns import Column
 from preprocess.sidecar.parameters import ParameterValue
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 Kind = Literal["continuous", "categorical", "circular"]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z_]\w*$")]
@@ -57,11 +60,36 @@ Labels = Annotated[dict[str, list[str]], BeforeValidator(_labels)]
 
 
 class Producer:
-    """Makes parameters of one clip. A subclass is a frozen dataclass of its settings."""
+    """Makes parameters of one clip. A subclass is a frozen dataclass of its settings.
+
+    Making one checks the settings, and neither reads a file nor runs a user's code; `prepare` does.
+    """
 
     __pydantic_config__ = ConfigDict(extra="forbid")
     flag: ClassVar[str]
     """The producer's key in a recipe."""
+
+    def prepare(self) -> Self:
+        """Return this producer ready for a run: files read and code imported, once and for all clips.
+
+        What the producer hashes for provenance is what it was prepared with. A producer that is
+        ready returns itself; the one it was made from can be prepared again, and reads anew.
+
+        Raises:
+            UsageError: A file or the user's code does not fit the settings.
+        """
+        if "_is_ready" in vars(self):
+            return self
+        ready = dataclasses.replace(self)  # type: ignore[type-var]
+        try:
+            ready._load()
+        except UsageError as error:
+            raise UsageError(f"annotate: {self.flag}: {error}") from error
+        vars(ready)["_is_ready"] = True
+        return ready
+
+    def _load(self) -> None:
+        """Read the files and import the code that all clips share."""
 
     def parameters(self, clip: Clip) -> Mapping[str, ParameterValue]:
         """Return the parameters of one clip, each `[T]`."""

@@ -21,8 +21,8 @@ from preprocess.params.curve_midi import MidiReader, MidiSource, midi_sources
 from preprocess.params.curve_times import TimeAs
 from preprocess.params.curves import (
     CURVE_SUFFIXES,
-    MIDI_SUFFIXES,
     CurveFormat,
+    is_midi,
     read_columns,
     read_curves,
 )
@@ -104,7 +104,10 @@ class Curve(DescribedEach):
                 made = ", ".join(self.columns)
                 raise UsageError(f"default of {name!r}, which it does not make; it makes {made}")
         self._parameters  # noqa: B018, names are checked
-        self._files  # noqa: B018, found once, here
+
+    def _load(self) -> None:
+        """Find the files, and read the labels in them."""
+        self._files, self._labels  # noqa: B018, kept for all clips
 
     @cached_property
     def _parameters(self) -> dict[str, MidiSource]:
@@ -157,7 +160,7 @@ class Curve(DescribedEach):
             if self.missing == "error":
                 raise PreprocessError(f"{clip.path}: {self.root} has no curve of {clip.id!r}")
             return {name: self._nothing(name, "no curve", clip) for name in self._parameters}
-        found = self._of_midi(path, clip) if _is_midi(path) else self._of_file(path, clip)
+        found = self._of_midi(path, clip) if is_midi(path) else self._of_file(path, clip)
         for name, parameter in self._parameters.items():
             if name not in found:
                 what = f"no {parameter.column} in the curve"
@@ -181,7 +184,7 @@ class Curve(DescribedEach):
         wanted = [name for name in wanted if name not in self.labels]
         seen: dict[str, list[Any]] = {name: [] for name in wanted}
         for path in self._files.values() if wanted else ():
-            if not _is_midi(path) and path.suffix.lower() != ".npy":
+            if not is_midi(path) and path.suffix.lower() != ".npy":
                 table, _ = read_columns(path, self._layout_of(path))
                 for name in wanted:
                     seen[name] += table.get(self.columns[name], ())
@@ -294,7 +297,3 @@ class Curve(DescribedEach):
                 f"{self.root}: far longer than its clip; scale and offset_s place it in time",
                 f"{last_s - first_s:.4g} s for {clip_s:.4g} s",
             )
-
-
-def _is_midi(path: Path) -> bool:
-    return path.suffix.lower() in MIDI_SUFFIXES

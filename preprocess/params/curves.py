@@ -155,3 +155,8 @@ def _read_json(path: Path) -> tuple[Columns, float | None]:
 def _by_column(rows: list[dict[str, Any]]) -> Columns:
     names = dict.fromkeys(name for row in rows for name in row)
     return {name: [row.get(name) for row in rows] for name in names}
+
+
+def is_midi(path: Path) -> bool:
+    """Whether a curve's file is MIDI, by its name."""
+    return path.suffix.lower() in MIDI_SUFFIXES

@@ -49,8 +49,8 @@ class Table(DescribedEach):
     delimiter: str | None = None
     encoding: str | None = None
 
-    def __post_init__(self) -> None:
-        """Read and check the table before any clip is read."""
+    def _load(self) -> None:
+        """Read and check the table."""
         self._check_described(list(self._table.columns))
         for name, column in self._table.columns.items():
             try:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from preprocess.core.errors import PreprocessError, printable
+from preprocess.core.quiet import errors_only
 from preprocess.dataset.schema import describe_range
 from preprocess.publish.card_yaml import config_entry, info_entry, put_entry
 from preprocess.publish.listen import ListenFiles, listen_info
@@ -25,6 +26,7 @@ from preprocess.publish.subset import Subset
 
 if TYPE_CHECKING:
     from datasets import Features
+    from huggingface_hub import DatasetCard
 
 BEGIN, END = "<!-- enchf: generated from here -->", "<!-- enchf: to here -->"
 TAGS = ("audio", "encodec", "audio-tokens")
@@ -75,7 +77,10 @@ def make_card(
     Raises:
         PreprocessError: The YAML of the card that is there cannot be read.
     """
-    data, text = _parts(old)
+    card = _parse(old)
+    data, text = card.data.to_dict(), card.text
+    for key in ("configs", "dataset_info"):
+        data[key] = _entries(data, key)
     for name, splits in files.items():
         put_entry(data, "dataset_info", info_entry(name, splits, features))
         put_entry(data, "configs", config_entry(name, splits))
@@ -100,34 +105,42 @@ def make_card(
             END,
         ]
     )
+    for key in ("dataset_info", "configs", "tags", "license", "source"):
+        if key in data:
+            card.data[key] = data[key]
+    card.text = _with_block(text, block, about)
+    return str(card)
+
+
+def _with_block(text: str, block: str, about: About) -> str:
+    """Return the prose of a card with our part in the place of the one before it, else at its end."""
     if BEGIN in text and END in text:
-        text = _BLOCK.sub(lambda _: block, text, count=1)
-    elif text.strip():
-        text = f"{text.rstrip()}\n\n{block}\n"
-    else:
-        text = f"\n# {about.repo_id.rpartition('/')[2]}\n\n{block}\n"
-    dumped = yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=10_000)
-    return f"---\n{dumped}---\n{text}"
+        return _BLOCK.sub(lambda _: block, text, count=1)
+    start = text.rstrip() or f"\n# {about.repo_id.rpartition('/')[2]}"
+    return f"{start}\n\n{block}\n"
 
 
-def _parts(old: str | None) -> tuple[dict[str, Any], str]:
-    """Return YAML and text of a card, with lists where our entries go."""
-    from huggingface_hub.repocard import REGEX_YAML_BLOCK
+def _parse(old: str | None) -> DatasetCard:
+    """Return the card that is there, or an empty one.
 
-    match = REGEX_YAML_BLOCK.search(old or "")
+    Raises:
+        PreprocessError: Its YAML cannot be read.
+    """
+    from huggingface_hub import DatasetCard
+
     try:
-        data = yaml.safe_load(match.group(2)) if match else {}
-    except yaml.YAMLError as error:
+        with errors_only("huggingface_hub"):  # it warns of a card without YAML
+            return DatasetCard(old or "")
+    except (ValueError, yaml.YAMLError) as error:
         raise PreprocessError(
             f"the YAML of the repository's README.md cannot be read: {' '.join(str(error).split())}"
         ) from None
-    if not isinstance(data, dict | None):
-        raise PreprocessError("the YAML of the repository's README.md is no mapping")
-    data = data or {}
-    for key in ("configs", "dataset_info"):
-        entries = data.get(key) or []
-        data[key] = [entries] if isinstance(entries, dict) else list(entries)
-    return data, (old or "")[match.end() :] if match else old or ""
+
+
+def _entries(data: Mapping[str, Any], key: str) -> list[dict[str, Any]]:
+    """Return what a card lists under `key`; a single entry may stand there without a list."""
+    entries = data.get(key) or []
+    return [entries] if isinstance(entries, dict) else list(entries)
 
 
 def _about(data: Mapping[str, Any]) -> str:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -98,20 +99,18 @@ class HubRepo:
         that an interrupted push has uploaded are not sent again.
         """
         from huggingface_hub import CommitOperationAdd, CommitOperationDelete
-        from huggingface_hub.utils import disable_progress_bars
 
-        if not sys.stderr.isatty():
-            disable_progress_bars()
         operations: list[Any] = [CommitOperationDelete(path) for path in old]
         operations += [CommitOperationAdd(path, content) for path, content in new.items()]
-        self._call(
-            self._api.create_commit,
-            self.repo_id,
-            operations,
-            commit_message=message,
-            repo_type="dataset",
-            revision=self.revision,
-        )
+        with _bars_on_terminals():
+            self._call(
+                self._api.create_commit,
+                self.repo_id,
+                operations,
+                commit_message=message,
+                repo_type="dataset",
+                revision=self.revision,
+            )
 
     def _call(self, function: Callable[..., T], *args: Any, **kwargs: Any) -> T:
         from huggingface_hub.errors import HTTPError
@@ -125,3 +124,22 @@ class HubRepo:
                 f"the Hub did not take {self.repo_id}: {reason[:300]}; nothing was changed, and "
                 f"what was uploaded is kept: run it again to go on"
             ) from None
+
+
+@contextmanager
+def _bars_on_terminals() -> Iterator[None]:
+    """Hide the progress bars of uploads where nobody watches, and restore them after."""
+    from huggingface_hub.utils import (
+        are_progress_bars_disabled,
+        disable_progress_bars,
+        enable_progress_bars,
+    )
+
+    hide = not sys.stderr.isatty() and not are_progress_bars_disabled()
+    if hide:
+        disable_progress_bars()
+    try:
+        yield
+    finally:
+        if hide:
+            enable_progress_bars()

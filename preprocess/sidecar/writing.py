@@ -104,17 +104,11 @@ def write_sidecar(
         whole = all(part.exists() for part in stored)
         old = read_pair(*stored) if whole and mode != "replace-all" else None
         if old and mode == "append":
-            given = {
-                name: parameter for name, parameter in given.items() if name not in old.parameters
-            }
+            given = {name: p for name, p in given.items() if name not in old.parameters}
         kept = _kept(old, drop, given)
         frames = _common_length(given, kept, header, ecdc_path, array_path)
         staying = next((f.values.dtype.name for f in kept.values()), "float16")
-        if old:
-            records = _merged_records(old, kept, given, records)
-            # A parameter that is replaced keeps its column.
-            kept = {n: f for n, f in old.parameters.items() if n in kept or n in given}
-        merged = {**kept, **given}
+        merged, records = _merge(old, kept, given, records)
         stored_as = array_dtype(merged, dtype, max_error, staying)
         _write_pair(array_path, meta_path, merged, frames, stored_as, rate, header, records)
         if whole and stored[1] != meta_path:  # the predecessor's name: it describes the old array
@@ -166,13 +160,20 @@ def _by_hand(
     return [Record(names, digest_file(ecdc_path) if ecdc_path else "")] if names else []
 
 
-def _merged_records(
-    old: Sidecar, kept: Collection[str], given: Collection[str], records: Sequence[Record]
-) -> list[Record]:
-    """Return the records of `old` for what is kept of it, and `records` for what is written."""
+def _merge(
+    old: Sidecar | None,
+    kept: Mapping[str, Parameter],
+    given: Mapping[str, Parameter],
+    records: Sequence[Record],
+) -> tuple[dict[str, Parameter], Sequence[Record]]:
+    """Return the parameters that `old` keeps and those given, and the records of both."""
+    if old is None:
+        return dict(given), records
     gone = [name for name in old.parameters if name not in kept]
     mine = [r.without([name for name in r.names if name not in given]) for r in records]
-    return merge_records(old.records, gone, mine)
+    # A parameter that is replaced keeps its column.
+    stay = {name: p for name, p in old.parameters.items() if name in kept or name in given}
+    return {**stay, **given}, merge_records(old.records, gone, mine)
 
 
 def _check_choices(mode: str, dtype: str) -> None:

@@ -54,10 +54,7 @@ def annotate(
     tokens = find_tokens(root)
     if not producers:
         raise UsageError("annotate: nothing to do: name at least one producer")
-    parameter_names(producers)
-    for producer in producers:
-        for note in producer.check_clips([rel.with_suffix("").as_posix() for rel in tokens]):
-            report.note(note)
+    producers = _ready(producers, tokens, report)
     if not config.dry_run:
         remove_stale(root)
         finish_interrupted(config.cond_root or root)
@@ -69,7 +66,7 @@ def annotate(
         clip = _clip(root, rel, audio, decoder)
         return annotate_clip(clip, (config.cond_root or root) / rel, run)
 
-    # A decoding model fills the cores by itself, and is not shared between threads.
+    # A model that decodes fills the cores, and is not shared between threads.
     threads = 1 if any(p.needs_decoder for p in producers) else jobs
     made: dict[Path, AnnotatedClip] = {}
     for outcome in run_items(step, tokens, threads, "annotate"):
@@ -78,10 +75,24 @@ def annotate(
         else:
             made[outcome.item] = outcome.value
     _count(report, made, config.dry_run)
+    _report_orphans(report, root, config)
+    return report.finish()
+
+
+def _ready(producers: Sequence[Producer], tokens: Sequence[Path], report: Report) -> list[Producer]:
+    """Return producers that have read what they need and that fit the clips."""
+    ready = [producer.prepare() for producer in producers]
+    parameter_names(ready)
+    for producer in ready:
+        for note in producer.check_clips([rel.with_suffix("").as_posix() for rel in tokens]):
+            report.note(note)
+    return ready
+
+
+def _report_orphans(report: Report, root: Path, config: AnnotateConfig) -> None:
     orphans, notes = find_orphans(root, cond_root=config.cond_root)
     report_leftovers(report, orphans, config.prune, config.dry_run)
     report.notes += notes
-    return report.finish()
 
 
 def _count(report: Report, made: Mapping[Path, AnnotatedClip], dry_run: bool) -> None:

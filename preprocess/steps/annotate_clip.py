@@ -134,13 +134,12 @@ def _make(
     clip: Clip, old: Sidecar | None, run: Run
 ) -> tuple[set[str], dict[str, ParameterValue], list[Record]]:
     """Return the names of all parameters of the run, and those that had to be made, with records."""
-    tokens = digest_file(clip.path)
-    audio = digest_file(clip.audio_path) if clip.audio_path else ""
+    sources = tokens, audio, origins = _sources(clip, run)
     claimed: set[str] = set()
     parameters: dict[str, ParameterValue] = {}
     records = []
-    for producer, rec in zip(run.producers, run.settings, strict=True):
-        src = digest_bytes("".join((tokens, audio, producer.origin(clip))).encode())
+    for producer, rec, origin in zip(run.producers, run.settings, origins, strict=True):
+        src = digest_bytes("".join((tokens, audio, origin)).encode())
         record = Record((), tokens, audio, producer.flag, run.owner, src, rec, BY)
         names = _current(old, record)
         if names is None:
@@ -152,7 +151,18 @@ def _make(
             if name in claimed:
                 raise SidecarError(f"{clip.path}: two producers make the parameter {name!r}")
         claimed.update(names)
+    if records and _sources(clip, run) != sources:
+        raise SidecarError(
+            f"{clip.path}: its tokens, its audio or a file of a producer changed while parameters "
+            f"were made; run again"
+        )
     return claimed, parameters, records
+
+
+def _sources(clip: Clip, run: Run) -> tuple[str, str, list[str]]:
+    """Return the hashes of a clip's tokens, its audio, and what each producer reads for it."""
+    audio = digest_file(clip.audio_path) if clip.audio_path else ""
+    return digest_file(clip.path), audio, [producer.origin(clip) for producer in run.producers]
 
 
 def _current(old: Sidecar | None, record: Record) -> tuple[str, ...] | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from preprocess.core.errors import UsageError, nearest
@@ -13,8 +14,11 @@ from preprocess.steps.recipe import Recipe
 from preprocess.tokens.specs import codec_spec
 
 
-def check_recipe(recipe: Recipe) -> None:
+def check_recipe(recipe: Recipe) -> Recipe:
     """Check folders, settings, names and weights of a recipe, as its steps would one by one.
+
+    Returns:
+        The recipe with its producers prepared: their files are read and their code is imported.
 
     Raises:
         UsageError: A setting is wrong, or does not fit the names of the clips.
@@ -24,6 +28,7 @@ def check_recipe(recipe: Recipe) -> None:
     """
     require_folder(recipe.input, "input folder")
     require_writable(recipe.output)
+    recipe = replace(recipe, annotate=tuple(producer.prepare() for producer in recipe.annotate))
     options = recipe.build.rows
     check_options(options)
     recipe.audit.has(Path("any"))
@@ -31,6 +36,7 @@ def check_recipe(recipe: Recipe) -> None:
     _check_names(recipe, options)
     _check_clips(recipe, options)
     _check_weights(recipe)
+    return recipe
 
 
 def _check_bandwidths(recipe: Recipe) -> None:

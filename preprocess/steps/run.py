@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+from preprocess.audit.audit_config import AuditConfig
 from preprocess.audit.findings import CHECKS
 from preprocess.codec.model_config import ModelConfig
 from preprocess.core.report import Report, plural
@@ -37,7 +38,7 @@ def run_recipe(recipe: Recipe, path: Path | None = None) -> Iterator[Report]:
     from preprocess.steps.encode import encode
     from preprocess.steps.normalize import normalize
 
-    check_recipe(recipe)
+    recipe = check_recipe(recipe)
     normalized, ecdc = recipe.output / "normalized", recipe.output / "ecdc"
     dataset = recipe.output / "dataset"
     for output in (normalized, ecdc, dataset):
@@ -52,21 +53,9 @@ def run_recipe(recipe: Recipe, path: Path | None = None) -> Iterator[Report]:
     yield report
     if not report.done + report.current:
         return
-    checks = recipe.audit
-    if recipe.build.allow_mixed:
-        checks = replace(
-            checks, fail_on=tuple(c for c in CHECKS if c != "mixed" and checks.fails(c))
-        )
+    checks = _checks(recipe)
     if recipe.annotate:
-        cond_root = recipe.build.cond_root
-        config = AnnotateConfig(
-            audio_root=normalized,
-            cond_root=cond_root,
-            dtype=recipe.dtype,
-            max_error=recipe.max_error,
-            prune=recipe.prune,
-        )
-        owner = recipe_owner(path, ecdc)
+        config, owner = _annotate_config(recipe, normalized), recipe_owner(path, ecdc)
         annotated = annotate(ecdc, recipe.annotate, model, config, recipe.jobs, owner)
         yield annotated
         audited = audit(ecdc, as_built(checks, recipe.build, has_sidecars=True), recipe.jobs)[0]
@@ -76,6 +65,24 @@ def run_recipe(recipe: Recipe, path: Path | None = None) -> Iterator[Report]:
             yield Report("build", skipped=why)
             return
     yield build(ecdc, dataset, recipe.build, checks)
+
+
+def _checks(recipe: Recipe) -> AuditConfig:
+    """Return what the audit checks; where the dataset may be mixed, a mixture is no error."""
+    if not recipe.build.allow_mixed:
+        return recipe.audit
+    failing = tuple(c for c in CHECKS if c != "mixed" and recipe.audit.fails(c))
+    return replace(recipe.audit, fail_on=failing)
+
+
+def _annotate_config(recipe: Recipe, normalized: Path) -> AnnotateConfig:
+    return AnnotateConfig(
+        audio_root=normalized,
+        cond_root=recipe.build.cond_root,
+        dtype=recipe.dtype,
+        max_error=recipe.max_error,
+        prune=recipe.prune,
+    )
 
 
 def _pruning(recipe: Recipe) -> Recipe:

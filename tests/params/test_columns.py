@@ -10,11 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from preprocess.core.errors import PreprocessError, UsageError
-from preprocess.params import parse_producer
 from preprocess.params.columns import read_column
 from preprocess.params.numerals import read_numeral
 from preprocess.sidecar.reading import read_sidecar
-from tests.helpers.clips import clip_of
+from tests.helpers.clips import clip_of, prepared
 from tests.helpers.commands import run, write_tokens
 from tests.helpers.formats import examples, one_line
 
@@ -24,7 +23,7 @@ def column(tmp_path, cells: list, name: str = "x", **settings):
     path = tmp_path / "t.jsonl"
     rows = [{"id": chr(97 + at), name: cell} for at, cell in enumerate(cells)]
     path.write_text("\n".join(map(json.dumps, rows)))
-    producer = parse_producer({"table": {"path": path, **settings}})
+    producer = prepared({"table": {"path": path, **settings}})
     return [producer.parameters(clip_of(name=row["id"]))[name] for row in rows]
 
 
@@ -85,9 +84,9 @@ def test_a_column_that_does_not_tell_is_not_read_against_the_others(tmp_path):
     path = tmp_path / "t.csv"
     path.write_text("id;level;count\na;-1,5;1.234\nb;2,5;5.678\n")
     with pytest.raises(UsageError) as error:
-        parse_producer({"table": {"path": path}})
+        prepared({"table": {"path": path}})
     one_line(error, "column 'count'", "'1.234' may be thousands", "'level' has a decimal comma")
-    producer = parse_producer({"table": {"path": path, "decimal": ","}})
+    producer = prepared({"table": {"path": path, "decimal": ","}})
     found = producer.parameters(clip_of(name="a"))
     assert (found["level"]["values"][0], found["count"]["values"][0]) == (-1.5, 1234)
 

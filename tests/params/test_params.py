@@ -7,16 +7,15 @@ import pytest
 
 from preprocess.audio.measures import SILENCE_DB
 from preprocess.core.errors import PreprocessError, UsageError
-from preprocess.params import parse_producer
 from preprocess.params.clip import Clip
 from preprocess.tokens.specs import codec_spec
-from tests.helpers.clips import clip_of
+from tests.helpers.clips import clip_of, prepared
 from tests.helpers.commands import write_wav
 from tests.helpers.signals import tone
 
 
 def parameters_of(entry: dict, clip: Clip) -> dict:
-    return dict(parse_producer(entry).parameters(clip))
+    return dict(prepared(entry).parameters(clip))
 
 
 def filename(pattern: str, name: str, **settings: dict) -> dict[str, float]:
@@ -92,7 +91,7 @@ def test_a_file_name_is_read_as_a_cell_is(pattern, name, settings, expected):
 def test_file_names_are_read_as_a_column(tmp_path):
     """What one name says of another: that a comma is a decimal one, and which words there are."""
     settings = {"pattern": "_(?P<x>[^_]+)_(?P<k>.+)$", "kind": {"k": "categorical"}}
-    producer = parse_producer({"filename": settings})
+    producer = prepared({"filename": settings})
     ids = ["a_1,234_wild", "b_2,5_calm", "c_NA_odd", "other"]
     assert producer.check_clips(ids) == [
         "file names: x: numbers with a decimal comma (1 empty, NA among them); "
@@ -105,7 +104,7 @@ def test_file_names_are_read_as_a_column(tmp_path):
     assert found[0]["x"]["source"] == "file name: numbers with a decimal comma"
     with pytest.raises(PreprocessError, match="k: one name does not tell all words"):
         producer.parameters(clip_of(name="d_3_loud"))
-    other = parse_producer({"filename": settings})
+    other = prepared({"filename": settings})
     other.check_clips([*ids, "d_3_loud"])
     assert other.settings() != producer.settings()  # as labels moved, all are made again
 
@@ -122,7 +121,7 @@ def test_file_names_are_read_as_a_column(tmp_path):
     ],
 )
 def test_file_names_that_do_not_go_together_stop_before_any_clip(ids, settings, words):
-    producer = parse_producer({"filename": {"pattern": "_(?P<x>.+)$", **settings}})
+    producer = prepared({"filename": {"pattern": "_(?P<x>.+)$", **settings}})
     with pytest.raises(UsageError) as caught:
         producer.check_clips(ids)
     assert str(caught.value).startswith("filename: x: ")
@@ -174,7 +173,7 @@ def test_what_a_file_name_does_not_hold_names_the_clip(pattern, name, settings, 
 )
 def test_wrong_settings_are_said_before_any_clip_is_read(entry, why):
     with pytest.raises(UsageError) as caught:
-        parse_producer(entry)
+        prepared(entry)
     assert why in str(caught.value)
     assert "\n" not in str(caught.value)
 

@@ -8,9 +8,8 @@ import numpy as np
 import pytest
 
 from preprocess.core.errors import PreprocessError, UsageError
-from preprocess.params import parse_producer
 from preprocess.sidecar.reading import read_sidecar
-from tests.helpers.clips import clip_of
+from tests.helpers.clips import clip_of, prepared
 from tests.helpers.commands import assert_says, run, write_tokens
 from tests.helpers.formats import one_line
 
@@ -61,7 +60,7 @@ WRITERS = {
 
 
 def table(path, **settings):
-    return parse_producer({"table": {"path": path, **settings}})
+    return prepared({"table": {"path": path, **settings}})
 
 
 def row_of(producer, name: str) -> dict[str, float]:

@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 
 from preprocess.core.errors import UsageError
-from preprocess.params import parse_producer
-from tests.helpers.clips import clip_of
+from tests.helpers.clips import clip_of, prepared
 from tests.helpers.formats import one_line
 
 TEXT = "id;mood;v\nCafé;süß;1,5\nb;mild;2\n"
@@ -18,7 +17,7 @@ LABELS = {"mood": ["mild", "süß"]}
 
 
 def table(path, **settings):
-    return parse_producer({"table": {"path": path, **settings}})
+    return prepared({"table": {"path": path, **settings}})
 
 
 def row_of(producer, name: str) -> dict[str, float]:

@@ -8,9 +8,8 @@ import numpy as np
 import pytest
 
 from preprocess.core.errors import PreprocessError, UsageError
-from preprocess.params import parse_producer
 from preprocess.params.spelling import difference
-from tests.helpers.clips import clip_of
+from tests.helpers.clips import clip_of, prepared
 from tests.helpers.formats import one_line
 
 
@@ -19,7 +18,7 @@ def table(tmp_path, keys, **settings):
     path = tmp_path / "t.csv"
     lines = [f'"{key}",{number}\n' for number, key in enumerate(keys, 1)]
     path.write_text("id,v\n" + "".join(lines), encoding="utf-8")
-    return parse_producer({"table": {"path": path, **settings}})
+    return prepared({"table": {"path": path, **settings}})
 
 
 def values(producer, ids) -> dict[str, float]:
@@ -105,7 +104,7 @@ def test_names_of_columns_are_compared_with_composed_characters(tmp_path):
     path = tmp_path / "t.csv"
     path.write_text("Schlu\u0308ssel,Ho\u0308he\na,5\n", encoding="utf-8")
     settings = {"path": path, "key": "Schlüssel", "columns": {"height": "Höhe"}}
-    found = parse_producer({"table": settings}).parameters(clip_of(name="a"))
+    found = prepared({"table": settings}).parameters(clip_of(name="a"))
     assert found["height"]["values"][0] == 5
 
 
