@@ -49,9 +49,8 @@ def test_its_rows_hold_the_decoded_sound_and_a_picture(built, online, demo_codec
         decoded = demo_codec.decode(read_ecdc(token_folder / f"{row['id']}.ecdc"))[0]
         assert rate == 24_000
         np.testing.assert_allclose(samples, decoded, atol=2**-15)
-        assert row["picture"]["bytes"].startswith(b"\x89PNG") and row["audio"]["path"] == "%03d.flac" % (
-            table["id"].to_pylist().index(row["id"])
-        )
+        assert row["picture"]["bytes"].startswith(b"\x89PNG")
+    assert [row["path"] for row in table["audio"].to_pylist()] == ["000.flac", "001.flac"]
     assert "listen/test-00000-of-00001.parquet" in files(online)
 
 
