@@ -55,6 +55,8 @@ OLDEST_TESTS = [
     "tests/params/test_midi.py",  # mido
     "tests/params/test_table_files.py",  # openpyxl
     "tests/cli/test_doctor.py",  # packaging
+    "tests/page/test_clip_browser.py",  # bokeh; with a browser
+    "tests/page/test_plot.py",  # matplotlib
     "tests/cli/test_demo.py",  # the whole path
 ]
 # Without pins: the versions of constraints.txt, and torchaudio removed.

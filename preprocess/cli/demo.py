@@ -1,4 +1,4 @@
-"""The demo: the quickstart recipe on the nine recordings that ship, then a look at the dataset."""
+"""The demo: runs the quickstart recipe on nine bundled recordings and shows the dataset."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from preprocess.steps.run import run_recipe
 
 
 def demo(output: Path) -> int:
-    """Run the demo into the folder `output`, print what came out, and return the exit status."""
+    """Run the demo into the folder `output`, print its results, and return the exit status."""
     print(f"{os.path.relpath(resource('audio'))} -> {output}")
     path = shipped_recipe("quickstart.yaml")
     recipe = read_recipe(path)
@@ -33,7 +33,7 @@ def demo(output: Path) -> int:
 
 
 def _show(ecdc: Path) -> None:
-    """Load the tokens as a user would, and print the columns of the first example."""
+    """Load the tokens as a user would, and print the columns of the first row."""
     with quiet_datasets():
         loaded = _load(ecdc)
     for split, dataset in loaded.items():
@@ -43,7 +43,7 @@ def _show(ecdc: Path) -> None:
 
 
 def _load(ecdc: Path) -> Any:
-    """Load with the script where `datasets` still runs scripts, else with its class."""
+    """Load with the script if `datasets` still runs scripts, else with the builder class."""
     import datasets
 
     import enchf_dataset
@@ -53,7 +53,7 @@ def _load(ecdc: Path) -> Any:
     if int(datasets.__version__.split(".")[0]) < 4:
         print(f'\nload_dataset("{script}", data_dir="{ecdc}", trust_remote_code=True)')
         return datasets.load_dataset(script, data_dir=str(ecdc), trust_remote_code=True)
-    print(f'\nEncHFDataset(data_dir="{ecdc}"), of {script}')
+    print(f'\nEncHFDataset(data_dir="{ecdc}"), from {script}')
     builder = enchf_dataset.EncHFDataset(data_dir=str(ecdc))
     builder.download_and_prepare()
     return builder.as_dataset()

@@ -1,4 +1,4 @@
-"""`datasets` without its progress bars."""
+"""Silences the progress bars of `datasets`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from preprocess.core.quiet import errors_only
 
 @contextmanager
 def quiet_datasets() -> Iterator[None]:
-    """Silence the progress bars of `datasets`, and its warning of a README that is not needed."""
+    """Silence the progress bars of `datasets`, and its warning about a missing README."""
     import datasets
 
     shown = datasets.is_progress_bar_enabled()

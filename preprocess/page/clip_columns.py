@@ -15,7 +15,7 @@ from preprocess.sidecar.parameters import Parameter
 from preprocess.tokens.types import Ecdc
 
 Columns = dict[str, Any]
-ENVELOPE_POINTS = 4000
+ENVELOPE_POINTS = 2500
 """Minimum and maximum of a sound are drawn at this many places."""
 _LABEL = re.compile(r"(\d+) ([^,()]+)")
 _LABELS = re.compile(r"\((0 [^()]*)\)\s*$")

@@ -84,7 +84,8 @@ class Producer:
         try:
             ready._load()
         except UsageError as error:
-            raise UsageError(f"annotate: {self.flag}: {error}") from error
+            which = "" if str(error).startswith(f"{self.flag} ") else f"{self.flag}: "
+            raise UsageError(f"annotate: {which}{error}") from error
         vars(ready)["_is_ready"] = True
         return ready
 

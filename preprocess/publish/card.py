@@ -1,7 +1,7 @@
-"""The dataset card of a published dataset: YAML that loaders need, and prose made from the data.
+"""The card of a published dataset: YAML that loaders need, and text generated from the data.
 
-What is generated stands between two comments; all else in an existing card, and every key of its
-YAML that is not ours, is somebody's own and is kept.
+Two comments enclose the generated text. The rest of an existing card, and all other keys of its
+YAML, stay unchanged.
 """
 
 from __future__ import annotations
@@ -39,12 +39,12 @@ _BLOCK = re.compile(f"{re.escape(BEGIN)}.*?{re.escape(END)}", re.DOTALL)
 
 @dataclass(frozen=True)
 class About:
-    """What only the person who publishes knows.
+    """Facts that only the publisher knows.
 
     Attributes:
         repo_id: The repository, `NAMESPACE/NAME`.
-        license: As the Hub names licences, such as `cc0-1.0`; None to keep what the card says.
-        source: Where the sounds come from, in words; None to keep it.
+        license: The Hub's name for the licence, such as `cc0-1.0`; None keeps the card's.
+        source: A text that says where the sounds come from; None keeps the card's.
         revision: The branch.
     """
 
@@ -66,16 +66,16 @@ def make_card(
     """Return the card of a repository after a push.
 
     Args:
-        old: The card that is there; None where there is none.
+        old: The existing card, or None.
         about: Repository, licence and source.
-        subsets: Every subset of the repository.
-        files: Subset -> split -> its files, of the subsets that are pushed now.
-        features: The columns of these.
-        listen: The repository's subset of clips to hear; None where it has none.
-        listen_files: Its files, where they are pushed now.
+        subsets: All subsets of the repository.
+        files: Subset -> split -> its files, for the subsets of this push.
+        features: The columns of these subsets.
+        listen: The repository's subset with sound; None if it has none.
+        listen_files: Its files, if this push has them.
 
     Raises:
-        PreprocessError: The YAML of the card that is there cannot be read.
+        PreprocessError: The YAML of the existing card cannot be read.
     """
     card = _parse(old)
     data, text = card.data.to_dict(), card.text
@@ -113,7 +113,7 @@ def make_card(
 
 
 def _with_block(text: str, block: str, about: About) -> str:
-    """Return the prose of a card with our part in the place of the one before it, else at its end."""
+    """Return the text of a card with `block` in place of the old block, or else at its end."""
     if BEGIN in text and END in text:
         return _BLOCK.sub(lambda _: block, text, count=1)
     start = text.rstrip() or f"\n# {about.repo_id.rpartition('/')[2]}"
@@ -121,15 +121,15 @@ def _with_block(text: str, block: str, about: About) -> str:
 
 
 def _parse(old: str | None) -> DatasetCard:
-    """Return the card that is there, or an empty one.
+    """Return the existing card, or an empty one.
 
     Raises:
-        PreprocessError: Its YAML cannot be read.
+        PreprocessError: The YAML of the existing card cannot be read.
     """
     from huggingface_hub import DatasetCard
 
     try:
-        with errors_only("huggingface_hub"):  # it warns of a card without YAML
+        with errors_only("huggingface_hub"):  # it warns about a card without YAML
             return DatasetCard(old or "")
     except (ValueError, yaml.YAMLError) as error:
         raise PreprocessError(
@@ -138,7 +138,7 @@ def _parse(old: str | None) -> DatasetCard:
 
 
 def _entries(data: Mapping[str, Any], key: str) -> list[dict[str, Any]]:
-    """Return what a card lists under `key`; a single entry may stand there without a list."""
+    """Return the list of entries under `key`; a card may have a single entry without a list."""
     entries = data.get(key) or []
     return [entries] if isinstance(entries, dict) else list(entries)
 
@@ -146,7 +146,7 @@ def _entries(data: Mapping[str, Any], key: str) -> list[dict[str, Any]]:
 def _about(data: Mapping[str, Any]) -> str:
     lines = [
         "Audio as [EnCodec](https://github.com/facebookresearch/encodec) tokens, with named "
-        "parameters aligned frame by frame: one row a clip."
+        "parameters aligned frame by frame: one row per clip."
     ]
     if data.get("source"):
         lines.append(f"Source of the sounds: {data['source']}")
@@ -180,7 +180,7 @@ def _hours(hours: float) -> str:
 
 
 def _parameters(subsets: Mapping[str, Subset]) -> list[str]:
-    """Return a table of parameters for each group of subsets that have the same."""
+    """Return a table of parameters for each group of subsets with the same parameters."""
     groups: list[tuple[list[str], Mapping[str, dict[str, Any]]]] = []
     for name, subset in subsets.items():
         for names, parameters in groups:
@@ -200,8 +200,9 @@ def _parameters(subsets: Mapping[str, Subset]) -> list[str]:
                 list(PARAMETER_TITLES),
                 [_parameter_row(name, entry) for name, entry in parameters.items()],
             )
-            + "\n\nRanges are those to normalise by. Statistics are of all frames of the split "
-            "`train`, NaN counted apart; of a circular parameter, mean and std are circular."
+            + "\n\nNormalise by the declared range. Statistics cover all frames of the split "
+            "`train`; NaN is counted separately. The mean and std of a circular parameter are "
+            "circular."
         )
     return texts
 
@@ -253,8 +254,8 @@ row = dataset.with_format("numpy")[0]  # row["codes"] is [K, T]; row["features"]
 ```
 
 `codes` are int16 `[K, T]`: K codebooks by T frames. Column `features` has a float list `[T]` for
-each parameter; units, kind and declared range stand as JSON in the `id` of its type. The files are
-plain Parquet, and `enchf.json` has this card's figures for programs.
+each parameter; the `id` of its type holds units, kind and declared range as JSON. The files are
+plain Parquet, and `enchf.json` has this card's figures in machine-readable form.
 
 ## Decoding to audio
 
@@ -264,11 +265,11 @@ plain Parquet, and `enchf.json` has this card's figures for programs.
 
 ## Provenance
 
-{provenance or "Not known."}"""
+{provenance or "Unknown."}"""
 
 
 def _provenance(provenance: Mapping[str, Any]) -> str:
-    """Return what a subset was made from, and in a sentence where its clips were not made alike."""
+    """Return what a subset was made from, and a sentence if its clips were made differently."""
     known = {k: v for k, v in provenance.items() if v and k != "mixed"}
     text = ", ".join(f"{k} {_cell(v)}" for k, v in known.items())
     mixed = provenance.get("mixed")

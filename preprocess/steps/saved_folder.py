@@ -1,6 +1,7 @@
-"""Folders that hold a saved dataset of ours: a marker in them says what they were made from.
+"""Folders with a saved dataset, in which a marker file records what they were made from.
 
-They are made beside their place and moved there whole; only one that has the marker is replaced.
+A folder is made next to its final place and moved there once complete. It replaces only a folder
+that has the marker.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ _TOKENS_SUBDIR = "tokens"
 
 
 def read_marker(output: Path, marker: str) -> dict[str, Any]:
-    """Return what the marker in a folder says; nothing where there is none that can be read."""
+    """Return the content of the marker in a folder; empty if it is missing or unreadable."""
     try:
         stored = json.loads((output / marker).read_bytes())
     except (OSError, ValueError):
@@ -26,22 +27,22 @@ def read_marker(output: Path, marker: str) -> dict[str, Any]:
 
 
 def check_replaceable(output: Path, marker: str, names: Iterable[str], step: str) -> None:
-    """Refuse to replace what a step has not made.
+    """Refuse to replace a folder with content that the step did not make.
 
     Args:
         output: The folder that the step would replace.
-        marker: Name of the file that tells what the folder was made from.
-        names: What else the step writes there, beside the splits and the folder of token files.
-        step: Its name.
+        marker: Name of the marker file.
+        names: Other files that the step writes there, besides the splits and the token folder.
+        step: Name of the step.
 
     Raises:
-        UsageError: It is a file, a folder of something else, or holds files of others.
+        UsageError: `output` is a file, a folder without the marker, or has other files in it.
     """
     if not output.exists() or (output.is_dir() and not any(output.iterdir())):
         return
     if not (output / marker).exists():
         what = "built dataset" if step == "build" else f"dataset made by {step}"
-        raise UsageError(f"output {output} exists and is no {what}; remove it first")
+        raise UsageError(f"output {output} exists and is not a {what}; remove it first")
     splits = json.loads((output / "dataset_dict.json").read_bytes())["splits"]
     ours = {marker, *names, "dataset_dict.json", *splits}
     ours.add(read_marker(output, marker).get("tokens_subdir", _TOKENS_SUBDIR).split("/")[0])
@@ -53,7 +54,7 @@ def check_replaceable(output: Path, marker: str, names: Iterable[str], step: str
 
 
 def replace_folder(new: Path, output: Path, old: Path) -> None:
-    """Move `new` to `output`; what was there goes to `old`, on the same file system."""
+    """Move `new` to `output`, and an existing `output` to `old`, on the same file system."""
     if output.exists():
         os.replace(output, old)
     os.replace(new, output)

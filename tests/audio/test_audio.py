@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-
 import numpy as np
 import pytest
 import soundfile as sf
@@ -22,6 +20,7 @@ from preprocess.audio.audio_files import (
     write_audio,
 )
 from tests.helpers.commands import cut, files_under, peak_rms, write_wav
+from tests.helpers.formats import examples
 from tests.helpers.signals import tone
 
 FORMATS = {
@@ -178,8 +177,12 @@ def test_an_mp3_that_states_no_length_is_read_to_its_end(tmp_path):
 def test_an_mp3_of_variable_rate_that_states_no_length_is_never_shortened(tmp_path):
     """libsndfile guesses the length from the size and the first frame, and stops there."""
     path = _mp3_without_length(tmp_path / "a.mp3", "VARIABLE")
-    with contextlib.suppress(AudioError):
-        assert read_audio(path, 44_100, 1).shape[1] >= 88_200
+    guessed = sf.info(path).frames
+    if guessed >= 88_200:  # a libsndfile that counts the frames
+        assert read_audio(path, 44_100, 1).shape[1] == guessed
+        return
+    with pytest.raises(AudioError, match="does not state its length, of which only a part"):
+        read_audio(path, 44_100, 1)
 
 
 @given(
@@ -189,6 +192,7 @@ def test_an_mp3_of_variable_rate_that_states_no_length_is_never_shortened(tmp_pa
     window_ms=st.integers(4, 700),
     cuts=st.lists(st.integers(0, 3000), max_size=6),
 )
+@examples(100)
 def test_peak_rms_is_the_predecessors_for_any_blocks(seed, samples, channels, window_ms, cuts):
     clip = np.random.default_rng(seed).normal(0, 0.1, (samples, channels)).astype(np.float32)
     clip *= np.linspace(0, 1, samples)[:, None] ** (seed % 3)

@@ -108,8 +108,10 @@ def test_the_published_checkpoint_is_taken_from_encodecs_own_cache(
     [("encodec_24khz", 7_000), ("encodec_32khz", 20_000), ("encodec_48khz", 30_000)],
 )
 def test_transformers_layout_gives_transformers_codes_and_audio(hub, name, samples):
-    """30,000 samples at 48 kHz are one segment: transformers cuts the last of several otherwise."""
     model, spec = pretrained(name, hub / name), codec_spec(name)
+    # 30,000 samples at 48 kHz are one segment, and transformers is told so: it cuts the last of
+    # several otherwise, and its older releases refuse a clip that is no whole number of strides.
+    model.config.chunk_length_s = None
     wav = np.stack([fading_tone(440, spec.sample_rate, samples)] * spec.channels)
     wav[-1] *= 0.9
     kbps = max(spec.codebooks)
@@ -275,9 +277,8 @@ def test_weights_of_another_model_are_refused(checkpoint, tmp_path):
     with pytest.raises(WeightsError, match="holds the weights of another model than encodec_48khz"):
         load_codec("encodec_48khz", str(path), "cpu")
     demo = str(find_weights(codec_spec("encodec_24khz_demo"), None))
-    with pytest.raises(
-        WeightsError, match=r"another model than encodec_24khz: .* is \[8, 1, 7\]|is"
-    ):
+    smaller = r"than encodec_24khz: decoder\.model\.0\.\S+ is \[128\], not \[512\]$"
+    with pytest.raises(WeightsError, match=smaller):
         load_codec("encodec_24khz", demo, "cpu")
 
 

@@ -9,7 +9,14 @@ import pytest
 import soundfile as sf
 
 from preprocess.page.audio_embed import embed_sound
-from preprocess.page.clip_columns import clip_columns, curve, envelope, label_names, spans
+from preprocess.page.clip_columns import (
+    ENVELOPE_POINTS,
+    clip_columns,
+    curve,
+    envelope,
+    label_names,
+    spans,
+)
 from preprocess.page.clip_columns import value_range as shown_range
 from preprocess.page.clip_json import clip_json
 from preprocess.page.frame_times import frame_times
@@ -86,7 +93,7 @@ def test_an_envelope_has_the_extremes_of_all_channels():
     drawn = envelope(wave, 4.0)
     assert drawn["high"].max() == np.float32(0.9) and drawn["low"].min() == np.float32(-0.8)
     at = drawn["x"][drawn["high"].argmax()]
-    assert at <= 31_234 / 25_000 < at + 4 / 4000
+    assert at <= 31_234 / 25_000 < at + 4 / ENVELOPE_POINTS
     assert drawn["x"][-1] == 4.0
 
 

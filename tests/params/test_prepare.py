@@ -47,7 +47,7 @@ def test_making_a_producer_opens_no_file(entry, monkeypatch):
 
 def test_preparing_names_what_is_missing(tmp_path):
     producer = parse_producer({"table": {"path": tmp_path / "none.csv"}})
-    with pytest.raises(UsageError, match=r"annotate: table: .*none\.csv"):
+    with pytest.raises(UsageError, match=r"annotate: table .*none\.csv"):
         producer.prepare()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import huggingface_hub
 import pytest
 
 from preprocess.cli.main import main
@@ -22,9 +23,16 @@ def online(hub, monkeypatch, tmp_path):
     monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", hub.url)
     template = hub.url + "/{repo_id}/resolve/{revision}/{filename}"
     monkeypatch.setattr("huggingface_hub.constants.HUGGINGFACE_CO_URL_TEMPLATE", template)
+    # Releases before 1.0 copy it where they download.
+    copied = "huggingface_hub.file_download.HUGGINGFACE_CO_URL_TEMPLATE"
+    monkeypatch.setattr(copied, template, raising=False)
     monkeypatch.setenv("HF_TOKEN", hub.token)
     monkeypatch.setenv("HF_HOME", str(tmp_path / "hf_home"))
-    return hub
+    # They also keep a session for each thread, which another test may have opened offline.
+    forget_sessions = getattr(huggingface_hub.utils, "reset_sessions", lambda: None)
+    forget_sessions()
+    yield hub
+    forget_sessions()
 
 
 @pytest.fixture

@@ -11,32 +11,40 @@
       this.hidden = new Set(); // tracks that are switched off
       for (const player of players) player.onChange = () => this.update();
       EncHF.onTheme(() => this.stage && this.stage.recolor());
+      this.tick();
       new ResizeObserver(() => this.stage && this.resized()).observe(root);
     }
 
     // Shows a clip; the figures stay if the clip before it has the same tracks.
     async show(clip, spec) {
+      this.player.stop();
+      this.player = this.players[clip.duration > EncHF.LONG_S ? 1 : 0];
+      const decoded = this.player.load(clip.sounds, clip.rate, clip.duration);
       this.clip = clip;
-      if (!this.stage || this.stage.spec !== spec) {
+      if (this.stage && this.stage.spec === spec) {
+        this.fill(this.stage, clip);
+      } else {
         if (this.stage) this.stage.remove();
         this.stage = null;
-        this.build(clip, spec);
+        this.build(spec);
         const stage = new EncHF.Stage(spec);
+        this.fill(stage, clip);
         await stage.embed(this.plots);
         this.stage = stage;
       }
-      this.stage.fill(clip);
-      this.describe(clip);
-      this.player.stop();
-      this.player = this.players[clip.duration > EncHF.LONG_S ? 1 : 0];
-      this.player.load(clip.sounds, clip.rate, clip.duration).then(() => this.update());
-      this.stage.show(this.player.chosen);
       this.stage.align();
+      this.stage.fitLabels();
+      decoded.then(() => this.update());
       this.update();
-      requestAnimationFrame(() => this.tick());
     }
 
-    build(clip, spec) {
+    fill(stage, clip) {
+      stage.fill(clip);
+      stage.show(this.player.chosen);
+      this.describe(clip);
+    }
+
+    build(spec) {
       this.plots = {};
       this.heads = {};
       this.rows = {};
@@ -263,21 +271,21 @@
     }
 
     valueAt(track, clientY) {
-      const { bbox } = Bokeh.index.find_one(this.stage.figure(track.name)).frame;
+      const box = this.stage.box(track.name);
       const y = clientY - this.plots[track.name].getBoundingClientRect().top;
       const [low, high] = track.range;
-      return high - ((y - bbox.top) / bbox.height) * (high - low);
+      return high - ((y - box.top) / box.height) * (high - low);
     }
 
     tick() {
-      if (this.player.playing) {
+      if (this.stage && this.player.playing) {
         const at = this.player.time();
         const [start, end] = this.stage.view;
         if (!this.player.loop && (at > end || at < start)) this.stage.setView(at, at + end - start);
         this.placed();
         if (!this.hover) this.readings();
       }
-      this.ticking = requestAnimationFrame(() => this.tick());
+      requestAnimationFrame(() => this.tick());
     }
 
     resized() {

@@ -6,21 +6,18 @@
     constructor(spec) {
       this.spec = spec;
       this.clip = null;
+      this.views = null;
+      // Bokeh changes what it reads: the figures' JSON stays as it is, for the next stage.
+      this.document = Bokeh.require("document").Document.from_json(structuredClone(spec.document));
+      this.time = this.named("time");
     }
 
-    // Draws the figures into the elements, track -> element.
+    // Draws the figures into the elements, track -> element; those that are filled before are drawn once.
     async embed(elements) {
-      const docid = `stage-${Math.random().toString(36).slice(2)}`;
-      const roots = {};
-      for (const [track, root] of Object.entries(this.spec.roots)) roots[root] = elements[track];
-      // Models are changed by their names: the JSON stays as it is, for the next clip.
-      const json = structuredClone(this.spec.document);
-      const item = { docid, roots, root_ids: Object.keys(roots) };
-      const known = Bokeh.documents.length;
-      this.views = await Bokeh.embed.embed_items({ [docid]: json }, [item]);
-      this.document = Bokeh.documents[known];
-      this.time = this.named("time");
       EncHF.colorModels(this.document);
+      const tracks = Object.fromEntries(Object.entries(this.spec.roots).map(([track, id]) => [id, track]));
+      const places = this.document.roots().map((root) => elements[tracks[root.id]]);
+      this.views = await Bokeh.embed.add_document_standalone(this.document, document.body, places);
     }
 
     named(name) {
@@ -42,7 +39,7 @@
       const columns = Object.fromEntries(Object.entries(clip.columns).map(([source, given]) => [
         source, Object.fromEntries(Object.entries(given).map(([k, v]) => [k, EncHF.array(v)])),
       ]));
-      for (const model of this.document._all_models.values()) {
+      for (const model of this.document.all_models) {
         const [kind, ...rest] = (model.name || "").split(":");
         if (kind !== "columns") continue;
         const source = rest.join(":");
@@ -88,19 +85,23 @@
       this.setView(around - (around - start) * factor, around + (end - around) * factor);
     }
 
+    // The place of a track's plot in its element, in pixels.
+    box(track) {
+      return this.views.find_one(this.figure(track)).frame.bbox;
+    }
+
     // Where the plots lie in their elements, in pixels: [left, width].
     frame() {
-      const view = Bokeh.index.find_one(this.figure("ruler"));
-      return [view.frame.bbox.left, view.frame.bbox.width];
+      const { left, width } = this.box("ruler");
+      return [left, width];
     }
 
     // The plots of all tracks begin where the widest numbers of a value axis end.
     align() {
-      const figures = Object.keys(this.spec.roots).map((track) => this.figure(track));
-      const lefts = figures.map((figure) => Bokeh.index.find_one(figure).frame.bbox)
-        .filter((bbox) => bbox.width > 0).map((bbox) => bbox.left);
-      const widest = Math.ceil(Math.max(...lefts));
-      for (const figure of figures) {
+      const tracks = Object.keys(this.spec.roots);
+      const boxes = tracks.map((track) => this.box(track)).filter((box) => box.width > 0);
+      const widest = Math.ceil(Math.max(...boxes.map((box) => box.left)));
+      for (const figure of tracks.map((track) => this.figure(track))) {
         if (figure.min_border_left !== widest) figure.min_border_left = widest;
       }
     }
@@ -108,7 +109,7 @@
     // Labels of spans that are wide enough for them.
     fitLabels() {
       const [start, end] = this.view;
-      const width = Bokeh.index.find_one(this.figure("ruler")).frame.bbox.width || 800;
+      const width = (this.views && this.frame()[1]) || 800;
       for (const track of this.clip.tracks.filter((each) => each.kind === "spans")) {
         const source = this.named(`columns:${track.name}`);
         const { left, right, text } = source.data;
@@ -128,9 +129,9 @@
     }
 
     remove() {
-      for (const views of this.views) views.clear();
-      const at = Bokeh.documents.indexOf(this.document);
+      this.views.clear();
       this.document.clear();
+      const at = Bokeh.documents.indexOf(this.document);
       if (at >= 0) Bokeh.documents.splice(at, 1);
     }
   };

@@ -21,7 +21,7 @@
   // Gives every model of a Bokeh document the colours that its tags ask for.
   EncHF.colorModels = function (document_) {
     const roles = ROLES[EncHF.theme()];
-    for (const model of document_._all_models.values()) {
+    for (const model of document_.all_models) {
       for (const tag of model.tags || []) {
         if (!tag.colors) continue;
         const entries = Object.entries(tag.colors).map(([name, role]) => [name, roles[role]]);

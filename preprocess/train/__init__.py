@@ -1,0 +1,30 @@
+"""From rows to batches: aligned crops, their collation, and a resume that is exact."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+_HOME = {
+    "AlignedCrops": "crops",
+    "CropSettings": "settings",
+    "CropTrainer": "trainer",
+    "ElasticBatches": "elastic",
+    "ElasticLoader": "elastic",
+    "StreamedCrops": "streaming",
+    "TrainError": "settings",
+    "collate": "batch",
+}
+"""Public name -> module that has it: importing the room costs nothing before its first use."""
+
+__all__ = list(_HOME)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_HOME])
