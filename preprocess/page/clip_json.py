@@ -124,7 +124,7 @@ def _sounds(clip: ClipData) -> list[dict[str, Any]]:
         gain = (matching if name == "original" else 1.0) / made.scale
         sounds.append(
             {"name": name, "title": _TITLES[name], "data": made.base64, "mime": made.mime}
-            | {"gain": round(gain, 6)}
+            | {"gain": gain, "scale": made.scale}
         )
     return sounds
 

@@ -23,19 +23,29 @@ from preprocess.page.clip_json import clip_json, stage_kinds
 
 SCRIPTS = Path(__file__).parent / "script"
 CLIP_SCRIPTS = (
-    *("arrays.js", "theme.js", "dom.js", "player.js", "long_player.js", "stage.js", "readout.js"),
+    *(
+        "arrays.js",
+        "theme.js",
+        "dom.js",
+        "player.js",
+        "long_player.js",
+        "envelope.js",
+        "stage.js",
+        "readout.js",
+    ),
     *("gestures.js", "statistics.js", "clip_parts.js", "clip.js", "page.js"),
 )
 """Ours, in the order in which they build on each other."""
 START = "new EncHF.Page(document.querySelector('main'));"
 
 
-def clip_page(clips: Iterable[ClipData], title: str) -> str:
+def clip_page(clips: Iterable[ClipData], title: str, total: int = 0) -> str:
     """Return the HTML of a page that shows clips.
 
     Args:
         clips: At least one; a generator is read clip by clip.
         title: Of the page.
+        total: How many clips there are, where these are a sample; the page says so.
     """
     stages: dict[str, Any] = {}
     keys: dict[str, str] = {}
@@ -49,6 +59,8 @@ def clip_page(clips: Iterable[ClipData], title: str) -> str:
         data.append(data_block(f"clip-{len(ids)}", clip_json(clip, key)))
         ids.append(clip.id)
     blocks = [data_block("stages", stages), data_block("clips", ids), *data]
+    if total > len(ids):
+        blocks.append(data_block("total", total))
     return html_page(title, "".join(blocks), [bokeh_script(), own_scripts(), START])
 
 

@@ -85,17 +85,16 @@ def inspect(source: str, config: InspectConfig) -> Report:
         PreprocessError: No clip can be read.
     """
     clips = open_source(source, config.audio_root, config.cond_root, config.subset)
-    name = Path(source).resolve().name if Path(source).exists() else source.partition("/")[2]
+    parts = Path(source).resolve().parts if Path(source).exists() else source.split("/")
+    title = "/".join(parts[-2:])
     if config.corpus:
         if config.ids:
-            raise UsageError(
-                "--corpus shows all clips, and gives pages to --clips N of them, no --ids"
-            )
-        place = CorpusPlace(config.out or Path(f"{name}_corpus"), name, config.cond_root)
+            raise UsageError("--corpus shows all clips; choose how many get a page by --clips")
+        place = CorpusPlace(config.out or Path(f"{parts[-1]}_corpus"), title, config.cond_root)
         decoder = Decoder(config.weights, config.device)
         report = inspect_corpus(clips, place, decoder, config.clips or CORPUS_CLIPS)
     else:
-        report = _inspect_clips(clips, config, name)
+        report = _inspect_clips(clips, config, config.out or Path(f"{parts[-1]}.html"), title)
     if config.open:
         webbrowser.open(Path(report.output).resolve().as_uri())
     return report
@@ -111,13 +110,13 @@ def look_at(source: str, config: InspectConfig) -> tuple[str, bool]:
     return look(clips, choose(clips, config, Report("inspect")), config.json)
 
 
-def _inspect_clips(clips: ClipSource, config: InspectConfig, name: str) -> Report:
+def _inspect_clips(clips: ClipSource, config: InspectConfig, out: Path, title: str) -> Report:
     report = Report("inspect")
-    out = config.out or Path(f"{name}.html")
     if out.is_dir():
         raise UsageError(f"--out {out} is a folder; name the HTML file")
     chosen = choose(clips, config, report)
-    html = clip_page(read_clips(clips, chosen, config, report), name)
+    total = 0 if config.ids else len(clips.ids)
+    html = clip_page(read_clips(clips, chosen, config, report), title, total)
     write_bytes(out, html.encode("utf-8"))
     report.output = str(out)
     report.detail = f"{len(html.encode()) / 1e6:.1f} MB"

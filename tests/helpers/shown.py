@@ -60,7 +60,7 @@ def ramp(seconds: float, rate: int = 24_000) -> Any:
     return np.linspace(0, 0.9, round(seconds * rate), dtype=np.float32)[None]
 
 
-def write_page(path: Path, *clips: ClipData, title: str = "sounds") -> Path:
-    """Write a page of clips."""
-    path.write_text(clip_page(clips, title), encoding="utf-8")
+def write_page(path: Path, *clips: ClipData, title: str = "sounds", total: int = 0) -> Path:
+    """Write a page of clips, `total` as in `clip_page`."""
+    path.write_text(clip_page(clips, title, total), encoding="utf-8")
     return path

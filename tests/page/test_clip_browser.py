@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from preprocess.page import show
 from tests.helpers.browser import opened, wait
 from tests.helpers.shown import clip, parameter, ramp, steps, write_page
 
@@ -313,3 +314,57 @@ def test_controls_have_names_and_are_reached_by_the_keyboard(tones):
             )
         )
     assert {"Clip", "Play (Space)", "Position in the clip"} <= reached
+
+
+def test_a_part_of_the_waveform_is_drawn_sample_by_sample(browser, tmp_path):
+    rng = np.random.default_rng(3)
+    noise = rng.uniform(-0.5, 0.5, (1, 96_000)).astype(np.float32)
+    path = write_page(tmp_path / "page.html", clip(sounds={"decoded": noise}))
+    with opened(browser, path) as page:
+        drawn = "(({x, low}) => [[...x], [...low]])(EncHF.page.view.stage.columns('wave:decoded'))"
+        whole = page.evaluate(drawn)
+        page.evaluate("EncHF.page.view.setView(1.5, 1.52)")
+        wait(page, "EncHF.page.view.stage.columns('wave:decoded').x.length < 500")
+        x, low = page.evaluate(drawn)
+        at = np.arange(36_000, 36_000 + len(x))
+        np.testing.assert_allclose(x, at / 24_000)
+        np.testing.assert_allclose(low, noise[0, at], atol=2 / 32_768)
+        assert len(x) == 481
+        page.keyboard.press("0")
+        wait(page, "EncHF.page.view.stage.columns('wave:decoded').x.length > 500")
+        assert page.evaluate(drawn) == whole
+
+
+def test_opus_is_played_without_delay(browser, tmp_path, monkeypatch):
+    monkeypatch.setattr("preprocess.page.audio_embed.MOST_FLAC_BYTES", 0)
+    burst = np.zeros((1, 96_000), np.float32)
+    burst[0, 48_000:48_240] = 0.8 * np.sin(np.arange(240) * 0.3)
+    path = write_page(tmp_path / "page.html", clip(sounds={"decoded": burst}))
+    with opened(browser, path) as page:
+        samples = page.evaluate(
+            "(b => [b.sampleRate, b.length, [...b.getChannelData(0)]])(EncHF.page.player.sounds[0].buffer)"
+        )
+    assert samples[0] == 24_000 and abs(samples[1] - 96_000) < 480
+    heard = np.array(samples[2][:96_000])
+    near = heard[47_000:50_000]
+    lag = np.correlate(near, burst[0, 47_000:50_000], "full").argmax() - (len(near) - 1)
+    assert abs(lag) < 24  # a millisecond
+
+
+def test_a_notebook_shows_the_page_in_a_frame(browser, tmp_path, token_folder):
+    frame = show(token_folder, "b/one").data
+    path = tmp_path / "notebook.html"
+    path.write_text(f"<!doctype html><meta charset=utf-8><title>notebook</title>{frame}")
+    wrong = []
+    page = browser.new_page()
+    page.on("console", lambda m: wrong.append(m.text) if m.type in ("error", "warning") else 0)
+    page.on("pageerror", lambda error: wrong.append(str(error)))
+    page.goto(path.as_uri())
+    (inner,) = page.frames[1:]
+    wait(inner, "Boolean(window.EncHF?.page?.view.stage)")
+    inner.locator(".track.tokens .plot").click(position={"x": 200, "y": 50})
+    wait(inner, "EncHF.page.player.playing || EncHF.page.player.time() > 0")
+    inner.evaluate("EncHF.page.player.pause()")
+    page.wait_for_timeout(400)
+    page.close()
+    assert not wrong, wrong

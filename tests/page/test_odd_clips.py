@@ -112,3 +112,9 @@ def test_frames_of_segments_lie_where_the_codec_has_them(browser, tmp_path):
         )
         assert columns[0] == pytest.approx([0, 0.99, 1.98, 2.97])
         assert columns[1] == pytest.approx([1, 1, 1, 5 / 150]) and columns[2] == [150, 150, 150, 5]
+
+
+def test_a_sample_is_said_to_be_one(browser, tmp_path):
+    path = write_page(tmp_path / "page.html", clip("a"), clip("b"), total=5000)
+    with opened(browser, path, "#clip=b") as page:
+        assert page.locator(".count").inner_text() == "2 of 2, a sample of 5,000"

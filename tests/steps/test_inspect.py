@@ -38,6 +38,7 @@ def test_many_clips_are_a_sample_and_said_to_be_one(tmp_path, capsys):
     assert done.status == 0
     assert done.err[0].startswith("inspect: note: 4 of 40 clips are shown, evenly spread")
     assert shown(tmp_path / "p.html") == ["00", "10", "20", "30"]
+    assert 'id="total">40</script>' in (tmp_path / "p.html").read_text(encoding="utf-8")
 
 
 def test_clips_by_their_ids_in_that_order(token_folder, tmp_path, capsys):

@@ -34,7 +34,7 @@
       }
       this.stage.align();
       this.stage.fitLabels();
-      decoded.then(() => this.update());
+      decoded.then(() => this.viewChanged());
       this.update();
     }
 
@@ -194,6 +194,8 @@
 
     viewChanged() {
       this.placed();
+      cancelAnimationFrame(this.refining);
+      this.refining = requestAnimationFrame(() => this.stage.refine(this.player.sounds));
       this.onMoment();
     }
 
@@ -281,7 +283,7 @@
       if (this.stage && this.player.playing) {
         const at = this.player.time();
         const [start, end] = this.stage.view;
-        if (!this.player.loop && (at > end || at < start)) this.stage.setView(at, at + end - start);
+        if (!this.player.loop && (at > end || at < start)) this.setView(at, at + end - start);
         this.placed();
         if (!this.hover) this.readings();
       }

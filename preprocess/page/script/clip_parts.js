@@ -25,7 +25,7 @@
       button("−", "Zoom out (-)", () => view.zoomBy(2)),
       button("+", "Zoom in (+)", () => view.zoomBy(0.5)),
       button("Whole", "Show the whole clip (0)", () => view.setView(0, view.clip.duration)));
-    const link = button("Copy link", "Copy a link to this moment", () => EncHF.copyLink(link), { class: "link" });
+    const link = button("Copy link", "Copy a link to this moment", () => EncHF.copyLink(link), { class: "link", hidden: !EncHF.hasAddress });
     return el("div", { class: "transport", role: "toolbar", "aria-label": "Playback" },
       view.playButton, view.clock, view.sounds, view.loopButton, view.selectButton, zooms, link);
   };

@@ -3,6 +3,9 @@
   "use strict";
   const { el } = EncHF;
 
+  // Inside a notebook, the page is a frame without an address of its own.
+  EncHF.hasAddress = location.protocol !== "about:";
+
   // Address -> {clip, t, x: [from, to], sound}; what is no such thing is left out.
   EncHF.readMoment = function (hash) {
     const given = new URLSearchParams(hash.replace(/^#/, ""));
@@ -41,6 +44,7 @@
       const read = (id) => JSON.parse(document.getElementById(id).textContent);
       this.stages = read("stages");
       this.ids = read("clips");
+      this.sample = document.getElementById("total") ? `, a sample of ${read("total").toLocaleString("en")}` : "";
       this.readClip = (index) => read(`clip-${index}`);
       this.players = [new EncHF.Player(), new EncHF.LongPlayer()];
       this.choice = el("select", { "aria-label": "Clip", onchange: () => this.open(this.choice.selectedIndex) },
@@ -80,7 +84,7 @@
       this.index = index;
       this.quiet = true;
       this.choice.selectedIndex = index;
-      this.count.textContent = `${index + 1} of ${this.ids.length}`;
+      this.count.textContent = `${index + 1} of ${this.ids.length}${this.sample}`;
       const clip = this.readClip(index);
       await this.view.show(clip, this.stages[clip.stage]);
       if (moment.sound && clip.sounds.some((sound) => sound.name === moment.sound)) this.view.choose(moment.sound);
@@ -111,6 +115,7 @@
 
     writeAddress() {
       clearTimeout(this.waiting);
+      if (!EncHF.hasAddress) return;
       history.replaceState(null, "", EncHF.writeMoment({
         clip: this.ids[this.index], t: this.player.time(), x: this.view.stage.view, sound: this.player.chosen,
       }));

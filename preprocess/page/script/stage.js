@@ -49,6 +49,7 @@
         const [start, end] = track.range;
         this.figure(track.name).y_range.setv({ start, end });
       }
+      this.waves = Object.fromEntries(clip.sounds.map(({ name }) => [name, columns[`wave:${name}`]]));
       this.named("codes").setv({ low: 0, high: clip.codes.size - 1 });
       this.setView(0, clip.duration);
       this.fitLabels();
@@ -78,6 +79,17 @@
       start = Math.min(Math.max(0, start), duration - width);
       this.time.setv({ start, end: start + width });
       this.fitLabels();
+    }
+
+    // Draws the waveform of what is in view: from the samples, where it is a small part of the clip.
+    refine(sounds) {
+      const [start, end] = this.view;
+      const part = end - start < this.clip.duration / 2;
+      for (const { name, buffer, scale } of sounds) {
+        const source = this.named(`columns:wave:${name}`);
+        if (part && buffer) source.data = EncHF.envelope(buffer, start, end, scale);
+        else if (source.data !== this.waves[name]) source.data = this.waves[name];
+      }
     }
 
     zoom(factor, around) {
