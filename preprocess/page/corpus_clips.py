@@ -8,8 +8,9 @@ audio/000017.flac                    its decoded sound, for the table and any pl
 from __future__ import annotations
 
 import json
+from base64 import b64decode
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from html import escape
@@ -18,7 +19,6 @@ from threading import Lock
 from typing import Any
 
 from preprocess.core.files import write_bytes
-from preprocess.page.audio_embed import embed_sound
 from preprocess.page.clip_data import ClipData
 from preprocess.page.clip_figures import stage
 from preprocess.page.clip_json import clip_json, stage_kinds
@@ -56,27 +56,28 @@ class ClipPages:
 
     def write(self, row: int, clip: ClipData) -> MadeClip:
         """Write page and sound of the clip of a row."""
-        write_bytes(self.folder / f"clips/{row:06d}.html", self._page(clip).encode("utf-8"))
-        decoded, original = clip.sounds.get("decoded"), clip.sounds.get("original")
-        heard = decoded if decoded is not None else original
-        if heard is None:
+        data = clip_json(clip, "0")
+        write_bytes(self.folder / f"clips/{row:06d}.html", self._page(clip, data).encode("utf-8"))
+        if not clip.sounds:
             return MadeClip(HAS_PAGE)
-        rate = clip.tokens.header.spec.sample_rate
-        sound = embed_sound(heard, rate)
-        is_opus = sound.mime == "audio/ogg"
-        write_bytes(self.folder / f"audio/{row:06d}.{'ogg' if is_opus else 'flac'}", sound.data)
+        *_, heard = clip.sounds.values()  # the decoded one where there is one
+        sound = data["sounds"][-1]
+        is_opus = sound["mime"] == "audio/ogg"
+        path = self.folder / f"audio/{row:06d}.{'ogg' if is_opus else 'flac'}"
+        write_bytes(path, b64decode(sound["data"]))
         return MadeClip(
             HAS_PAGE | HAS_SOUND | (IS_OPUS if is_opus else 0),
             loudness_points(heard),
-            None if decoded is None or original is None else distance(original, decoded, rate),
+            distance(clip.sounds["original"], heard, clip.tokens.header.spec.sample_rate)
+            if len(clip.sounds) > 1
+            else None,
         )
 
-    def _page(self, clip: ClipData) -> str:
-        figures = self._stage(stage_kinds(clip))
+    def _page(self, clip: ClipData, data: Mapping[str, Any]) -> str:
         blocks = [
-            data_block("stages", {"0": figures}),
+            data_block("stages", {"0": self._stage(stage_kinds(clip))}),
             data_block("clips", [clip.id]),
-            data_block("clip-0", clip_json(clip, "0")),
+            data_block("clip-0", data),
         ]
         scripts = ("bokeh", "clip", "clip-start")
         tags = "\n".join(f'<script src="../script/{name}.js"></script>' for name in scripts)

@@ -74,14 +74,15 @@ def _blocks(wav: Wave, window: int) -> list[Wave]:
     return [frames[at : at + _BLOCK_FRAMES] for at in range(0, len(frames), _BLOCK_FRAMES)]
 
 
-def _mel_db(frames: Wave, sample_rate: int, window: int) -> NDArray[np.float64]:
-    hann = np.hanning(window + 1)[:-1]
-    magnitude = np.abs(np.fft.rfft(frames * hann, axis=1))
-    return 20 * np.log10(magnitude @ _mel_filters(sample_rate, window) + _FLOOR)
+def _mel_db(frames: Wave, sample_rate: int, window: int) -> Wave:
+    hann = np.hanning(window + 1)[:-1].astype(np.float32)
+    magnitude = np.abs(np.fft.rfft(frames * hann, axis=1)).astype(np.float32)
+    levels: Wave = 20 * np.log10(magnitude @ _mel_filters(sample_rate, window) + np.float32(_FLOOR))
+    return levels
 
 
 @lru_cache(maxsize=4)
-def _mel_filters(sample_rate: int, window: int) -> NDArray[np.float64]:
+def _mel_filters(sample_rate: int, window: int) -> Wave:
     """Return triangles `[bins, bands]` with a peak of 1, spaced evenly on the HTK mel scale."""
 
     def mel(hz: float) -> float:
@@ -91,4 +92,4 @@ def _mel_filters(sample_rate: int, window: int) -> NDArray[np.float64]:
     bins = np.fft.rfftfreq(window, 1 / sample_rate)[:, None]
     low, centre, high = edges[:-2], edges[1:-1], edges[2:]
     up, down = (bins - low) / (centre - low), (high - bins) / (high - centre)
-    return np.maximum(0, np.minimum(up, down))
+    return np.maximum(0, np.minimum(up, down)).astype(np.float32)
