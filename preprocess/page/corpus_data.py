@@ -5,13 +5,12 @@ A clip is decoded for nothing of this: reading its tokens and its sidecar is eno
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
-from preprocess.core.errors import PreprocessError
 from preprocess.core.jobs import run_items
 from preprocess.page.clip_columns import label_names
 from preprocess.page.clip_data import ClipData
@@ -19,8 +18,8 @@ from preprocess.page.clip_sources import ClipSource
 from preprocess.page.codebook_use import CodeCounts
 from preprocess.page.thumbnails import Points, curve_points
 from preprocess.sidecar.parameters import Parameter
-from preprocess.stats.corpus_stats import CorpusStats
-from preprocess.tokens.types import Ecdc
+from preprocess.stats.corpus_stats import CorpusStats, StatsError
+from preprocess.tokens.specs import codec_spec
 
 MOST_CURVES = 6
 """Thumbnails show one of this many parameters: those that come first."""
@@ -92,58 +91,93 @@ class Corpus:
 
 
 def measure_corpus(source: ClipSource) -> Corpus:
-    """Return what a page says of the clips of `source`; none of them is decoded."""
-    corpus, batch = Corpus(), _Batch()
+    """Return what a page says of the clips of `source`, none of which is decoded."""
+    corpus, batch = Corpus(), list[ClipData]()
     ids = source.ids
     for outcome in run_items(
         lambda clip: source.read(clip, with_original=False), ids, 1, "measure"
     ):
-        clip = outcome.value
-        if clip is None:
+        if outcome.value is None:
             corpus.unreadable[outcome.item] = outcome.message()
             continue
-        _take_parameters(corpus, clip, source.split(clip.id))
-        batch.add(clip.tokens)
-        if len(batch) >= _BATCH_CLIPS:
-            batch.move_to(corpus.codes)
-    batch.move_to(corpus.codes)
-    if not corpus.stats:  # then a clip without parameters is as it should be
+        batch.append(outcome.value)
+        if len(batch) == _BATCH_CLIPS:
+            _take(corpus, source, batch)
+            batch.clear()
+    _take(corpus, source, batch)
+    if not corpus.stats:  # tokens alone: a clip without parameters is as it should be
         corpus.problems.clear()
     return corpus
 
 
-def _take_parameters(corpus: Corpus, clip: ClipData, split: str) -> None:
-    """Add a clip's row, and its parameters to the statistics where they fit the others'."""
-    parameters = clip.parameters
-    if clip.notes:
-        corpus.problems[clip.id] = "; ".join(clip.notes)
-    try:
-        corpus.stats.update(parameters)
-    except PreprocessError as error:
-        corpus.problems[clip.id] = str(error)
-        parameters = {}
-    for name, each in parameters.items():
-        if each.kind == "circular":
-            counts = corpus.angles.setdefault(name, np.zeros(ANGLE_BINS, np.int64))
-            counts += _around(each)
-        elif each.kind == "categorical" and name not in corpus.labels:
-            corpus.labels[name] = label_names(each)
+def _take(corpus: Corpus, source: ClipSource, clips: Sequence[ClipData]) -> None:
+    """Add clips; several at once, which is ten times as fast as one by one."""
+    for model in {clip.tokens.model for clip in clips}:
+        counts = corpus.codes.setdefault(model, CodeCounts(codec_spec(model).codebook_size))
+        counts.update(clip.tokens.codes for clip in clips if clip.tokens.model == model)
+    corpus.problems |= {clip.id: "; ".join(clip.notes) for clip in clips if clip.notes}
+    misfits = update_stats(corpus.stats, clips)
+    corpus.problems |= misfits
     shown = list(corpus.stats)[:MOST_CURVES]
-    corpus.rows.append(
-        ClipRow(
-            clip.id,
-            split,
-            clip.duration_s,
-            clip.tokens.model,
-            len(clip.tokens.codes),
-            {name: _typical(each) for name, each in parameters.items()},
-            _missing(parameters),
-            {
-                name: curve_points(parameters[name].values, parameters[name].kind == "categorical")
-                for name in shown
-                if name in parameters
-            },
-        )
+    for clip in clips:
+        parameters = {} if clip.id in misfits else clip.parameters
+        for name, each in parameters.items():
+            if each.kind == "circular":
+                around = corpus.angles.setdefault(name, np.zeros(ANGLE_BINS, np.int64))
+                around += _around(each)
+            elif each.kind == "categorical" and name not in corpus.labels:
+                corpus.labels[name] = label_names(each)
+        corpus.rows.append(_row(clip, source.split(clip.id), parameters, shown))
+
+
+def update_stats(stats: CorpusStats, clips: Sequence[ClipData]) -> dict[str, str]:
+    """Add the parameters of clips to statistics; return clip -> why its parameters do not fit."""
+    joined = _joined([clip.parameters for clip in clips])
+    if joined is not None:
+        piece = CorpusStats()
+        try:
+            piece.update(joined)
+            piece.clips = len(clips)
+            stats.merge(piece)
+            return {}
+        except StatsError:
+            pass  # which clip it is shows one by one
+    misfits = {}
+    for clip in clips:
+        try:
+            stats.update(clip.parameters)
+        except StatsError as error:
+            misfits[clip.id] = str(error)
+    return misfits
+
+
+def _joined(clips: Sequence[Mapping[str, Parameter]]) -> dict[str, Parameter] | None:
+    """Return the parameters of several clips as if of one; None where they are not all alike."""
+    infos = {name: each.info for name, each in clips[0].items()} if clips else {}
+    if any({name: each.info for name, each in clip.items()} != infos for clip in clips):
+        return None
+    return {
+        name: Parameter.from_info(info, np.concatenate([clip[name].values for clip in clips]))
+        for name, info in infos.items()
+    }
+
+
+def _row(
+    clip: ClipData, split: str, parameters: Mapping[str, Parameter], shown: Sequence[str]
+) -> ClipRow:
+    return ClipRow(
+        clip.id,
+        split,
+        clip.duration_s,
+        clip.tokens.model,
+        len(clip.tokens.codes),
+        {name: _typical(each) for name, each in parameters.items()},
+        _missing(parameters),
+        {
+            name: curve_points(parameters[name].values, parameters[name].kind == "categorical")
+            for name in shown
+            if name in parameters
+        },
     )
 
 
@@ -178,23 +212,3 @@ def _around(parameter: Parameter) -> NDArray[np.int64]:
     part = np.mod(values[np.isfinite(values)] - low, period) / period
     bins = np.minimum((part * ANGLE_BINS).astype(np.int64), ANGLE_BINS - 1)
     return np.bincount(bins, minlength=ANGLE_BINS)
-
-
-class _Batch:
-    """Codes of a few clips, which are counted together: ten times as fast as one by one."""
-
-    def __init__(self) -> None:
-        self._codes: dict[str, list[NDArray[np.int16]]] = {}
-        self._sizes: dict[str, int] = {}
-
-    def __len__(self) -> int:
-        return sum(map(len, self._codes.values()))
-
-    def add(self, tokens: Ecdc) -> None:
-        self._sizes[tokens.model] = tokens.header.spec.codebook_size
-        self._codes.setdefault(tokens.model, []).append(tokens.codes)
-
-    def move_to(self, counts: dict[str, CodeCounts]) -> None:
-        for model, codes in self._codes.items():
-            counts.setdefault(model, CodeCounts(self._sizes[model])).update(codes)
-        self._codes.clear()
