@@ -1,4 +1,4 @@
-"""Pages in a browser: size, time to open, lag of the cursor, and pages made in a second.
+"""Measure pages in a browser: size, time to open, cursor lag, and pages made per second.
 
 python -m benchmarks.page [CHROMIUM]
 """
@@ -25,8 +25,8 @@ from preprocess.tokens.types import Ecdc
 
 SECONDS = 30
 ROUNDS = 5
-# How far what the page draws is from what the sound card gets, in ms: the sound is a ramp, so that
-# each sample says where it is.
+# Difference in ms between the position that the page draws and what the sound card gets. The sound
+# is a ramp, so each sample gives its own position.
 LAG = """async () => {
   const player = EncHF.page.player, lags = [];
   await player.play(1);
@@ -55,7 +55,7 @@ AudioNode.prototype.connect = function (target, ...rest) {
 
 
 def make_clip(model: str, noisy: bool) -> ClipData:
-    """Return a clip of 30 s with two sounds and six parameters: of noise, or of a ramp."""
+    """Return a clip of 30 s with six parameters and two sounds, noise or a ramp."""
     spec = codec_spec(model)
     samples = SECONDS * spec.sample_rate
     frames = segment_frames(samples, spec)
@@ -92,22 +92,22 @@ def main() -> None:
             opened = [open_ms(browser, path) for _ in range(ROUNDS)]
             sound = "noise" if noisy else "a ramp"
             print(
-                f"{model}, {SECONDS} s of {sound}: {size / 1e6:.2f} MB beside the script; drawn "
-                f"{statistics.median(opened):.0f} ms after it was opened"
+                f"{model}, {SECONDS} s of {sound}: {size / 1e6:.2f} MB without the script; drawn "
+                f"{statistics.median(opened):.0f} ms after opening"
             )
             if not noisy:
                 lags = cursor_lags(browser, path)
                 middle, most = np.quantile(np.abs(lags), (0.5, 0.95))
                 print(
                     f"cursor and sound: {middle:.1f} ms apart in the median of 60 frames, "
-                    f"{most:.1f} ms in 57 of them"
+                    f"at most {most:.1f} ms in 57 of them"
                 )
         browser.close()
     speed()
 
 
 def open_ms(browser: object, path: Path) -> float:
-    """Return milliseconds from the start of the navigation to the first picture of a clip."""
+    """Return the milliseconds from the start of the navigation to the first picture of a clip."""
     page = browser.new_page()  # type: ignore[attr-defined]
     page.goto(path.as_uri())
     drawn = page.evaluate(
@@ -119,7 +119,7 @@ def open_ms(browser: object, path: Path) -> float:
 
 
 def cursor_lags(browser: object, path: Path) -> list[float]:
-    """Return how far the playhead is from the sound, in ms, in each of 60 frames."""
+    """Return the lag of the playhead behind the sound, in ms, in each of 60 frames."""
     page = browser.new_page()  # type: ignore[attr-defined]
     page.add_init_script(PROBE)
     page.goto(path.as_uri())
@@ -130,7 +130,7 @@ def cursor_lags(browser: object, path: Path) -> list[float]:
 
 
 def speed() -> None:
-    """Print how many clips of 10 s one core makes in a second, without decoding."""
+    """Print how many clips of 10 s one core makes per second, without decoding."""
     clip = make_clip("encodec_24khz", noisy=False)
     samples, frames = 10 * 24_000, 750
     tokens = Ecdc(clip.tokens.model, clip.tokens.codes[:8, :frames], samples, (frames,))
@@ -146,7 +146,7 @@ def speed() -> None:
     start = time.process_time()
     for _ in range(20):
         clip_json(short, "0")
-    print(f"clips of 10 s made: {20 / (time.process_time() - start):.0f} a second of one core")
+    print(f"clips of 10 s: {20 / (time.process_time() - start):.0f} per second on one core")
 
 
 if __name__ == "__main__":

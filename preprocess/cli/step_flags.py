@@ -170,8 +170,8 @@ def plot_flags(parser: ArgumentParser) -> None:
     """Add the flags of `preprocess plot`."""
     parser.set_defaults(command=commands.plot_command)
     _add_source(parser)
-    parser.add_argument("id", metavar="ID", help="the clip, by its id")
-    parser.add_argument("output", type=Path, help="the .png, .svg or .pdf file to write")
+    parser.add_argument("id", metavar="ID", help="id of the clip")
+    parser.add_argument("output", type=Path, help=".png, .svg or .pdf file to write")
     add_flags(parser, PlotConfig)
 
 

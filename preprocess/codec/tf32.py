@@ -1,4 +1,4 @@
-"""Whether a GPU may round the products of float32, set only while it computes."""
+"""Sets whether a GPU may round float32 products (TF32), only while it computes."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ T = TypeVar("T")
 
 @contextmanager
 def tf32(allowed: bool) -> Iterator[None]:
-    """Allow or forbid TF32 in convolutions and matrix products, and restore both flags after it.
+    """Allow or forbid TF32 in convolutions and matrix products; restore both flags afterwards.
 
-    The flags belong to the process: code in other threads that uses a GPU meanwhile sees them.
+    The flags apply to the whole process, including other threads that use a GPU at that time.
     """
     cudnn, matmul = torch.backends.cudnn, torch.backends.cuda.matmul
     before = cudnn.allow_tf32, matmul.allow_tf32
@@ -27,7 +27,7 @@ def tf32(allowed: bool) -> Iterator[None]:
 
 
 def with_tf32(allowed: bool, items: Iterator[T]) -> Iterator[T]:
-    """Yield `items`, each made under `tf32(allowed)`; between two of them the flags are restored."""
+    """Yield `items`, each computed under `tf32(allowed)`; the flags are restored in between."""
     while True:
         with tf32(allowed):
             try:

@@ -1,4 +1,4 @@
-"""Other packages' loggers, quiet for a while."""
+"""Temporarily silences other packages' loggers."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def errors_only(logger_name: str) -> Iterator[None]:
-    """Let a logger pass errors alone, and restore its level after that."""
+    """Let a logger pass only errors, and restore its level afterwards."""
     logger = logging.getLogger(logger_name)
     level = logger.level
     logger.setLevel(logging.ERROR)

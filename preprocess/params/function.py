@@ -22,7 +22,7 @@ class Function(Producer):
     function: str
 
     def __post_init__(self) -> None:
-        """Check the form of the name."""
+        """Check the name's form."""
         split_name(self.function)
 
     def _load(self) -> None:
@@ -34,7 +34,7 @@ class Function(Producer):
         return import_function(self.function)
 
     def parameters(self, clip: Clip) -> Mapping[str, ParameterValue]:
-        """Return what the function makes of the clip."""
+        """Return the parameters that the function returns for the clip."""
         try:
             parameters = call_function(self._code.function, self.function, clip)
         except PreprocessError as error:
@@ -45,5 +45,5 @@ class Function(Producer):
         return parameters
 
     def settings(self) -> dict[str, Any]:
-        """Return the name of the function and the hash of the file that was named."""
+        """Return the function's name and the hash of its file."""
         return {**super().settings(), "code": self._code.digest}

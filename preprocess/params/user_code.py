@@ -1,4 +1,4 @@
-"""A user's own function, found by `module:function` or `path.py:function`."""
+"""Imports and calls a user's function, named `module:function` or `path.py:function`."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _digests: dict[str, str] = {}
 
 @dataclass(frozen=True)
 class UserCode:
-    """A user's function, and the code that it was imported from.
+    """A user's function, with the hash of its code.
 
     Attributes:
         function: The function.
@@ -53,10 +53,10 @@ def import_function(name: str) -> UserCode:
 
 
 def call_function(function: Callable[..., Any], name: str, *arguments: Any, **named: Any) -> Any:
-    """Call a user's function, which messages call `name`.
+    """Call a user's function; messages call it `name`.
 
     Raises:
-        PreprocessError: It raised; the message says what and at which line of the user's code.
+        PreprocessError: The function raised an error; the message has the error and its line.
     """
     try:
         return function(*arguments, **named)
@@ -64,7 +64,7 @@ def call_function(function: Callable[..., Any], name: str, *arguments: Any, **na
         raise
     except (
         BaseException
-    ) as error:  # whatever a user's code raises is that item's failure, `exit` too
+    ) as error:  # anything that a user's code raises, even `exit`, fails only this item
         if _is_interrupt(error):
             raise
         where = _users_line(error)
@@ -72,7 +72,7 @@ def call_function(function: Callable[..., Any], name: str, *arguments: Any, **na
 
 
 def _is_interrupt(error: BaseException) -> bool:
-    """Whether this is the user's Ctrl-C, which Python raises in the main thread alone."""
+    """Whether this is the user's Ctrl-C, which Python raises only in the main thread."""
     return (
         isinstance(error, KeyboardInterrupt)
         and threading.current_thread() is threading.main_thread()
@@ -80,9 +80,9 @@ def _is_interrupt(error: BaseException) -> bool:
 
 
 def _users_line(error: BaseException) -> str:
-    """Return the deepest line of the user's own file that an error came through."""
+    """Return the deepest line of the user's own file in an error's traceback."""
     frames = traceback.extract_tb(error.__traceback__)
-    entry = frames[min(1, len(frames) - 1)].filename  # the first frame is ours, which called
+    entry = frames[min(1, len(frames) - 1)].filename  # the first frame is our call
     last = next(frame for frame in reversed(frames) if frame.filename == entry)
     return f"{Path(last.filename).name}:{last.lineno}"
 
@@ -96,18 +96,18 @@ def import_code(where: str) -> ModuleType:
     try:
         if where.endswith(".py"):
             return _module_of_file(Path(where))
-        _add_to_path(Path.cwd())  # which an installed command does not have, unlike python -m
+        _add_to_path(Path.cwd())  # unlike python -m, an installed command does not search it
         return _module_of_package(where)
     except UsageError:
         raise
-    except BaseException as error:  # importing runs a user's code, which may call `exit`
+    except BaseException as error:  # imported code may call `exit`
         if _is_interrupt(error):
             raise
         raise UsageError(f"{where} cannot be imported: {one_line(error)}") from error
 
 
 def split_name(name: str) -> tuple[str, str]:
-    """Return module or file, and function, of `module:function`.
+    """Split `module:function` into module or file, and function.
 
     Raises:
         UsageError: The name has another form.
@@ -124,9 +124,9 @@ def _add_to_path(folder: Path) -> None:
 
 
 def _module_of_package(name: str) -> ModuleType:
-    """Import a module by its name, and keep the hash of its source as it was at the first import.
+    """Import a module by name, and record the hash of its source at the first import.
 
-    Python imports a module once; an edit of its file after that does not run in this process.
+    Python imports a module only once, so later edits of its file do not run in this process.
     """
     if name not in _digests:
         spec = importlib.util.find_spec(name)
@@ -137,10 +137,10 @@ def _module_of_package(name: str) -> ModuleType:
 
 
 class _SourceLoader(SourceFileLoader):
-    """Compiles the source that it is given, and neither reads nor writes a bytecode cache.
+    """Compiles the given source without reading or writing a bytecode cache.
 
-    That cache takes a file for unchanged whose size and whole second of change are the same, so
-    an edit within a second would run the old code.
+    The cache compares only a file's size and modification time in whole seconds, so it would miss
+    an edit within the same second.
     """
 
     def __init__(self, name: str, path: str, source: bytes) -> None:
@@ -148,16 +148,16 @@ class _SourceLoader(SourceFileLoader):
         self._source = source
 
     def get_code(self, fullname: str) -> CodeType:
-        """Return the code of the source."""
+        """Return the compiled source."""
         return self.source_to_code(self._source, self.path)
 
 
 def _module_of_file(path: Path) -> ModuleType:
-    """Import a file once, under a name of its own; what lies beside it can be imported by it."""
+    """Import a file once, under a unique name; it can import modules in its own folder."""
     if not path.is_file():
         raise UsageError(f"{path} does not exist")
-    source = path.read_bytes()  # read once: the code that is hashed is the code that runs
-    # Its content is in the name too, so that an edited file is not the one imported before.
+    source = path.read_bytes()  # read once, so that the hashed code is the code that runs
+    # The name depends on the content, so that an edited file is imported again.
     name = f"enchf_user_{path.stem}_{digest_bytes(str(path.resolve()).encode() + source)}"
     if name not in sys.modules:
         loader = _SourceLoader(name, str(path), source)

@@ -1,7 +1,6 @@
 """The card of a published dataset: YAML that loaders need, and text generated from the data.
 
-Two comments enclose the generated text. The rest of an existing card, and all other keys of its
-YAML, stay unchanged.
+Two comments enclose the generated text; a push keeps all other text and YAML keys of a card.
 """
 
 from __future__ import annotations
@@ -113,7 +112,7 @@ def make_card(
 
 
 def _with_block(text: str, block: str, about: About) -> str:
-    """Return the text of a card with `block` in place of the old block, or else at its end."""
+    """Return the text of a card with `block` in place of the old one, or else at its end."""
     if BEGIN in text and END in text:
         return _BLOCK.sub(lambda _: block, text, count=1)
     start = text.rstrip() or f"\n# {about.repo_id.rpartition('/')[2]}"
@@ -201,8 +200,7 @@ def _parameters(subsets: Mapping[str, Subset]) -> list[str]:
                 [_parameter_row(name, entry) for name, entry in parameters.items()],
             )
             + "\n\nNormalise by the declared range. Statistics cover all frames of the split "
-            "`train`; NaN is counted separately. The mean and std of a circular parameter are "
-            "circular."
+            "`train`; NaN is counted separately. Circular parameters have circular mean and std."
         )
     return texts
 
@@ -233,8 +231,7 @@ def _table(titles: list[str], rows: list[tuple[Any, ...]]) -> str:
 
 
 def _cell(value: Any) -> str:
-    text = printable(" ".join(str(value).split()))
-    return text.replace("|", "\\|").replace("<", "&lt;")
+    return printable(" ".join(str(value).split())).replace("|", "\\|").replace("<", "&lt;")
 
 
 def _usage(about: About, data: Mapping[str, Any], subsets: Mapping[str, Subset]) -> str:

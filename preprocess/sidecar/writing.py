@@ -1,14 +1,13 @@
-"""Sidecars: the parameters of one clip, aligned frame by frame with its tokens.
+"""Write sidecars: the parameters of one clip, aligned frame by frame with its tokens.
 
     take.1.ecdc         T frames of tokens
     take.1.cond.npy     float16, float32 or float64 [T, D], one column per parameter
-    take.1.cond.json    names (the order of the columns), units, ranges, statistics, time
+    take.1.cond.json    names (in column order), units, ranges, statistics, time
 
-Version 3 is written; versions 1 (`names` + `norm` arrays) and 2 (`features`) are read, and a
-version 2 reader reads version 3. `min` and `max` of a parameter are the range to normalise by: the
-one that the writer declared, else the measured one; what was measured always stands apart under
-`measured`. The JSON carries the hash of the array, so that a reader that comes between the two
-writes of a pair notices. The format is documented in `docs/sidecar-format.md`.
+Writes version 3, which a version 2 reader can read. `min` and `max` of a parameter are the range
+to normalise by: the declared range, else the measured one. Measured values are always also stored
+separately, under `measured`. The JSON holds the hash of the array, so a reader notices if the two
+files do not belong together. Format: `docs/sidecar-format.md`.
 """
 
 from __future__ import annotations
@@ -16,6 +15,7 @@ from __future__ import annotations
 import io
 import math
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal, get_args
 
@@ -64,55 +64,88 @@ def write_sidecar(
     suffix: str = ARRAY_SUFFIX,
     max_error: float = MAX_ERROR,
 ) -> None:
-    """Write parameters of one clip beside those that its sidecar has already.
+    """Write parameters of one clip, next to those that its sidecar already has.
 
-    One writer at a time: what another process writes meanwhile is kept.
+    Only one process writes at a time, so no update is lost.
 
     Args:
-        ecdc_path: The token file. Where it exists, lengths and rate are checked against it, and
-            its hash is stored, so that an audit finds the sidecar beside other tokens.
-        parameters: Name -> values `[T]`, or a mapping with `values` and, as wished, `units`,
-            `doc_string`, `kind`, `min`, `max`, `mean`, `std`. `min` and `max` declare the range.
-        fps: Frames per second; needed only where the token file does not exist.
-        mode: A parameter that is already there is kept (`append`) or replaced (`overwrite`), and
-            all others stay; `replace-all` keeps none, and does not look at what is there.
-        dtype: Of the array: float16, float32 or float64, which refuse values that they would
-            damage; `auto` is float16 where all survive, else float32. Parameters that are kept
-            keep theirs, where that is wider.
-        records: What made the parameters; those that stand in none are taken for written by hand.
-        drop: Parameters to leave out of what is already there; or a function that says so of the
-            sidecar as it is once no other process can change it.
-        beside: For sidecars in a folder of their own: the token file's path there.
-        suffix: What the array's name ends in, `.npy` last.
-        max_error: How far a stored value may be from the one given, in parts of the declared or
-            measured range; see `preprocess.sidecar.precision`. Whole numbers are stored exactly.
+        ecdc_path: The token file. If it exists, lengths and frame rate are checked against it, and
+            its hash is stored, so that an audit notices if the tokens change.
+        parameters: Name -> values `[T]`, or a mapping with `values` and optionally `units`,
+            `doc_string`, `kind`, `nan`, `source`, `min`, `max`, `mean`, `std`. `min` and `max`
+            declare the range.
+        fps: Frames per second; required only if the token file does not exist.
+        mode: `append` keeps parameters that already exist, `overwrite` replaces them; both keep all
+            others. `replace-all` keeps none and does not read the existing sidecar.
+        dtype: Of the array: float16, float32 or float64, an error if it would damage a value;
+            `auto` is float16 if all values survive, else float32. Never narrower than the dtype of
+            the parameters that are kept.
+        records: Who made the parameters; parameters without a record count as written by hand.
+        drop: Existing parameters to drop, or a function that returns them for the existing sidecar;
+            it is called while other writers are locked out.
+        beside: The token file's path in the sidecars' folder, if that is a separate folder.
+        suffix: The end of the array's name, ending in `.npy`.
+        max_error: Largest difference between a stored and a given value, as a fraction of the
+            declared or measured range; see `preprocess.sidecar.precision`. Whole numbers are
+            stored exactly.
 
     Raises:
-        SidecarError: Names, lengths, values or rate are wrong; nothing is written.
+        SidecarError: Names, lengths, values or frame rate are wrong; nothing is written.
+        DiskError: The disk is full or read-only, or permission is denied.
     """
-    ecdc_path = Path(ecdc_path)
-    target = Path(beside or ecdc_path)
-    array_path, meta_path = sidecar_paths(target, suffix)
     _check_choices(mode, dtype)
-    header = read_header(ecdc_path) if ecdc_path.exists() else None
-    rate = _frame_rate(fps, header, ecdc_path)
+    place = _Place.of(Path(ecdc_path), beside, suffix)
+    rate = _frame_rate(fps, place.header, place.ecdc_path)
     given = {name: check_parameter(name, value) for name, value in parameters.items()}
-    records = [*records, *_by_hand(given, records, ecdc_path if header else None)]
-    array_path.parent.mkdir(parents=True, exist_ok=True)
-    with writing(array_path, meta_path):
-        stored = existing_paths(target, suffix)
-        whole = all(part.exists() for part in stored)
-        old = read_pair(*stored) if whole and mode != "replace-all" else None
-        if old and mode == "append":
-            given = {name: p for name, p in given.items() if name not in old.parameters}
-        kept = _kept(old, drop, given)
-        frames = _common_length(given, kept, header, ecdc_path, array_path)
-        staying = next((f.values.dtype.name for f in kept.values()), "float16")
-        merged, records = _merge(old, kept, given, records)
-        stored_as = array_dtype(merged, dtype, max_error, staying)
-        _write_pair(array_path, meta_path, merged, frames, stored_as, rate, header, records)
-        if whole and stored[1] != meta_path:  # the predecessor's name: it describes the old array
-            stored[1].unlink()
+    records = [*records, *_by_hand(given, records, place)]
+    place.array_path.parent.mkdir(parents=True, exist_ok=True)
+    with writing(place.array_path, place.meta_path):
+        _update(place, given, records, rate, mode, drop, (dtype, max_error))
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where a sidecar is, and the tokens that it must match; `header` is None without tokens."""
+
+    ecdc_path: Path
+    target: Path
+    suffix: str
+    array_path: Path
+    meta_path: Path
+    header: EcdcHeader | None
+
+    @classmethod
+    def of(cls, ecdc_path: Path, beside: str | Path | None, suffix: str) -> _Place:
+        target = Path(beside or ecdc_path)
+        header = read_header(ecdc_path) if ecdc_path.exists() else None
+        return cls(ecdc_path, target, suffix, *sidecar_paths(target, suffix), header)
+
+
+def _update(
+    place: _Place,
+    given: dict[str, Parameter],
+    records: Sequence[Record],
+    rate: float,
+    mode: Mode,
+    drop: Drop,
+    storage: tuple[Dtype, float],
+) -> None:
+    """Write the parameters, with those that stay; `storage` is the dtype and its largest error."""
+    stored = existing_paths(place.target, place.suffix)
+    whole = all(part.exists() for part in stored)
+    old = read_pair(*stored) if whole and mode != "replace-all" else None
+    if old and mode == "append":
+        given = {name: p for name, p in given.items() if name not in old.parameters}
+    kept = _kept(old, drop, given)
+    frames = _common_length(given, kept, place)
+    kept_dtype = next((f.values.dtype.name for f in kept.values()), "float16")
+    merged, records = _merge(old, kept, given, records)
+    dtype = array_dtype(merged, *storage, kept_dtype)
+    _write_pair(place, merged, frames, dtype, rate, records)
+    if (
+        whole and stored[1] != place.meta_path
+    ):  # metadata of the old array, by the predecessor's name
+        stored[1].unlink()
 
 
 def write_sidecar_features_for_rel(
@@ -124,17 +157,27 @@ def write_sidecar_features_for_rel(
     require_ecdc_exists: bool = False,
     dtype: Dtype = "auto",
 ) -> None:
-    """Write `features`, the parameters of the clip at `root / ecdc_rel`; see `write_sidecar`.
+    """Write parameters of the clip at `root / ecdc_rel`; see `write_sidecar`.
 
     The names of the function and its arguments are the predecessor's.
 
+    Args:
+        root: The token folder.
+        ecdc_rel: The token file, relative to `root`.
+        features: The parameters, as in `write_sidecar`.
+        fps: Frames per second; required only if the token file does not exist.
+        mode: As in `write_sidecar`.
+        require_ecdc_exists: A missing token file is an error.
+        dtype: As in `write_sidecar`.
+
     Raises:
-        SidecarError: `ecdc_rel` leaves `root` or is no `.ecdc`; or as `write_sidecar`.
-        FileNotFoundError: `require_ecdc_exists` and there is no token file.
+        SidecarError: `ecdc_rel` leaves `root` or does not end in `.ecdc`, or as in `write_sidecar`.
+        FileNotFoundError: The token file is missing and `require_ecdc_exists` is set.
+        DiskError: The disk is full or read-only, or permission is denied.
     """
     relative = PurePosixPath(Path(ecdc_rel).as_posix())
     target = Path(root, ecdc_rel)
-    # The token file may be a link to one elsewhere, its folder may not.
+    # The token file may be a link that leaves `root`; its folder may not.
     if relative.is_absolute() or not target.parent.resolve().is_relative_to(Path(root).resolve()):
         raise SidecarError(f"{ecdc_rel} must be a path under {root}")
     if relative.suffix != TOKEN_SUFFIX:
@@ -145,19 +188,17 @@ def write_sidecar_features_for_rel(
 
 
 def _kept(old: Sidecar | None, drop: Drop, given: Collection[str]) -> dict[str, Parameter]:
-    """Return the parameters of `old` that stay as they are."""
+    """Return the parameters of `old` that are neither dropped nor replaced."""
     if old is None:
         return {}
     gone = {*(drop(old) if callable(drop) else drop), *given}
     return {name: parameter for name, parameter in old.parameters.items() if name not in gone}
 
 
-def _by_hand(
-    given: Collection[str], records: Sequence[Record], ecdc_path: Path | None
-) -> list[Record]:
-    """Return the record of the parameters that stand in none, with the hash of the tokens."""
+def _by_hand(given: Collection[str], records: Sequence[Record], place: _Place) -> list[Record]:
+    """Return a record for the parameters that have none, with the hash of the tokens."""
     names = tuple(name for name in given if name not in makers(records))
-    return [Record(names, digest_file(ecdc_path) if ecdc_path else "")] if names else []
+    return [Record(names, digest_file(place.ecdc_path) if place.header else "")] if names else []
 
 
 def _merge(
@@ -166,7 +207,7 @@ def _merge(
     given: Mapping[str, Parameter],
     records: Sequence[Record],
 ) -> tuple[dict[str, Parameter], Sequence[Record]]:
-    """Return the parameters that `old` keeps and those given, and the records of both."""
+    """Return the kept parameters of `old` with those given, and the records of both."""
     if old is None:
         return dict(given), records
     gone = [name for name in old.parameters if name not in kept]
@@ -186,36 +227,30 @@ def _check_choices(mode: str, dtype: str) -> None:
 def _frame_rate(fps: float | None, header: EcdcHeader | None, ecdc_path: Path) -> float:
     if header is None:
         if fps is None:
-            raise SidecarError(f"{ecdc_path} does not exist: give its frame rate by fps")
+            raise SidecarError(f"{ecdc_path} does not exist; give its frame rate as fps")
         if not 0 < fps < math.inf:
             raise SidecarError(f"{ecdc_path}: fps must be positive and finite, got {fps}")
         return float(fps)
     if fps is not None and float(fps) != header.spec.fps:
         raise SidecarError(
-            f"{ecdc_path} has {header.spec.fps} frames per second ({header.model}), got fps={fps:g}"
+            f"{ecdc_path}: expected fps={header.spec.fps} ({header.model}), got fps={fps:g}"
         )
     return float(header.spec.fps)
 
 
-def _common_length(
-    given: dict[str, Parameter],
-    kept: dict[str, Parameter],
-    header: EcdcHeader | None,
-    ecdc_path: Path,
-    array_path: Path,
-) -> int:
+def _common_length(given: dict[str, Parameter], kept: dict[str, Parameter], place: _Place) -> int:
     lengths = {name: len(parameter.values) for name, parameter in given.items()}
     if len(set(lengths.values())) > 1:
         each = ", ".join(f"{name} {count}" for name, count in lengths.items())
-        raise SidecarError(f"{ecdc_path}: parameters are of unequal length: {each}")
-    known = {len(parameter.values): array_path for parameter in kept.values()}
-    if header is not None:
-        known[header.n_frames] = ecdc_path
+        raise SidecarError(f"{place.ecdc_path}: parameters have different lengths: {each}")
+    known = {len(parameter.values): place.array_path for parameter in kept.values()}
+    if place.header is not None:
+        known[place.header.n_frames] = place.ecdc_path
     if len(known) > 1:
         (a, path_a), (b, path_b) = known.items()
         raise SidecarError(
-            f"{path_a} has {a} frames, but {path_b} has {b}: {', '.join(kept)} would stay beside "
-            f"tokens of another length; mode replace-all drops what is not made anew"
+            f"{path_a} has {a} frames, but {path_b} has {b}: {', '.join(kept)} would no longer fit "
+            f"the tokens; mode replace-all drops parameters that are not rewritten"
         )
     for name, count in lengths.items():
         for expected, path in known.items():
@@ -227,13 +262,11 @@ def _common_length(
 
 
 def _write_pair(
-    array_path: Path,
-    meta_path: Path,
+    place: _Place,
     parameters: dict[str, Parameter],
     frames: int,
     dtype: np.dtype[Any],
     fps: float,
-    header: EcdcHeader | None,
     records: Sequence[Record],
 ) -> None:
     array = np.empty((frames, len(parameters)), dtype)
@@ -242,10 +275,10 @@ def _write_pair(
     buffer = io.BytesIO()
     np.save(buffer, array, allow_pickle=False)
     data = buffer.getvalue()
-    meta = describe_array(data, parameters, fps, header, records)
+    meta = describe_array(data, parameters, fps, place.header, records)
     if len(meta) > MAX_META_BYTES or len(parameters) > MAX_PARAMETERS:
         raise SidecarError(
-            f"{meta_path} would describe {len(parameters):,} parameters in {len(meta):,} bytes; at "
-            f"most {MAX_PARAMETERS:,} in {MAX_META_BYTES:,} are read again"
+            f"{place.meta_path} would hold {len(parameters):,} parameters in {len(meta):,} bytes; at most "
+            f"{MAX_PARAMETERS:,} in {MAX_META_BYTES:,} are allowed"
         )
-    replace_files(array_path, meta_path, data, meta)
+    replace_files(place.array_path, place.meta_path, data, meta)

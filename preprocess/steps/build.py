@@ -7,6 +7,7 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,9 +16,8 @@ from preprocess.audit.mixing import Makings, describe, parameter_makers, refuse_
 from preprocess.audit.row_check import RowCheck
 from preprocess.core.files import temporary_folder
 from preprocess.core.interrupts import forks_ignore_interrupts
-from preprocess.core.provenance import is_current, provenance, settings_digest
-from preprocess.core.report import Report, plural
-from preprocess.core.temporaries import remove_stale
+from preprocess.core.provenance import provenance, settings_digest
+from preprocess.core.report import Report
 from preprocess.dataset.clips import Clips, find_clips, manifest_digest
 from preprocess.dataset.corpus import corpus_stats
 from preprocess.dataset.options import RowOptions, check_options
@@ -28,8 +28,7 @@ from preprocess.sidecar.sidecar_format import Sidecar
 from preprocess.stats.corpus_stats import STATS_NAME, STATS_VERSION, write_stats
 from preprocess.steps.build_config import BuildConfig
 from preprocess.steps.built_dataset import MARKER, materialize, save_moved, verify
-from preprocess.steps.outputs import refuse_nested
-from preprocess.steps.saved_folder import check_replaceable, read_marker, replace_folder
+from preprocess.steps.saved_folder import SavedFolder, replace_folder, update_folder
 
 if TYPE_CHECKING:
     from datasets import DatasetDict
@@ -65,17 +64,9 @@ def build(
     clips = find_clips(root, options)
     splits = find_splits(root, clips.tokens, options)
     origin = _origin(root, clips, config, options, audit)
-    refuse_nested(root, output)
-    if is_current(read_marker(output, MARKER), origin):
-        report.current = len(clips.tokens)
-    else:
-        check_replaceable(output, MARKER, _NAMES, "build")
-        remove_stale(output.parent, recursive=False)
-        for note in _make(root, output, clips, config, audit, origin):
-            report.note(note)
-        report.done = len(clips.tokens)
-    counts = ", ".join(f"{name} {len(rels)}" for name, rels in splits.items())
-    report.detail = f"{plural('split', len(splits))} {counts}"
+    folder = SavedFolder(output, MARKER, _NAMES, "build")
+    make = partial(_make, root, output, clips, config, audit, origin)
+    update_folder(report, root, folder, origin, splits, make)
     if config.verify:
         report.detail += f", {verify(root, output, splits, config)} rows verified"
     return report.finish()

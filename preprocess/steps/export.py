@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,8 @@ from preprocess.audit.mixing import describe, parameter_makers, refuse_mixed, to
 from preprocess.audit.row_check import RowCheck
 from preprocess.core.errors import UsageError
 from preprocess.core.files import temporary_folder
-from preprocess.core.provenance import is_current, provenance, settings_digest
-from preprocess.core.report import Report, plural
-from preprocess.core.temporaries import remove_stale
+from preprocess.core.provenance import provenance, settings_digest
+from preprocess.core.report import Report
 from preprocess.dataset.clips import Clips, DatasetError, clip_id, find_clips, manifest_digest
 from preprocess.dataset.options import RowOptions, check_options, row_options
 from preprocess.dataset.quiet import quiet_datasets
@@ -32,8 +32,7 @@ from preprocess.sidecar.precision import find_damage
 from preprocess.sidecar.sidecar_format import Sidecar, sidecar_paths
 from preprocess.stats.corpus_stats import CorpusStats
 from preprocess.steps.export_config import EXPORT_TARGETS, ExportConfig
-from preprocess.steps.outputs import refuse_nested
-from preprocess.steps.saved_folder import check_replaceable, read_marker, replace_folder
+from preprocess.steps.saved_folder import SavedFolder, replace_folder, update_folder
 from preprocess.tokens.ecdc import read_header
 
 MARKER = "enchf_export.json"
@@ -73,17 +72,9 @@ def export(
     if _TOKENS in splits:
         raise UsageError(f"a split cannot be called {_TOKENS!r}, the name of the token folder")
     origin = _origin(root, clips, config, options, audit)
-    refuse_nested(root, output)
-    if is_current(read_marker(output, MARKER), origin):
-        report.current = len(clips.tokens)
-    else:
-        check_replaceable(output, MARKER, (rnencodec.CONFIG_NAME,), "export")
-        remove_stale(output.parent, recursive=False)
-        for note in _make(root, output, clips, splits, config, audit, origin):
-            report.note(note)
-        report.done = len(clips.tokens)
-    counts = ", ".join(f"{name} {len(rels)}" for name, rels in splits.items())
-    report.detail = f"{plural('split', len(splits))} {counts}"
+    folder = SavedFolder(output, MARKER, (rnencodec.CONFIG_NAME,), "export")
+    make = partial(_make, root, output, clips, splits, config, audit, origin)
+    update_folder(report, root, folder, origin, splits, make)
     return report.finish()
 
 

@@ -1,4 +1,4 @@
-"""A page that shows clips of a folder or a dataset: see it and hear it, in a browser alone."""
+"""Writes a page that shows and plays the clips of a folder or a dataset in a browser."""
 
 from __future__ import annotations
 
@@ -27,50 +27,52 @@ CLIPS = 8
 
 @dataclass(frozen=True, kw_only=True)
 class SourceConfig(ModelConfig):
-    """Where the clips, their original sounds and their sidecars are."""
+    """The locations of clips, their original audio and their sidecars."""
 
     audio_root: Annotated[
         Path | None,
         Field(
-            description="folder with the audio that the clips were encoded from; without it, the "
-            "folder normalized beside them"
+            description="folder with the audio that the clips were encoded from; default: the "
+            "folder normalized next to the source"
         ),
     ] = None
     cond_root: CondRoot = None
     subset: Annotated[
-        str | None, Field(description="of a dataset with several subsets, which; else the first")
+        str | None, Field(description="subset of the dataset; default: the first")
     ] = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class InspectConfig(SourceConfig):
-    """Which clips are shown, and where the page goes."""
+    """Settings of `preprocess inspect`: which clips to show, and the file to write."""
 
     clips: Annotated[
         int | None,
         Field(
             ge=1,
-            description=f"how many clips to show, evenly spread over all; without it, {CLIPS}, and "
-            f"of a corpus {CORPUS_CLIPS}",
+            description="number of clips to show, evenly spread over all clips; default: "
+            f"{CLIPS}, with --corpus {CORPUS_CLIPS}",
         ),
     ] = None
     ids: Annotated[
         tuple[str, ...],
-        Field(description="show these clips instead, by their ids"),
+        Field(description="ids of the clips to show, instead of a sample"),
     ] = ()
     out: Annotated[
         Path | None,
         Field(
-            description="the HTML file to write; without it, NAME.html in the current folder; of a "
-            "corpus a folder, without it NAME_corpus"
+            description="HTML file to write; default: NAME.html in the current folder; with "
+            "--corpus a folder, default: NAME_corpus"
         ),
     ] = None
     corpus: Annotated[
-        bool, Field(description="write a folder with a page of all clips, and a table of them")
+        bool, Field(description="write a folder with a page and a table of all clips")
     ] = False
     open: Annotated[bool, Field(description="open the page in the browser")] = False
-    text: Annotated[bool, Field(description="print what the clips hold, and write no page")] = False
-    json: Annotated[bool, Field(description="print it as JSON, for programs")] = False
+    text: Annotated[
+        bool, Field(description="print what the clips hold instead of writing a page")
+    ] = False
+    json: Annotated[bool, Field(description="the same as JSON, for programs")] = False
 
 
 def inspect(source: str, config: InspectConfig) -> Report:
@@ -78,10 +80,11 @@ def inspect(source: str, config: InspectConfig) -> Report:
 
     Args:
         source: A folder of tokens, a saved dataset, or a dataset on the Hub.
-        config: Which clips, and where to.
+        config: Which clips to show, and the file to write.
 
     Raises:
-        UsageError: `source` is none of these, or lacks a clip of `config.ids`.
+        UsageError: `source` is not one of these, or lacks a clip of `config.ids`; or
+            `config.out` is a folder.
         PreprocessError: No clip can be read.
     """
     clips = open_source(source, config.audio_root, config.cond_root, config.subset)
@@ -101,7 +104,7 @@ def inspect(source: str, config: InspectConfig) -> Report:
 
 
 def look_at(source: str, config: InspectConfig) -> tuple[str, bool]:
-    """Return in words, or as JSON, what `inspect` would show, and whether nothing is wrong.
+    """Return what `inspect` would show as text or JSON, and whether all clips can be read.
 
     Raises:
         UsageError: As `inspect` does.
@@ -124,10 +127,10 @@ def _inspect_clips(clips: ClipSource, config: InspectConfig, out: Path, title: s
 
 
 def choose(clips: ClipSource, config: InspectConfig, report: Report) -> Sequence[str]:
-    """Return the ids of the clips to show; a sample is said to be one.
+    """Return the ids of the clips to show, and note in `report` if they are a sample.
 
     Raises:
-        UsageError: There is no such clip.
+        UsageError: A requested clip does not exist.
     """
     if config.ids:
         check_ids(clips, config.ids)
@@ -136,8 +139,8 @@ def choose(clips: ClipSource, config: InspectConfig, report: Report) -> Sequence
     if len(ids) <= count:
         return ids
     report.note(
-        f"{count} of {len(ids):,} clips are shown, evenly spread; --clips and --ids show others, "
-        f"--corpus all"
+        f"showing {count} of {len(ids):,} clips, evenly spread; use --clips or --ids to show "
+        f"others, --corpus to show all"
     )
     return [ids[i * len(ids) // count] for i in range(count)]
 
@@ -145,10 +148,10 @@ def choose(clips: ClipSource, config: InspectConfig, report: Report) -> Sequence
 def read_clips(
     clips: ClipSource, ids: Sequence[str], config: SourceConfig, report: Report
 ) -> Iterator[ClipData]:
-    """Yield clips with their sounds, each read when it is asked for; one that fails is reported.
+    """Yield clips with their sounds, one at a time; report those that cannot be read.
 
     Raises:
-        PreprocessError: None can be read.
+        PreprocessError: No clip can be read.
     """
     decoder = Decoder(config.weights, config.device)
     for clip in ids:

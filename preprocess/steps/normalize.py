@@ -171,8 +171,8 @@ def normalize_file(
 
 
 def owns_wav(path: Path) -> bool:
-    """Whether a WAV file is ours, even if it was cut short."""
-    return is_ours(parse_provenance(read_comment(path, even_cut=True)))
+    """Whether a WAV file is ours, even if it is truncated."""
+    return is_ours(parse_provenance(read_comment(path, even_truncated=True)))
 
 
 def _stored(target: Path) -> dict[str, Any]:

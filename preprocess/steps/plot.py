@@ -1,4 +1,4 @@
-"""A still picture of one clip."""
+"""Writes a picture of one clip."""
 
 from __future__ import annotations
 
@@ -17,17 +17,24 @@ from preprocess.steps.inspect import SourceConfig
 
 @dataclass(frozen=True, kw_only=True)
 class PlotConfig(SourceConfig):
-    """How the picture is drawn."""
+    """Settings of `preprocess plot`."""
 
     width: Annotated[float, Field(gt=1, le=40, description="width in inches")] = 7.0
-    dpi: Annotated[int, Field(ge=20, le=1200, description="dots an inch")] = 200
+    dpi: Annotated[int, Field(ge=20, le=1200, description="dots per inch")] = 200
 
 
 def plot(source: str, clip: str, output: Path, config: PlotConfig) -> Report:
-    """Write a picture of the clip `clip` of `source` to the file `output`.
+    """Write a picture of a clip of `source` to the file `output`.
+
+    Args:
+        source: A folder of tokens, a saved dataset, or a dataset on the Hub.
+        clip: Id of the clip.
+        output: The file; its suffix sets the format.
+        config: Settings of the picture.
 
     Raises:
-        UsageError: `source` is no folder or dataset, lacks the clip, or the format is unknown.
+        UsageError: `source` is not a folder or dataset, or lacks the clip; or the format is
+            unknown.
         PreprocessError: The clip cannot be read.
     """
     report = Report("plot", output=str(output))

@@ -157,7 +157,7 @@ def test_codes_outside_of_the_codebook_are_found_in_old_files(root, capsys):
     codes = torch.full((1, 4, 10), 1024)
     torch.save({"audio_codes": codes}, root / "clip0.ecdc")
     assert findings(capsys, root, status=1) == {("token_values", "clip0.ecdc")}
-    assert_says(run(capsys, "audit @", root).error, ["codes outside of 0 to 1023"])
+    assert_says(run(capsys, "audit @", root).error, ["codes outside 0 to 1023"])
 
 
 def test_old_token_files_are_audited_like_new_ones(root, capsys):

@@ -281,7 +281,7 @@ def test_parameters_are_chosen_in_order(token_folder, load, chosen):
 
 
 def test_the_schema_of_datasets_is_no_choice_of_parameters(token_folder):
-    with pytest.raises(UsageError, match=r"parameters=\[...\] chooses"):
+    with pytest.raises(UsageError, match=r"choose parameters with parameters=\[...\]"):
         load_class(token_folder, features=["index"])
 
 
@@ -325,7 +325,7 @@ def test_the_dtype_of_parameters(token_folder, dtype):
 def test_a_dtype_that_cannot_hold_a_value_is_refused(token_folder):
     write_sidecar(token_folder / "b/one.ecdc", {"index": np.full(78, 1e6)}, dtype="float32")
     with pytest.raises(
-        DatasetError, match=r"'index': float16 would make inf of 1000000 at frame 0"
+        DatasetError, match=r"'index': float16 would change 1000000 to inf at frame 0"
     ):
         load_class(token_folder, dtype="float16")
 
@@ -333,10 +333,10 @@ def test_a_dtype_that_cannot_hold_a_value_is_refused(token_folder):
 @pytest.mark.parametrize(
     ("values", "narrow", "made"),
     [
-        (1.7e9 + np.arange(78) / 4, "float32", "1700000000 of 1700000000.25 at frame 1"),
-        (16_777_216.0 + np.arange(78), "float32", "16777216 of 16777217 at frame 1"),
-        (np.full(78, 1e39), "float32", r"inf of 1e\+39 at frame 0"),
-        (2048.0 + np.arange(78), "float16", "2048 of 2049 at frame 1"),
+        (1.7e9 + np.arange(78) / 4, "float32", "1700000000.25 to 1700000000 at frame 1"),
+        (16_777_216.0 + np.arange(78), "float32", "16777217 to 16777216 at frame 1"),
+        (np.full(78, 1e39), "float32", r"1e\+39 to inf at frame 0"),
+        (2048.0 + np.arange(78), "float16", "2049 to 2048 at frame 1"),
     ],
 )
 def test_a_value_that_a_column_would_damage_is_never_changed_in_silence(
@@ -345,7 +345,7 @@ def test_a_value_that_a_column_would_damage_is_never_changed_in_silence(
     path = token_folder / "b/one.ecdc"
     write_sidecar(path, {"index": values}, dtype="float64")
     with pytest.raises(
-        DatasetError, match=rf"b/one.ecdc: parameter 'index': {narrow} would make {made}"
+        DatasetError, match=rf"b/one.ecdc: parameter 'index': {narrow} would change {made}"
     ):
         load_class(token_folder, dtype=narrow)
     loaded = load_class(token_folder, dtype="float64")["train"]
@@ -431,7 +431,7 @@ def test_bad_folders_say_so(tmp_path, token_folder):
     (tmp_path / "empty").mkdir()
     with pytest.raises(UsageError, match="no token files"):
         load_class(tmp_path / "empty")
-    with pytest.raises(ValueError, match="needs data_dir"):
+    with pytest.raises(ValueError, match="data_dir is missing"):
         EncHFDataset()
     (token_folder / "a").rename(token_folder / "train")
     with pytest.raises(DatasetError, match=r"b/one.ecdc is outside the split folders"):
@@ -463,7 +463,7 @@ def other_unit(folder: Path) -> str:
 def cut_tokens(folder: Path) -> str:
     path = folder / "b/one.ecdc"
     path.write_bytes(path.read_bytes()[:500])
-    return r"one.ecdc is cut short"
+    return r"one.ecdc is truncated"
 
 
 def lower_bandwidth(folder: Path) -> str:

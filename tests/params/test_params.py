@@ -102,7 +102,7 @@ def test_file_names_are_read_as_a_column(tmp_path):
     assert [f["k"]["values"][0] for f in found] == [2, 0, 1]
     assert found[2]["x"]["nan"] == "not in the file name"
     assert found[0]["x"]["source"] == "file name: numbers with a decimal comma"
-    with pytest.raises(PreprocessError, match="k: one name does not tell all words"):
+    with pytest.raises(PreprocessError, match="k: one name does not have all words"):
         producer.parameters(clip_of(name="d_3_loud"))
     other = prepared({"filename": settings})
     other.check_clips([*ids, "d_3_loud"])
@@ -112,12 +112,12 @@ def test_file_names_are_read_as_a_column(tmp_path):
 @pytest.mark.parametrize(
     ("ids", "settings", "words"),
     [
-        (["a_1,5", "b_1.5"], {}, ["'1.5' has a decimal point and '1,5' a decimal comma"]),
+        (["a_1,5", "b_1.5"], {}, ["'1.5' has a decimal point, but '1,5' a decimal comma"]),
         (["a_1,234", "b_5"], {}, ["'1,234' could be 1234 or 1.234"]),
-        (["a_wild", "b_calm"], {}, ["x: holds words such as 'wild', 'calm'", "labels: {x: ["]),
-        (["a_1", "b_low"], {}, ["b_low: 'low' is no number, but a_1 has '1'"]),
-        (["a_1%"], {"units": {"x": "dB"}}, ["units says 'dB'", "percentages"]),
-        (["a_0.5"], {"kind": {"x": "categorical"}}, ["'0.5' is categorical, and no integer"]),
+        (["a_wild", "b_calm"], {}, ["x: has words such as 'wild', 'calm'", "labels: {x: ["]),
+        (["a_1", "b_low"], {}, ["b_low: 'low' is not a number, but a_1 has '1'"]),
+        (["a_1%"], {"units": {"x": "dB"}}, ["units is 'dB'", "percentages"]),
+        (["a_0.5"], {"kind": {"x": "categorical"}}, ["'0.5' is categorical but not an integer"]),
     ],
 )
 def test_file_names_that_do_not_go_together_stop_before_any_clip(ids, settings, words):
@@ -139,9 +139,9 @@ def test_labels_are_declared_as_categories():
     ("pattern", "name", "settings", "why"),
     [
         (r"(?P<x>\d+)", "take", {}, "does not match 'take'"),
-        (r"(?P<x>\w+)", "loud", {}, "x: holds words such as 'loud'"),
+        (r"(?P<x>\w+)", "loud", {}, "x: has words such as 'loud'"),
         (r"a(?P<x>\d+)?", "a", {}, "finds no x in 'a'"),
-        (r"(?P<k>\w)", "c", {"labels": {"k": ["a", "b"]}}, "'c' is none of a, b"),
+        (r"(?P<k>\w)", "c", {"labels": {"k": ["a", "b"]}}, "'c' is not one of a, b"),
     ],
 )
 def test_what_a_file_name_does_not_hold_names_the_clip(pattern, name, settings, why):
@@ -163,9 +163,12 @@ def test_what_a_file_name_does_not_hold_names_the_clip(pattern, name, settings, 
         ({"constant": {"name": "no name", "value": 1}}, "'no name'"),
         ({"constant": {"name": "x", "value": 1, "kind": "odd"}}, "'odd'"),
         ({"rms_db": {"source": "tape"}}, "'audio' or 'tokens'"),
-        ({"filename": {"pattern": "("}}, "no regular expression"),
+        ({"filename": {"pattern": "("}}, "is not a regular expression"),
         ({"filename": {"pattern": r"\d+"}}, "no named group"),
-        ({"filename": {"pattern": "(?P<a>x)", "labels": {"b": ["y"]}}}, "'b', which is no group"),
+        (
+            {"filename": {"pattern": "(?P<a>x)", "labels": {"b": ["y"]}}},
+            "'b', which is not a group",
+        ),
         ({"function": {"function": "nowhere.py:f"}}, "nowhere.py does not exist"),
         ({"constant": {}, "ramp": {}}, "expected one producer"),
         (["constant"], "expected one producer"),

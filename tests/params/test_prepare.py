@@ -95,7 +95,7 @@ def test_a_curve_that_changes_while_it_is_read_fails_its_clip(tmp_path, capsys):
     words = f"--function function={code}:f --curve root={curve.parent} columns=[x]"
     result = run(capsys, f"annotate @ {words}", tmp_path / "ecdc")
     assert result.status == 1
-    assert "a.ecdc" in result.err[0] and "changed while parameters were made" in result.err[0]
+    assert "a.ecdc" in result.err[0] and "changed during the run" in result.err[0]
     assert not (tmp_path / "ecdc/a.cond.json").exists()
     assert run(capsys, f"annotate @ {words}", tmp_path / "ecdc").status == 0
     assert set(read_sidecar(tmp_path / "ecdc/a.ecdc").parameters["x"].values) == {2}

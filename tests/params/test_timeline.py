@@ -164,7 +164,7 @@ def test_a_hole_in_a_curve_is_an_error_that_says_where():
     with pytest.raises(PreprocessError) as error:
         to_frames(Points(HOLED, HOLED), 6 * 24_000, SPEC)
     one_line(
-        error, "from 2 s to 4 s", "more than 1 s", "gap: interpolate, hold or nan", "max_gap_s"
+        error, "from 2 s to 4 s", "longer than 1 s", "gap: interpolate, hold or nan", "max_gap_s"
     )
 
 

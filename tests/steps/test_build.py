@@ -121,7 +121,7 @@ def test_float64_reaches_rows_statistics_and_sound(token_folder, capsys):
     assert whole.quantiles["p50"] == 1.7e9 + 38 / 64
     assert decode_row(rows[0]).shape == (1, rows[0]["audio_length"])
     assert build(token_folder)[0] == 1
-    assert "float32 would make 1700000000 of 1700000000.015625" in capsys.readouterr().err
+    assert "float32 would change 1700000000.015625 to 1700000000" in capsys.readouterr().err
 
 
 def test_a_dataset_with_statistics_from_before_is_made_again(token_folder, monkeypatch):
@@ -225,7 +225,7 @@ def test_verify_finds_codes_that_are_not_the_files(token_folder, capsys):
 def spoil_tokens(folder):
     path = folder / "b/one.ecdc"
     path.write_bytes(path.read_bytes()[:200])
-    return "one.ecdc is cut short"
+    return "one.ecdc is truncated"
 
 
 def spoil_sidecar(folder):

@@ -86,7 +86,7 @@ def test_values_that_float32_rounds_are_an_error(tokens, capsys):
         unix = {"unix": 1.7e9 + np.arange(75 * seconds)}
         write_sidecar(tokens / f"{clip}.ecdc", unix, dtype="float64", mode="replace-all")
     line = fails(tokens, capsys)
-    assert "float32 would make" in line and "subtract a common offset" in line
+    assert "float32 would change" in line and "subtract a common offset" in line
 
 
 def test_a_failure_leaves_the_export_that_was_there(tokens, capsys, monkeypatch):

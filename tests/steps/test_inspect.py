@@ -36,7 +36,7 @@ def test_many_clips_are_a_sample_and_said_to_be_one(tmp_path, capsys):
     flags = f"--out {tmp_path}/p.html --clips 4 --weights /nowhere"
     done = run(capsys, f"inspect @ {flags}", tmp_path / "ecdc")
     assert done.status == 0
-    assert done.err[0].startswith("inspect: note: 4 of 40 clips are shown, evenly spread")
+    assert done.err[0].startswith("inspect: note: showing 4 of 40 clips, evenly spread")
     assert shown(tmp_path / "p.html") == ["00", "10", "20", "30"]
     assert 'id="total">40</script>' in (tmp_path / "p.html").read_text(encoding="utf-8")
 
@@ -60,7 +60,7 @@ def test_a_clip_that_cannot_be_read_is_reported_and_the_others_shown(
     page = tmp_path / "page.html"
     done = run(capsys, "inspect @ --out @", token_folder, page)
     assert done.status == 1 and shown(page) == ["a/take.2", "b/one"]
-    assert_says(done.error, ["a/take.1", "is cut short"])
+    assert_says(done.error, ["a/take.1", "is truncated"])
     for path in token_folder.rglob("*.ecdc"):
         path.write_bytes(broken.read_bytes()[:40])
     shutil.copy(page, tmp_path / "before.html")

@@ -52,7 +52,7 @@ FAULTS = {
         ["annotate: constant: name"],
     ),
     "a table that is missing": (TABLE.replace("t.csv", "no.csv"), ["no.csv does not exist"]),
-    "a table of other clips": (TABLE, ["t.csv: no id is that of a clip"]),
+    "a table of other clips": (TABLE, ["t.csv: no id matches a clip"]),
     "a function file that is missing": (
         "annotate: [function: {function: 'no.py:f'}]",
         ["no.py does not exist"],
@@ -61,8 +61,11 @@ FAULTS = {
         "annotate: [curve: {root: absent, columns: [x]}]",
         ["curves' folder absent does not exist"],
     ),
-    "weights that are missing": ("weights: no.th", ["weights no.th: there is no such file"]),
-    "weights that are none": ("weights: t.csv", ["t.csv is no readable checkpoint"]),
+    "weights that are missing": (
+        "weights: no.th",
+        ["weights no.th: no such file, folder or Hub repository"],
+    ),
+    "weights that are none": ("weights: t.csv", ["t.csv is not a readable checkpoint"]),
     "a bandwidth above the tokens'": (
         "encode: {bandwidth: 6}\nbuild: {bandwidth: 12}",
         ["build: bandwidth 12 exceeds encode: bandwidth 6"],
