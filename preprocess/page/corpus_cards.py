@@ -29,10 +29,7 @@ def length_cards(corpus: Corpus) -> str:
         (name, f"{clips:,}", hours_text(hours)) for name, (clips, hours) in corpus.splits.items()
     ]
     table = plain_table(("split", "clips", "sound"), rows)
-    what = (
-        f"{seconds.min():.3g} to {seconds.max():.3g} s, "
-        f"half of them longer than {np.median(seconds):.3g} s"
-    )
+    what = f"{seconds.min():.3g} to {seconds.max():.3g} s, median {np.median(seconds):.3g} s"
     chart = _histogram(seconds, "s", "the clips' length", "clips")
     return card("Splits", "", table) + card("Length of the clips", what, chart)
 
@@ -93,10 +90,10 @@ def codebook_cards(model: str, use: Sequence[CodebookUse]) -> str:
     even = bar_chart(values, titles, "Perplexity of each codebook", ends, size)
     titles = [f"codebook {k}: {each.used:,} of {size:,} entries" for k, each in enumerate(use)]
     used = bar_chart([each.used for each in use], titles, "Entries in use", ends, size)
-    what = f"of {size:,} entries of {model}, how many used alike would carry as much"
+    what = f"how many of {size:,} entries would carry as much if all were used equally ({model})"
     table = f"<details><summary>As a table</summary>{_codebook_table(use)}</details>"
     return card("Codebooks: perplexity", what, even + table) + card(
-        "Codebooks: entries in use", f"of {size:,} entries, how many occur at all", used
+        "Codebooks: entries in use", f"how many of {size:,} entries occur at all", used
     )
 
 
@@ -122,13 +119,13 @@ def distance_cards(distances: Sequence[Distance]) -> str:
         return ""
     snr = np.array([each.snr_db for each in distances if each.snr_db is not None])
     mel = np.array([each.mel_db for each in distances])
-    of = f"{len(distances):,} decoded {plural('clip', len(distances))} against the originals"
+    over = f"over {len(distances):,} decoded {plural('clip', len(distances))}"
     cards = []
     if len(snr):
-        text = f"{of}: median {np.median(snr):.1f} dB; high is alike, sample by sample"
+        text = f"median {np.median(snr):.1f} dB {over}; higher is closer to the original"
         chart = _histogram(snr, "dB", "the signal-to-noise ratio", "clips")
         cards.append(card("Signal-to-noise ratio", text, chart))
-    text = f"{of}: median {np.median(mel):.1f} dB over 64 mel bands; low sounds alike"
+    text = f"median {np.median(mel):.1f} dB {over}, in 64 mel bands; lower is closer"
     chart = _histogram(mel, "dB", "the spectral distance", "clips")
     cards.append(card("Spectral distance", text, chart))
     return "".join(cards)

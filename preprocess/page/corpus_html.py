@@ -92,10 +92,10 @@ findings</label>
 <label>Curve<select id="curve"></select></label>
 <button type="reset">Show all</button>
 </form>
-<p><span id="count" role="status"></span> <small>In the table: up and down choose a clip, Enter \
-opens its page, space plays it. A title sorts.</small></p>
+<p><span id="count" role="status"></span> <small>Click a title to sort. In the table, arrow \
+keys choose a clip, Space plays it, and Enter opens its page.</small></p>
 <div id="table" role="grid" tabindex="0" aria-label="Clips"><div class="head" role="row"></div>\
 <div class="body" role="rowgroup"></div></div>
-<p id="nothing" hidden>No clip is like that.</p>
+<p id="nothing" hidden>No clip matches.</p>
 </section>
 <div id="player" hidden><a></a><audio controls preload="none"></audio></div>"""

@@ -12,7 +12,9 @@ from preprocess.page.clip_data import ClipData
 from preprocess.page.codebook_use import CodeCounts
 from preprocess.page.corpus_data import ANGLE_BINS, measure_corpus
 from preprocess.page.corpus_files import HAS_FINDING, HAS_PAGE, Extras, write_data
-from preprocess.page.distances import distance, mel_distance_db, snr_db
+from preprocess.page.corpus_html import Words
+from preprocess.page.corpus_page import write_corpus_page
+from preprocess.page.distances import Distance, distance, mel_distance_db, snr_db
 from preprocess.page.thumbnails import MISSING, POINTS, as_bytes, curve_points, loudness_points
 from preprocess.stats.parameter_stats import ParameterStats
 from tests.helpers.shown import clip, parameter, steps
@@ -168,3 +170,35 @@ def test_scripts_hold_what_the_table_shows(tmp_path):
     pictures = np.frombuffer(base64.b64decode(rows), np.uint8).reshape(3, 2, POINTS)
     assert (pictures[:, 0] == MISSING).all()  # none of them was decoded
     assert pictures[:, 1, 0].tolist() == [0, 127, 254]  # on one scale for all clips
+
+
+def test_odd_clips_make_a_correct_page(tmp_path):
+    frames = 300
+    corpus = measure_corpus(
+        Clips(
+            clip("one frame", seconds=1 / 75, parameters=parameter("x", [1.0], units="V")),
+            clip(
+                "no value", parameters=parameter("x", np.full(frames, np.nan), units="V", nan="off")
+            ),
+            clip("constant", parameters=parameter("x", np.full(frames, 1.0), units="V")),
+            clip("never", parameters=parameter("y", np.full(frames, np.nan), nan="off")),
+            clip("stereo", model="encodec_48khz", parameters={}),
+        )
+    )
+    silent = loudness_points(np.zeros((1, 24_000), np.float32))
+    extras = Extras(has={0: HAS_PAGE}, loudness={0: silent}, distances={0: Distance(None, 0.0)})
+    words = Words("odd </title><script>", distances=list(extras.distances.values()))
+    html = write_corpus_page(tmp_path, corpus, extras, words).read_text()
+    assert corpus.problems == {}
+    assert "odd &lt;/title&gt;&lt;script&gt;" in html and "<script>" not in html
+    assert "49.9% missing" in html  # of x, 300 of 601
+    assert "100.0% missing" in html  # of y
+    assert ">nan" not in html and "nan " not in html  # no figure is that of nothing
+    assert all(model in html for model in ("encodec_24khz", "encodec_48khz"))
+    index = json.loads(
+        (tmp_path / "data/index.js")
+        .read_text()
+        .removeprefix("corpus.takeIndex(")
+        .removesuffix(");\n")
+    )
+    assert index["count"] == 5

@@ -14,6 +14,8 @@ import soundfile as sf
 from datasets import load_dataset
 
 from preprocess.cli.main import main
+from preprocess.publish.listen_card import listen_section
+from preprocess.publish.listen_info import Listen, ListenClip
 from preprocess.tokens.ecdc import read_ecdc
 from tests.helpers.hub_server import card, environment
 
@@ -136,3 +138,14 @@ def test_wrong_calls_are_one_line(built, online, capsys, flags, message):
     assert push(built, *flags) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert message in line
+
+
+def test_a_hostile_name_stays_a_name_on_the_card():
+    name = "a`b</code><img src=x onerror=alert(1)>\n# Title"
+    listen = Listen(
+        9, [ListenClip(name, "train", 1.5, "listen/clips/000.flac", "listen/clips/000.png")]
+    )
+    text = listen_section(listen, "me/sounds", "a branch/x")
+    (line,) = [line for line in text.splitlines() if "onerror" in line]
+    assert line.startswith("`a'b<") and line.count("`") == 2 and line.endswith("` (1.5 s)")
+    assert "resolve/a%20branch%2Fx/listen/clips/000.flac" in text

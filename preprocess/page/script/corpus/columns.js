@@ -69,10 +69,11 @@ corpus.sortedRows = function (index, column, descending) {
   });
 };
 
-// A number as the table shows it: four digits, or a label's name.
+// A number as the table shows it: four digits, three of them behind the point, or a label's name.
 corpus.format = function (column, value) {
   if (value !== value) return "";
   if (column.labels && column.labels[value] !== undefined) return column.labels[value];
   if (Number.isInteger(value) && Math.abs(value) < 1e6) return String(value);
-  return String(Number(value.toPrecision(4)));
+  const small = Math.abs(value) < 1 && Math.abs(value) >= 0.001;
+  return String(Number(small ? value.toFixed(3) : value.toPrecision(4)));
 };

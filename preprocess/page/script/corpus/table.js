@@ -148,11 +148,11 @@ corpus.Table = class {
     const name = corpus.index.ids[row];
     const has = corpus.index.has[row] & corpus.HAS_SOUND;
     const plays = this.player.playing === row;
-    const text = has ? `${plays ? "Pause" : "Play"} ${name}` : "No sound: not in the sample";
+    const text = has ? `${plays ? "Pause" : "Play"} ${name}` : "No sound: this clip is not in the sample";
     const button = corpus.element("button", "play", { "aria-label": text, title: text });
     button.tabIndex = -1;
     button.disabled = !has;
-    button.textContent = plays ? "\u23f8\ufe0e" : "\u25b6\ufe0e";
+    button.classList.toggle("plays", plays);
     button.addEventListener("click", () => this.player.toggle(row));
     return button;
   }
