@@ -23,7 +23,7 @@ def bar_chart(
         counts: Height of each bar; not negative.
         titles: What is said of each bar under the pointer.
         label: What the chart is of, for a screen reader.
-        ends: What stands below the first bar and the last.
+        ends: Texts below the first bar and the last.
         most: Height of the chart in units of `counts`; None for that of the highest bar.
     """
     top = most or max(counts, default=0) or 1

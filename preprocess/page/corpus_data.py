@@ -62,7 +62,7 @@ class Corpus:
         stats: Of the parameters, over all splits.
         codes: How often each code occurs, by codec.
         angles: Circular parameter -> int64 `[ANGLE_BINS]`, counts around the circle.
-        labels: Categorical parameter -> label -> what it stands for, where its text says so.
+        labels: Categorical parameter -> label -> its name, if the parameter's text lists them.
         problems: Clip -> why its parameters, or some of them, are not in the statistics.
         unreadable: Clip -> why it could not be read; it has no row.
     """
@@ -182,7 +182,7 @@ def _row(
 
 
 def _typical(parameter: Parameter) -> float:
-    """Return the mean of a clip's values, of labels the most frequent; NaN where there is none."""
+    """Return the mean of a clip's values, or the most frequent label; NaN if it has no values."""
     values = np.asarray(parameter.values, np.float64)
     values = values[np.isfinite(values)]
     if not len(values):

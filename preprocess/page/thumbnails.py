@@ -23,7 +23,7 @@ def curve_points(values: NDArray[np.floating], is_label: bool = False) -> Points
     """Return `POINTS` values of a curve `[T]`: means of even parts of it, NaN where all are NaN.
 
     Args:
-        values: One value a frame; NaN stands for none.
+        values: One value a frame; NaN means no value.
         is_label: Take the first value of each part instead, since labels have no mean.
     """
     edges = np.arange(POINTS + 1) * len(values) // POINTS

@@ -78,16 +78,7 @@ def make_card(
     """
     card = _parse(old)
     data, text = card.data.to_dict(), card.text
-    for key in ("configs", "dataset_info"):
-        data[key] = _entries(data, key)
-    for name, splits in files.items():
-        put_entry(data, "dataset_info", info_entry(name, splits, features))
-        put_entry(data, "configs", config_entry(name, splits))
-    if listen_files is not None:
-        put_entry(data, "dataset_info", listen_info(listen_files))
-        put_entry(data, "configs", config_entry(LISTEN, listen_files.shards))
-    if not any(entry.get("default") for entry in data["configs"]):
-        data["configs"][0]["default"] = True
+    _put_entries(data, files, features, listen_files)
     data["tags"] = list(dict.fromkeys([*(data.get("tags") or []), *TAGS]))
     if about.license is not None:
         data["license"] = about.license
@@ -134,6 +125,25 @@ def _parse(old: str | None) -> DatasetCard:
         raise PreprocessError(
             f"the YAML of the repository's README.md cannot be read: {' '.join(str(error).split())}"
         ) from None
+
+
+def _put_entries(
+    data: dict[str, Any],
+    files: Mapping[str, Mapping[str, Shards]],
+    features: Features,
+    listen_files: ListenFiles | None,
+) -> None:
+    """Put the subsets of this push into the YAML; the first of all is the default."""
+    for key in ("configs", "dataset_info"):
+        data[key] = _entries(data, key)
+    for name, splits in files.items():
+        put_entry(data, "dataset_info", info_entry(name, splits, features))
+        put_entry(data, "configs", config_entry(name, splits))
+    if listen_files is not None:
+        put_entry(data, "dataset_info", listen_info(listen_files))
+        put_entry(data, "configs", config_entry(LISTEN, listen_files.shards))
+    if not any(entry.get("default") for entry in data["configs"]):
+        data["configs"][0]["default"] = True
 
 
 def _entries(data: Mapping[str, Any], key: str) -> list[dict[str, Any]]:

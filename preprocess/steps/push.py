@@ -107,18 +107,11 @@ def push(
     temporary = Path(tempfile.gettempdir(), "enchf-push")
     remove_stale(temporary.parent, recursive=False)
     with temporary_folder(temporary) as scratch, quiet_datasets():
-        files = {
-            name: {
-                split: write_shards(rows, Path(scratch, name), split, subset)
-                for split, rows in saved.items()
-            }
-            for name, subset in subsets.items()
-        }
+        files = _write_subsets(saved, subsets, Path(scratch))
         there = [] if config.dry_run else repo.files()
         heard = _heard(saved, Path(scratch, LISTEN), repo, config, model or ModelConfig())
         known, listen, card = _known(repo, there, Path(scratch, "there"))
-        listen = heard.listen if heard else listen
-        everything = {**known, **subsets}
+        listen, everything = heard.listen if heard else listen, {**known, **subsets}
         about = About(repo.repo_id, config.license, config.source, repo.revision)
         columns = next(iter(saved.values())).features
         card = make_card(card, about, everything, files, columns, listen, heard)
@@ -136,6 +129,18 @@ def push(
     report.done = sum(subset.clips for subset in subsets.values())
     report.detail = f"{', '.join(names)}, {len(new)} files of {sum(sizes.values()) / 1e6:.1f} MB"
     return report.finish()
+
+
+def _write_subsets(
+    saved: DatasetDict, subsets: Mapping[str, Subset], folder: Path
+) -> dict[str, dict[str, Shards]]:
+    """Write the shards of each subset; return subset -> split -> shards."""
+    return {
+        name: {
+            split: write_shards(rows, folder / name, split, subset) for split, rows in saved.items()
+        }
+        for name, subset in subsets.items()
+    }
 
 
 def _load(folder: Path) -> DatasetDict:

@@ -14,16 +14,12 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-import os
 import re
 import threading
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
-
-import yaml
 
 Files = dict[str, bytes]
 LFS_JSON = "application/vnd.git-lfs+json"
@@ -325,23 +321,3 @@ def file_entry(path: str, data: bytes) -> dict[str, Any]:
 def folder_entry(path: str) -> dict[str, Any]:
     """Return a folder as the Hub lists it."""
     return {"type": "directory", "path": path, "size": 0, "oid": digest(path.encode())}
-
-
-def environment(hub: HubServer, tmp_path: Path) -> dict[str, str]:
-    """Return what makes another process talk to this Hub and to no other."""
-    kept = {k: v for k, v in os.environ.items() if not k.startswith("HF_")}
-    return {
-        **kept,
-        "HF_ENDPOINT": hub.url,
-        "HF_TOKEN": hub.token,
-        "HF_HUB_DISABLE_XET": "1",
-        "HF_HOME": str(tmp_path / "reader"),
-        "HF_HUB_DISABLE_PROGRESS_BARS": "1",
-        "HF_DATASETS_DISABLE_PROGRESS_BARS": "1",
-    }
-
-
-def card(hub: HubServer, repo: str = "me/sounds", revision: str = "main") -> tuple[Any, str]:
-    """Return YAML and text of a repository's card."""
-    _, data, text = hub.repos[repo].files(revision)["README.md"].decode().split("---\n", 2)
-    return yaml.safe_load(data), text

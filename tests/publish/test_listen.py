@@ -17,7 +17,7 @@ from preprocess.cli.main import main
 from preprocess.publish.listen_card import listen_section
 from preprocess.publish.listen_info import Listen, ListenClip
 from preprocess.tokens.ecdc import read_ecdc
-from tests.helpers.hub_server import card, environment
+from tests.helpers.hub_client import card, environment
 
 pytest.importorskip("matplotlib")
 NAME = "encodec_24khz_demo_24kbps"

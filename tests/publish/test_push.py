@@ -19,7 +19,7 @@ from preprocess.publish.card import BEGIN, END
 from preprocess.publish.parquet import write_shards
 from preprocess.publish.subset import describe_saved, read_info
 from preprocess.tokens.ecdc import read_ecdc
-from tests.helpers.hub_server import card, environment
+from tests.helpers.hub_client import card, environment
 
 NAME = "encodec_24khz_demo_24kbps"
 SHARD = f"{NAME}/train-00000-of-00001.parquet"

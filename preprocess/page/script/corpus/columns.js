@@ -3,7 +3,7 @@
 
 var corpus = globalThis.corpus || (globalThis.corpus = {});
 
-// Numbers as base64 of little-endian float32, a value a row; NaN stands for none.
+// Numbers as base64 of little-endian float32, one value a row; NaN means no value.
 corpus.floats = function (text) {
   return new Float32Array(corpus.bytes(text).buffer);
 };

@@ -43,7 +43,7 @@ corpus.Table = class {
 
   draw(again = false) {
     if (again) {
-      // A button that is drawn anew would lose the keyboard to the whole page.
+      // If the focused button were removed, the whole page would get the keyboard.
       if (this.body.contains(document.activeElement)) this.grid.focus({ preventScroll: true });
       for (const element of this.drawn.values()) element.remove();
       this.drawn.clear();
