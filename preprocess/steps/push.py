@@ -89,8 +89,7 @@ def push(
         dataset: A folder that `preprocess build` or `DatasetDict.save_to_disk` wrote.
         repo_id: `NAMESPACE/NAME`.
         config: Settings of the push.
-        model: The weights that decode the clips of the subset `listen`; None for the published
-            ones.
+        model: The weights that decode the subset `listen`; None for the published ones.
 
     Raises:
         UsageError: The dataset does not exist, no access token is set, or a name is invalid.
