@@ -96,7 +96,9 @@ def newest(session: nox.Session) -> None:
 @nox.session(venv_backend="uv", python="3.10")
 def oldest(session: nox.Session) -> None:
     """Run the tests of code that uses other packages, with the oldest Python and versions."""
-    session.install("--resolution", "lowest-direct", "--editable", ".[script,parameters,formats,plot]")
+    session.install(
+        "--resolution", "lowest-direct", "--editable", ".[script,parameters,formats,plot]"
+    )
     frozen = Path(session.create_tmp(), "oldest.txt")
     printed = session.run("uv", "pip", "freeze", "--exclude-editable", silent=True)
     # uv also prints which Python it uses.
