@@ -30,6 +30,7 @@ DATASET_TESTS = [
     "tests/steps/test_build.py",
     "tests/publish/test_push.py",
     "tests/codec/test_playback.py",
+    "tests/page/test_clip_sources.py",
     "tests/cli/test_demo.py",
     "tests/test_readme.py",
 ]
