@@ -1,9 +1,9 @@
-"""Sound inside a page: FLAC where that is small enough, else Opus.
+"""Sound inside a page: FLAC if it is small enough, else Opus.
 
-FLAC is what the samples are, to 16 bits, and every browser plays it. A long or stereo clip would
-make a page too large to send; Opus at about 100 kbps a channel does not, and Chromium, Firefox and
-Safari from 18.4 on play it. MP3 would add a silence of tens of milliseconds at its start, by which
-browsers differ, and a cursor must not be that late.
+FLAC keeps the samples exact to 16 bits, and every browser plays it. For a long or stereo clip it
+makes a page too large to send, so that clip uses Opus at about 100 kbps per channel, which Chromium,
+Firefox and Safari 18.4 or later play. MP3 adds tens of milliseconds of silence at the start, and the
+amount differs between browsers, which would make the cursor late.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ import soxr
 from preprocess.page.clip_data import Wave
 
 MOST_FLAC_BYTES = 1_100_000
-"""A sound of more bytes becomes Opus."""
+"""Sounds that need more bytes than this use Opus."""
 LONG_S = 600.0
-"""From this length on, Opus takes half of the bits."""
+"""Sounds longer than this get half the Opus bit rate."""
 _OPUS_RATE = 48_000
 _OPUS_KBPS = 96.0
 _BLOCK = 1 << 16
@@ -32,9 +32,9 @@ class EmbeddedSound:
     """A sound as a file.
 
     Attributes:
-        data: The file.
-        mime: Its type.
-        scale: What its samples were multiplied by, so that none is above full scale.
+        data: The bytes of the file.
+        mime: Its media type.
+        scale: Factor applied to the samples so that none exceeds full scale.
     """
 
     data: bytes
@@ -52,7 +52,7 @@ def embed_sound(wave: Wave, sample_rate: int) -> EmbeddedSound:
     peak = float(np.abs(wave).max(initial=0.0))
     scale = 1.0 if peak <= 1 else 0.999 / peak
     samples = np.ascontiguousarray(wave.T) * np.float32(scale)
-    # FLAC takes about half of 16 bits a sample: what cannot fit is not tried.
+    # FLAC needs about half of 16 bits per sample; skip it for sounds that cannot fit.
     if samples.size <= 2 * MOST_FLAC_BYTES:
         data = _write(samples, sample_rate, "FLAC", "PCM_16")
         if len(data) <= MOST_FLAC_BYTES:

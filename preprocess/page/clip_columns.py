@@ -1,4 +1,4 @@
-"""What is drawn of a clip, as columns for Bokeh: curves, spans, bands, token images, envelopes."""
+"""The pictures of a clip as columns for Bokeh: curves, spans, bands, token images, envelopes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from preprocess.tokens.types import Ecdc
 
 Columns = dict[str, Any]
 ENVELOPE_POINTS = 2500
-"""Minimum and maximum of a sound are drawn at this many places."""
+"""Number of points at which to draw the minimum and maximum of a sound."""
 _LABEL = re.compile(r"(\d+) ([^,()]+)")
 _LABELS = re.compile(r"\((0 [^()]*)\)\s*$")
 
@@ -24,8 +24,8 @@ _LABELS = re.compile(r"\((0 [^()]*)\)\s*$")
 def clip_columns(clip: ClipData) -> dict[str, Columns]:
     """Return name of a source -> its columns.
 
-    `wave:decoded`, `spectrogram:decoded`, likewise `original`; `tokens`; and of each parameter
-    `curve:NAME` or `spans:NAME`, and `missing:NAME`.
+    The sources are `wave:decoded`, `spectrogram:decoded` and the same for `original`; `tokens`; and
+    for each parameter `curve:NAME` or `spans:NAME`, and `missing:NAME`.
     """
     times = frame_times(clip.tokens)
     columns: dict[str, Columns] = {"tokens": token_images(clip.tokens, times)}
@@ -42,14 +42,14 @@ def clip_columns(clip: ClipData) -> dict[str, Columns]:
 
 
 def envelope(wave: Wave, duration_s: float) -> Columns:
-    """Return the least and the greatest sample of all channels, `x` in seconds, `low` and `high`."""
+    """Return the minimum and maximum over all channels: `low` and `high` at `x` in seconds."""
     samples = wave.shape[1]
     points = min(samples, ENVELOPE_POINTS)
     edges = np.arange(points) * samples // points
     low = np.minimum.reduceat(wave.min(axis=0), edges)
     high = np.maximum.reduceat(wave.max(axis=0), edges)
     x = edges * (duration_s / samples)
-    # What is drawn ends where the sound does.
+    # The picture ends where the sound ends.
     return {
         "x": np.append(x, duration_s),
         "low": np.append(low, low[-1]).astype(np.float32),
@@ -58,10 +58,10 @@ def envelope(wave: Wave, duration_s: float) -> Columns:
 
 
 def token_images(tokens: Ecdc, times: FrameTimes) -> Columns:
-    """Return the tokens as images: `image` int16 `[K, n]`, from `x` on `width` seconds wide.
+    """Return the tokens as images: `image` int16 `[K, n]`, starting at `x`, `width` seconds wide.
 
-    One image, or one for each segment where there are segments; of a long clip every `step`-th
-    frame.
+    There is one image, or one per segment if the codec has segments. The images of a long clip have
+    every `step`-th frame.
     """
     spec, step = tokens.header.spec, times.step
     hop_s = spec.hop / spec.sample_rate
@@ -76,10 +76,10 @@ def token_images(tokens: Ecdc, times: FrameTimes) -> Columns:
 
 
 def curve(parameter: Parameter, times: FrameTimes) -> Columns:
-    """Return a parameter as a line `x`, `y`: level over each frame, and broken at NaN.
+    """Return a parameter as a line `x`, `y`: constant over each frame, broken at NaN.
 
-    A circular one is also broken where it goes around. Of a long clip, each `step` frames are a
-    line from their least to their greatest value.
+    The line of a circular parameter also breaks where the value wraps around. In a long clip, every
+    `step` frames become a line from their minimum to their maximum.
     """
     values = parameter.values[times.frames]
     if times.step > 1:
@@ -103,7 +103,7 @@ def _decimated(values: NDArray[np.floating], times: FrameTimes) -> Columns:
 
 
 def _narrow(values: NDArray[np.floating]) -> NDArray[np.floating]:
-    """Return float32 where it holds the values to a millionth of their spread, else float64."""
+    """Return float32 if its error is at most a millionth of the values' spread, else float64."""
     narrow = values.astype(np.float32)
     finite = values[np.isfinite(values)].astype(np.float64)
     if not len(finite):
@@ -114,7 +114,7 @@ def _narrow(values: NDArray[np.floating]) -> NDArray[np.floating]:
 
 
 def runs(values: NDArray[Any]) -> list[tuple[int, int]]:
-    """Return first and last index of each run of equal values; NaN equals nothing, and NaN."""
+    """Return first and last index of each run of equal values; NaN equals only NaN."""
     same = (values[1:] == values[:-1]) | (np.isnan(values[1:]) & np.isnan(values[:-1]))
     starts = np.concatenate([[0], np.flatnonzero(~same) + 1])
     ends = np.append(starts[1:] - 1, len(values) - 1)
@@ -137,7 +137,7 @@ def spans(parameter: Parameter, times: FrameTimes) -> Columns:
 
 
 def missing_bands(values: NDArray[np.floating], times: FrameTimes) -> Columns:
-    """Return where a parameter is NaN, as bands from `left` to `right`."""
+    """Return the times where a parameter is NaN, as bands from `left` to `right`."""
     found = [
         pair for pair in runs(np.isnan(values).astype(np.float32)) if np.isnan(values[pair[0]])
     ]
@@ -148,14 +148,14 @@ def missing_bands(values: NDArray[np.floating], times: FrameTimes) -> Columns:
 
 
 def label_names(parameter: Parameter) -> dict[int, str]:
-    """Return what labels stand for, where its `doc_string` ends in `(0 quiet, 1 loud)`."""
+    """Return the names of labels if `doc_string` lists them at its end, as `(0 quiet, 1 loud)`."""
     found = _LABELS.search(parameter.doc_string)
     named = {int(n): text.strip() for n, text in _LABEL.findall(found[1])} if found else {}
     return named if len(named) > 1 and list(named) == list(range(len(named))) else {}
 
 
 def value_range(parameter: Parameter) -> tuple[float, float]:
-    """Return what the axis of a parameter spans: its values, and the range declared for them."""
+    """Return the ends of a parameter's axis, which covers its values and its declared range."""
     ends = [parameter.measured.get("min"), parameter.measured.get("max")]
     if parameter.declared:
         ends += [parameter.min, parameter.max]

@@ -1,10 +1,10 @@
-"""What is shown of one clip: tokens, parameters and sounds, wherever they lie.
+"""The content of one clip on a page: tokens, parameters and sounds, from any source.
 
     source                       tokens            parameters      original
     folder of .ecdc files        NAME.ecdc         sidecar         audio of that name, if any
-    saved or pushed dataset      column `codes`    `features`      likewise
+    saved or pushed dataset      column `codes`    `features`      audio of that name, if any
 
-The decoded sound is made from the tokens, where the codec's weights are at hand.
+The decoded sound is made from the tokens if the codec's weights are available.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 Wave = NDArray[np.float32]
 SOUNDS = ("original", "decoded")
-"""What a clip may sound like, in the order in which a page offers it."""
+"""The sounds that a clip may have, in the order in which a page offers them."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,12 +33,12 @@ class ClipData:
     """One clip.
 
     Attributes:
-        id: Its id, as the dataset's column `id` has it.
+        id: Its id, as in the dataset's column `id`.
         tokens: Its tokens.
         parameters: Name -> parameter, values `[T]`.
-        sounds: `original` or `decoded` -> float32 `[C, N]` at the codec's rate; without those that
-            are not at hand.
-        notes: What a viewer should know, such as why there is no sound.
+        sounds: `original` or `decoded` -> float32 `[C, N]` at the codec's rate; unavailable sounds
+            are left out.
+        notes: Facts for the viewer, such as why a sound is missing.
     """
 
     id: str
@@ -53,32 +53,32 @@ class ClipData:
         return self.tokens.header.duration_s
 
     def with_sound(self, name: str, wave: Wave) -> ClipData:
-        """Return the clip with one sound more."""
+        """Return the clip with another sound."""
         sounds = {**self.sounds, name: wave}
         return replace(self, sounds={key: sounds[key] for key in SOUNDS if key in sounds})
 
     def with_parameters(self, parameters: Mapping[str, Parameter]) -> ClipData:
-        """Return the clip with those of `parameters` that have its length, and a note of others."""
+        """Return the clip with the `parameters` that have its length, and a note on each other."""
         clip, frames = self, self.tokens.codes.shape[1]
         fitting = {name: each for name, each in parameters.items() if len(each.values) == frames}
         for name in parameters.keys() - fitting.keys():
             clip = clip.with_note(
                 f"parameter {name!r} is not shown: it has {len(parameters[name].values):,} values, "
-                f"and the clip {frames:,} frames"
+                f"but the clip has {frames:,} frames"
             )
         return replace(clip, parameters=fitting)
 
     def with_note(self, text: str) -> ClipData:
-        """Return the clip with one note more."""
+        """Return the clip with another note."""
         return replace(self, notes=(*self.notes, text))
 
 
 class Decoder:
-    """Decodes clips; a codec is loaded once, and one that cannot be had is asked for once.
+    """Decodes clips; loads each codec once, and tries only once to load one that fails.
 
     Args:
-        weights: As in `preprocess.codec.codec.load_codec`.
-        device: Likewise.
+        weights: Weights of the codec, as in `preprocess.codec.codec.load_codec`.
+        device: Device to decode on, as in `load_codec`.
     """
 
     def __init__(self, weights: str | None = None, device: str = "auto") -> None:
@@ -86,20 +86,19 @@ class Decoder:
         self._codecs: dict[str, Codec | str] = {}
 
     def add_sound(self, clip: ClipData) -> ClipData:
-        """Return the clip with its decoded sound, or with a note that says why there is none."""
+        """Return the clip with its decoded sound, or with a note that says why it is missing."""
         codec = self._codec(clip.tokens.model)
         if isinstance(codec, str):
             return clip.with_note(f"no decoded sound: {codec}")
         made_with = clip.tokens.extra.get("ckpt")
         if made_with not in (None, codec.ckpt):
             clip = clip.with_note(
-                f"decoded with other weights ({codec.ckpt}) than those that made the tokens "
-                f"({made_with})"
+                f"decoded with weights {codec.ckpt}, but the tokens were made with {made_with}"
             )
         return clip.with_sound("decoded", codec.decode(clip.tokens))
 
     def _codec(self, model: str) -> Codec | str:
-        """Return a codec, or why it cannot be had."""
+        """Return a codec, or the reason why it cannot be loaded."""
         if model not in self._codecs:
             from preprocess.codec.codec import load_codec
 
@@ -111,5 +110,5 @@ class Decoder:
 
 
 def level(wave: Wave) -> float:
-    """Return the RMS of a sound `[C, N]`; 0 of silence."""
+    """Return the RMS of a sound `[C, N]`; 0 for silence."""
     return float(np.sqrt(np.mean(np.square(wave, dtype=np.float64)))) if wave.size else 0.0

@@ -1,9 +1,9 @@
-"""The figures of a clip in Bokeh: one a track, on one time axis, without data.
+"""The figures of a clip in Bokeh: one per track, on one time axis, without data.
 
-A page holds them once for all clips with the same parameters; `script/stage.js` fills the columns
-(`preprocess.page.clip_columns`) of the clip that is shown, and sets ranges and colours. Models that
-it looks for have names, `figure:TRACK` and `columns:SOURCE`; what has a colour says in its tags
-which role of `script/theme.js` gives it: `{"colors": {"line_color": "curve"}}`.
+A page holds them once for all clips with the same parameters. `script/stage.js` fills in the columns
+(`preprocess.page.clip_columns`) of the current clip, and sets ranges and colours. It finds models by
+name, `figure:TRACK` and `columns:SOURCE`. The tags of a model name the role in `script/theme.js` for
+each of its colours: `{"colors": {"line_color": "curve"}}`.
 """
 
 from __future__ import annotations
@@ -18,20 +18,20 @@ if TYPE_CHECKING:
     from bokeh.plotting import figure
 
 LEFT_PX = 52
-"""Room for the numbers of each value axis: the plots of all tracks begin at one place."""
+"""Space for the numbers of each value axis, equal for all tracks so that their plots align."""
 RIGHT_PX = 18
 HEIGHTS_PX = {"ruler": 30, "wave": 104, "spectrogram": 132, "curve": 92, "spans": 46, "tokens": 148}
 _HERTZ = (300, 1000, 3000, 10_000)
 
 
 def track_names(parameters: Mapping[str, str]) -> list[str]:
-    """Return the tracks of clips whose parameters are name -> kind, from top to bottom."""
+    """Return the tracks for `parameters` (name -> kind), from top to bottom."""
     curves = [f"{track_kind(kind)}:{name}" for name, kind in parameters.items()]
     return ["ruler", "wave", "spectrogram", *curves, "tokens"]
 
 
 def track_kind(kind: str) -> str:
-    """Return how a parameter of a kind is drawn: `spans` or `curve`."""
+    """Return the kind of track for a kind of parameter: `spans` or `curve`."""
     return "spans" if kind == "categorical" else "curve"
 
 
@@ -98,7 +98,7 @@ def _ruler(track: str, time: Range1d) -> figure:
     made.yaxis.visible = False
     made.outline_line_color = None
     made.tags = []
-    # A figure without glyphs is drawn, but warned of.
+    # Bokeh warns about a figure without glyphs.
     made.line("x", "y", source=_source("ruler", x=[], y=[]))
     return made
 

@@ -20,12 +20,12 @@ _TITLES = {"original": "Original", "decoded": "Decoded"}
 
 
 def stage_kinds(clip: ClipData) -> dict[str, str]:
-    """Return name -> kind of a clip's parameters: what its figures depend on."""
+    """Return name -> kind of a clip's parameters, which determine its figures."""
     return {name: parameter.kind for name, parameter in clip.parameters.items()}
 
 
 def clip_json(clip: ClipData, stage: str) -> dict[str, Any]:
-    """Return what a page holds of a clip, ready for JSON.
+    """Return the data of a clip for a page, ready for JSON.
 
     Args:
         clip: The clip.
@@ -40,7 +40,7 @@ def clip_json(clip: ClipData, stage: str) -> dict[str, Any]:
         columns[f"declared:{name}"] = _declared(parameter)
     for source, given in columns.items():
         if "image" in given:
-            # The number of a codebook, from 1, lies in the middle of its row.
+            # The axis shows the number of a codebook, from 1, at the middle of its row.
             height = tokens.codes.shape[0] if source == "tokens" else _top(spec.sample_rate)
             given["height"] = [float(height)] * len(given["image"])
             given["bottom"] = [0.5 if source == "tokens" else 0.0] * len(given["image"])
@@ -88,8 +88,8 @@ def _decimation(clip: ClipData) -> list[str]:
     if step == 1:
         return []
     return [
-        f"a long clip: the pictures show every {_ordinal(step)} frame of the tokens, and of the "
-        f"parameters the minimum and maximum of each {step} frames; the sound is whole"
+        f"long clip: the pictures show every {_ordinal(step)} frame of the tokens, and the minimum "
+        f"and maximum of each parameter over {step} frames; the sound is complete"
     ]
 
 
@@ -99,7 +99,7 @@ def _ordinal(number: int) -> str:
 
 
 def _segments(clip: ClipData) -> dict[str, Any]:
-    """Return where frames lie: start and frames of each segment, seconds a frame, and the step."""
+    """Return the times of frames: start and frames of each segment, seconds per frame, step."""
     times, spec = frame_times(clip.tokens), clip.tokens.header.spec
     return {
         "starts": times.segment_starts.tolist(),
@@ -110,7 +110,7 @@ def _segments(clip: ClipData) -> dict[str, Any]:
 
 
 def _matching_db(clip: ClipData) -> float:
-    """Return by how much the original is played louder to have the level of the decoded sound."""
+    """Return the gain in dB that gives the original the level of the decoded sound."""
     levels = [level(clip.sounds[name]) for name in ("decoded", "original") if name in clip.sounds]
     if len(levels) < 2 or not all(levels):
         return 0.0
@@ -118,7 +118,7 @@ def _matching_db(clip: ClipData) -> float:
 
 
 def _sounds(clip: ClipData) -> list[dict[str, Any]]:
-    """Return the sounds as files; `gain` plays the original at the level of the decoded one."""
+    """Return the sounds as files; `gain` gives the original the level of the decoded sound."""
     matching = 10 ** (_matching_db(clip) / 20)
     sounds = []
     for name, wave in clip.sounds.items():
@@ -132,7 +132,7 @@ def _sounds(clip: ClipData) -> list[dict[str, Any]]:
 
 
 def _tracks(clip: ClipData) -> list[dict[str, Any]]:
-    """Return what is shown, from top to bottom."""
+    """Return the tracks, from top to bottom."""
     spec = clip.tokens.header.spec
     tracks = [_track("ruler", "Time", (0.0, 1.0))]
     if clip.sounds:
@@ -158,7 +158,7 @@ def _track(name: str, title: str, ends: tuple[float, float], unit: str = "") -> 
 
 def _statistics(name: str, parameter: Parameter) -> dict[str, Any]:
     measured = parameter.measured or measure(parameter.values)
-    if parameter.kind == "categorical":  # a mean of labels says nothing
+    if parameter.kind == "categorical":  # a mean of labels has no meaning
         measured = {}
     missing = int(np.isnan(parameter.values).sum())
     share = f"{missing:,} of {len(parameter.values):,}" if missing else ""
@@ -176,7 +176,7 @@ def _statistics(name: str, parameter: Parameter) -> dict[str, Any]:
 
 
 def _declared(parameter: Parameter) -> dict[str, Any]:
-    """Return the declared range; an end that is not declared lies outside of what is shown."""
+    """Return the declared range; an end that is not declared is outside the visible range."""
     low, high = value_range(parameter)
     width = high - low
     return {

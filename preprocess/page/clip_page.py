@@ -1,8 +1,8 @@
-"""One HTML file that shows a few clips: it needs a browser, and nothing else.
+"""One HTML file that shows a few clips and needs only a browser.
 
-Scripts, figures, sounds and pictures are in the file. Its policy (CSP) forbids all requests and all
-scripts but those whose hashes it names, so a clip that is called `</script>` is a name, and a page
-that was sent by mail loads nothing.
+The file contains all scripts, figures, sounds and pictures. Its policy (CSP) forbids all requests, and
+all scripts except those whose hashes it lists, so a clip named `</script>` does no harm, and a page
+sent by mail loads nothing.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ CLIP_SCRIPTS = (
     ),
     *("gestures.js", "statistics.js", "clip_parts.js", "clip.js", "page.js"),
 )
-"""Ours, in the order in which they build on each other."""
+"""Our scripts; each depends only on those before it."""
 START = "new EncHF.Page(document.querySelector('main'));"
 
 
@@ -43,9 +43,9 @@ def clip_page(clips: Iterable[ClipData], title: str, total: int = 0) -> str:
     """Return the HTML of a page that shows clips.
 
     Args:
-        clips: At least one; a generator is read clip by clip.
-        title: Of the page.
-        total: How many clips there are, where these are a sample; the page says so.
+        clips: At least one clip; a generator is read clip by clip.
+        title: Title of the page.
+        total: Number of clips that exist, if these are a sample; the page shows it.
     """
     stages: dict[str, Any] = {}
     keys: dict[str, str] = {}
@@ -65,12 +65,12 @@ def clip_page(clips: Iterable[ClipData], title: str, total: int = 0) -> str:
 
 
 def html_page(title: str, data: str, scripts: list[str]) -> str:
-    """Return an HTML page of our style that may run `scripts` and load nothing.
+    """Return an HTML page in our style that may run only `scripts` and loads nothing.
 
     Args:
-        title: Of the page, as text.
-        data: HTML that holds what the scripts read.
-        scripts: In order.
+        title: Title of the page, as text.
+        data: HTML with the data that the scripts read.
+        scripts: The scripts, in order.
     """
     safe = [_inline(script) for script in scripts]
     hashes = " ".join(f"'sha256-{_sha256(script)}'" for script in safe)
@@ -92,32 +92,32 @@ def html_page(title: str, data: str, scripts: list[str]) -> str:
 {style}</style>
 </head>
 <body>
-<main><noscript>This page draws and plays its clips by a script, which is switched off.</noscript></main>
+<main><noscript>This page needs JavaScript to draw and play its clips.</noscript></main>
 {data}{tags}</body>
 </html>
 """
 
 
 def data_block(name: str, value: Any) -> str:
-    """Return a block of JSON that no content can close."""
+    """Return a script element with JSON; no content of `value` can end the element."""
     text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     return f'<script type="application/json" id="{name}">{escape_json(text)}</script>\n'
 
 
 def escape_json(text: str) -> str:
-    """Return JSON for the inside of a script element: what could end it, or a line, is escaped."""
+    """Return JSON for the inside of a script element, with tags and line separators escaped."""
     for character in "<>&\u2028\u2029":
         text = text.replace(character, f"\\u{ord(character):04x}")
-    return as_utf8(text)  # JSON reads what stands for half a pair as just that
+    return as_utf8(text)  # JSON reads the escape as the same half of a surrogate pair
 
 
 def as_utf8(text: str) -> str:
-    """Return text that a file can hold: half a surrogate pair, as of a name that is no UTF-8, is escaped."""
+    """Return text that a file can hold; half a surrogate pair, as in a name not in UTF-8, is escaped."""
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def own_scripts(names: Iterable[str] = CLIP_SCRIPTS) -> str:
-    """Return our script files as one."""
+    """Return our script files as one text."""
     return "\n".join((SCRIPTS / name).read_text(encoding="utf-8") for name in names)
 
 

@@ -1,7 +1,7 @@
-"""Where clips come from: a folder of tokens, a saved dataset, or a dataset of Parquet files.
+"""Sources of clips: a folder of tokens, a saved dataset, or a dataset of Parquet files.
 
-Each source lists its ids, and reads one clip at a time: a page of a few clips of a large dataset
-reads no more than those.
+Each source lists its ids and reads one clip at a time, so a page reads only the clips that it shows,
+even from a large dataset.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ class ClipSource(Protocol):
         """The ids of all clips."""
 
     def split(self, clip: str) -> str:
-        """Return the split that a clip is in."""
+        """Return the split of a clip."""
 
     def read(self, clip: str, with_original: bool = True) -> ClipData:
         """Return a clip without its decoded sound.
 
         Args:
             clip: Its id.
-            with_original: Also read the audio that it was encoded from, where that is at hand.
+            with_original: Whether to also read the audio that it was encoded from, if available.
 
         Raises:
             PreprocessError: It cannot be read; the message names it.
@@ -55,12 +55,12 @@ def open_source(
     Args:
         source: A folder with `.ecdc` files, one that `build` or `save_to_disk` wrote, one with
             Parquet files, or `NAMESPACE/NAME` on the Hub.
-        audio_root: Folder of the original audio; None for the folder `normalized` beside it.
-        cond_root: Folder of the sidecars, if not beside the tokens.
-        subset: Of a dataset of several, which.
+        audio_root: Folder of the original audio; None for the folder `normalized` next to `source`.
+        cond_root: Folder of the sidecars, if they are not next to the tokens.
+        subset: Subset to read, if the dataset has several; None for the first.
 
     Raises:
-        UsageError: It is none of these.
+        UsageError: `source` is something else.
     """
     from preprocess.page.row_sources import ParquetClips, SavedClips
 
@@ -68,7 +68,7 @@ def open_source(
     originals = Originals(audio_root or beside(path))
     if not path.exists():
         if not _HUB_ID.fullmatch(str(source)):
-            raise UsageError(f"{source} does not exist, and is no NAMESPACE/NAME on the Hub")
+            raise UsageError(f"{source} does not exist and is not a NAMESPACE/NAME on the Hub")
         return ParquetClips(str(source), originals, subset)
     if not path.is_dir():
         raise UsageError(f"{source} is a file, not a folder")
@@ -78,7 +78,7 @@ def open_source(
         return FolderClips(path, originals, cond_root)
     if walk_files(path, [".parquet"]):
         return ParquetClips(str(path), originals, subset)
-    raise UsageError(f"{source} holds no tokens (.ecdc), no saved dataset and no Parquet files")
+    raise UsageError(f"{source} has no tokens (.ecdc), saved dataset or Parquet files")
 
 
 def check_ids(source: ClipSource, ids: Sequence[str]) -> None:

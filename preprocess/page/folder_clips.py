@@ -16,7 +16,7 @@ from preprocess.tokens.ecdc import read_ecdc
 
 
 class FolderClips:
-    """The clips of a folder of token files, with their sidecars."""
+    """The clips of a folder of token files and their sidecars."""
 
     def __init__(self, root: Path, originals: Originals, cond_root: Path | None = None) -> None:
         self.name, self.root, self._originals = str(root), root, originals
@@ -36,7 +36,7 @@ class FolderClips:
         return self.root / self._paths[clip]
 
     def split(self, clip: str) -> str:
-        """Return the split folder of a clip; `train` where there are none, as `build` has it."""
+        """Return the split folder of a clip; `train` if there are no split folders, as in `build`."""
         return self._splits.get(self._paths[clip], "(none)" if self._splits else "train")
 
     @cached_property
@@ -55,6 +55,6 @@ class FolderClips:
             try:
                 sidecar = read_sidecar(place)
                 data = data.with_parameters(sidecar.parameters)
-            except PreprocessError as error:  # the rest is still worth a look
+            except PreprocessError as error:  # the rest of the clip is still useful
                 data = data.with_note(f"no parameters: {error}")
         return self._originals.add_sound(data) if with_original else data

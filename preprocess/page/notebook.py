@@ -1,4 +1,4 @@
-"""The page of a clip inside a notebook."""
+"""The page of a clip in a notebook."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 def show(
     source: Any,
-    id: str | int | None = None,  # the dataset's own name of it
+    id: str | int | None = None,  # named like the dataset's column
     *,
     audio_root: str | Path | None = None,
     weights: str | None = None,
@@ -31,13 +31,13 @@ def show(
     Args:
         source: A folder of tokens, a saved dataset's folder, `NAMESPACE/NAME` on the Hub, a
             `Dataset` or `DatasetDict`, or one row.
-        id: The clip's id, or its number from 0; without it, the first.
-        audio_root: Folder of the original audio, where it is not beside the tokens.
-        weights: As in `preprocess.codec.codec.load_codec`.
-        height: Of the frame, in pixels.
+        id: The clip's id, or its number from 0; None for the first clip.
+        audio_root: Folder of the original audio, if it is not next to the tokens.
+        weights: Weights of the codec, as in `preprocess.codec.codec.load_codec`.
+        height: Height of the frame in pixels.
 
     Raises:
-        UsageError: There is no such clip.
+        UsageError: The clip does not exist.
     """
     from IPython.display import HTML
 
@@ -46,7 +46,7 @@ def show(
 
     clip = Decoder(weights).add_sound(find_clip(source, id, audio_root))
     page = escape(clip_page([clip], clip.id), quote=True)
-    # A frame of its own: the notebook's styles and scripts, and the page's, do not meet.
+    # A separate frame keeps the styles and scripts of the notebook and the page apart.
     return HTML(
         f'<div><iframe srcdoc="{page}" width="100%" height="{int(height)}" style="border:0" '
         f'title="{escape(clip.id, quote=True)}" allow="autoplay; clipboard-write"></iframe></div>'
@@ -74,5 +74,7 @@ def find_clip(source: Any, id: str | int | None, audio_root: str | Path | None) 
         return clips.read(id)
     number = id or 0
     if not 0 <= number < len(clips.ids):
-        raise UsageError(f"{clips.name} has {len(clips.ids)} clips, from 0; there is no {number}")
+        raise UsageError(
+            f"{clips.name} has {len(clips.ids)} clips, numbered from 0; no clip has number {number}"
+        )
     return clips.read(clips.ids[number])

@@ -1,4 +1,4 @@
-"""The audio that clips were encoded from, where it is at hand."""
+"""The audio that clips were encoded from, if it is available."""
 
 from __future__ import annotations
 
@@ -12,17 +12,21 @@ from preprocess.dataset.clips import clip_id
 from preprocess.page.clip_data import ClipData
 
 AUDIO_FOLDER = "normalized"
-"""Where a recipe leaves the audio of the tokens, beside the folder of tokens or the dataset."""
+"""Folder of the normalized audio in a recipe, next to the folder of tokens or the dataset."""
 
 
 @dataclass(frozen=True)
 class Originals:
-    """The audio that clips were encoded from, in a folder that mirrors their ids; None for none."""
+    """The audio that clips were encoded from, in a folder that mirrors their ids.
+
+    Attributes:
+        root: The folder; None if there is no audio.
+    """
 
     root: Path | None
 
     def add_sound(self, clip: ClipData) -> ClipData:
-        """Return the clip with its original, where there is one of the length of its tokens."""
+        """Return the clip with its original, if that exists and has the length of the tokens."""
         path = self._paths.get(clip.id)
         if path is None:
             return clip
@@ -33,7 +37,7 @@ class Originals:
             return clip.with_note(f"no original: {error}")
         if wave.shape[1] != length:
             return clip.with_note(
-                f"no original: {path} has {wave.shape[1]:,} samples, its tokens {length:,}"
+                f"no original: {path} has {wave.shape[1]:,} samples, but its tokens {length:,}"
             )
         made_from = clip.tokens.extra.get("src")
         if made_from is not None and made_from != digest_file(path):
@@ -48,6 +52,6 @@ class Originals:
 
 
 def beside(path: Path) -> Path | None:
-    """Return the folder of audio beside a folder of tokens or a dataset, None without one."""
+    """Return the audio folder next to a folder of tokens or a dataset; None if it is missing."""
     folder = path.absolute().parent / AUDIO_FOLDER
     return folder if folder.is_dir() else None

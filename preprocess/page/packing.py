@@ -1,4 +1,4 @@
-"""Arrays as JSON: equal ones are stored once, as all curves of a clip have the same times."""
+"""Arrays as JSON, with equal arrays stored once, since all curves of a clip share their times."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ class Packing:
     """Arrays that a page's script reads (`script/arrays.js`).
 
     Attributes:
-        arrays: Each array once: type `t`, shape `s`, and `d`, its little-endian bytes in base64.
+        arrays: Each distinct array: type `t`, shape `s`, and little-endian bytes in base64 `d`.
     """
 
     def __init__(self) -> None:
@@ -21,7 +21,7 @@ class Packing:
         self._known: dict[tuple[str, tuple[int, ...], bytes], int] = {}
 
     def pack(self, value: Any) -> Any:
-        """Return `value` with each array replaced by `{"a": its number}`; the rest stays."""
+        """Return `value` with each array replaced by `{"a": its number}`, otherwise unchanged."""
         if isinstance(value, np.ndarray):
             return {"a": self._number(value)}
         if isinstance(value, dict):

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 FORMATS = ("png", "svg", "pdf")
 _HEIGHTS = {"wave": 1.0, "spectrogram": 1.3, "curve": 1.0, "spans": 0.45, "tokens": 1.5}
 _HERTZ = (300, 1000, 3000, 10_000)
-# Okabe and Ito's, which colour-blind people tell apart.
+# The palette of Okabe and Ito, which colour-blind people can distinguish.
 _LABELS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#999999")
 _SOUND, _CURVE, _DECLARED, _MISSING = "#0072B2", "#00805C", "#56B4E9", "#A8326E"
 
@@ -31,20 +31,22 @@ def write_plot(clip: ClipData, path: Path, width_in: float = 7.0, dpi: int = 200
 
     Args:
         clip: The clip.
-        path: The file; its ending says the format.
-        width_in: Its width in inches.
-        dpi: Its dots an inch; of SVG and PDF, those of the images in it.
+        path: The file to write; its suffix sets the format.
+        width_in: Width in inches.
+        dpi: Dots per inch; in SVG and PDF, the resolution of the embedded images.
 
     Raises:
         UsageError: The format is unknown.
-        DiskError: It cannot be written.
+        DiskError: The file cannot be written.
     """
     form = path.suffix.lower().lstrip(".")
     if form not in FORMATS:
-        raise UsageError(f"{path}: a picture ends in {', '.join(f'.{each}' for each in FORMATS)}")
+        raise UsageError(
+            f"{path}: a picture must end in {', '.join(f'.{each}' for each in FORMATS)}"
+        )
     import matplotlib
 
-    # Text stays text in SVG and PDF; no date, so that the same clip is the same file.
+    # Text stays text in SVG and PDF. Without a date, the same clip always makes the same file.
     style = {"svg.fonttype": "none", "pdf.fonttype": 42, "svg.hashsalt": "", "font.size": 8}
     metadata = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(form)
     with matplotlib.rc_context(style), atomic_path(path) as temporary:
@@ -53,11 +55,11 @@ def write_plot(clip: ClipData, path: Path, width_in: float = 7.0, dpi: int = 200
 
 
 def draw(clip: ClipData, width_in: float = 7.0) -> Figure:
-    """Return a clip as a figure of matplotlib: its tracks on one time axis."""
+    """Return a matplotlib figure of a clip, with its tracks on one time axis."""
     from matplotlib.figure import Figure
 
     columns = clip_columns(clip)
-    sound = [*clip.sounds][-1] if clip.sounds else None  # the decoded one where there is one
+    sound = [*clip.sounds][-1] if clip.sounds else None  # the decoded one if available
     tracks = ["wave", "spectrogram"] if sound else []
     tracks += [f"{track_kind(each.kind)}:{name}" for name, each in clip.parameters.items()]
     tracks.append("tokens")
@@ -143,6 +145,6 @@ def _spans(axis: Axes, columns: Columns, duration_s: float) -> None:
 
 
 def _text(text: str) -> str:
-    """Return text as matplotlib can show it: a dollar sign would begin a formula."""
+    """Return text for matplotlib, with dollar signs escaped, which would begin a formula."""
     lines = [printable(line) for line in text.split("\n")]
     return "\n".join(lines).replace("$", r"\$")

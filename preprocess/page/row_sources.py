@@ -1,4 +1,4 @@
-"""Clips of datasets: rows that hold tokens and parameters, on disk or on the Hub."""
+"""Clips of datasets: rows with tokens and parameters, on disk or on the Hub."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ def row_clip(row: Mapping[str, Any], parameters: Mapping[str, ParameterInfo]) ->
     """Return a row of a dataset as a clip.
 
     Args:
-        row: Its columns; see `docs/dataset.md`.
-        parameters: What the dataset's columns say of its parameters.
+        row: The columns of the row; see `docs/dataset.md`.
+        parameters: Descriptions of the parameters, from the dataset's columns.
 
     Raises:
-        EcdcError: A column of the tokens is missing, or they do not fit their codec.
+        EcdcError: A column of the tokens is missing, or the tokens do not fit their codec.
     """
     clip = ClipData(str(row.get("id") or row.get("audio") or "clip"), row_tokens(row))
     given = row.get("features") or {}
-    if not any(len(values) for values in given.values()):  # of a clip without a sidecar
+    if not any(len(values) for values in given.values()):  # the clip has no sidecar
         return clip.with_note("no parameters in this row")
     described = {}
     for name, values in given.items():
@@ -51,7 +51,7 @@ def _measured(info: ParameterInfo, values: NDArray[np.floating]) -> Parameter:
 
 
 class DatasetClips:
-    """The rows of a dataset, or of all splits of one."""
+    """The rows of a dataset, or of all its splits."""
 
     def __init__(self, name: str, rows: Sequence[datasets.Dataset], originals: Originals) -> None:
         self.name, self._rows, self._originals = name, rows, originals
@@ -98,7 +98,7 @@ class SavedClips(DatasetClips):
 class ParquetClips(DatasetClips):
     """The rows of a dataset of Parquet files, in a folder or on the Hub.
 
-    `datasets` downloads a dataset of the Hub once, and keeps it in its cache.
+    `datasets` downloads a dataset from the Hub once and keeps it in its cache.
     """
 
     def __init__(self, name: str, originals: Originals, subset: str | None = None) -> None:
@@ -109,7 +109,9 @@ class ParquetClips(DatasetClips):
                 subsets = get_dataset_config_names(name)
                 chosen = subset or subsets[0]
                 if chosen not in subsets:
-                    raise UsageError(f"{name} has no subset {chosen!r}: {', '.join(subsets)}")
+                    raise UsageError(
+                        f"{name} has no subset {chosen!r}; it has {', '.join(subsets)}"
+                    )
                 rows = list(load_dataset(name, chosen).values())
         except (OSError, ValueError, RuntimeError) as error:
             raise UsageError(f"{name} cannot be loaded: {one_line(error)}") from None

@@ -1,4 +1,4 @@
-"""A small spectrogram: levels in 80 dB below its loudest point as bytes, on the mel scale."""
+"""A small spectrogram on the mel scale, with levels as bytes over 80 dB below the loudest point."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _CHUNK = 256
 
 
 def mel(hz: Any) -> Any:
-    """Return a frequency on the mel scale (O'Shaughnessy, 1987), on which steps sound alike."""
+    """Return a frequency on the mel scale (O'Shaughnessy, 1987); equal steps sound equal on it."""
     return 2595.0 * np.log10(1.0 + np.asarray(hz) / 700.0)
 
 
@@ -31,7 +31,7 @@ def hertz(mels: Any) -> Any:
 def spectrogram(wave: Wave, sample_rate: int) -> dict[str, Any]:
     """Return the spectrogram of a sound `[C, N]`, its channels averaged.
 
-    Of a long clip, a column is the mean power of a few windows within its time.
+    In a long clip, a column is the mean power of a few windows within its time.
 
     Returns:
         `image`, a list of one uint8 array `[ROWS, n]`, the lowest frequency first: 255 is the
@@ -56,7 +56,7 @@ def spectrogram(wave: Wave, sample_rate: int) -> dict[str, Any]:
     decibels = 10 * np.log10(np.maximum(power, 1e-12))
     peak = float(decibels.max())
     image = np.clip((decibels - peak) / RANGE_DB + 1, 0, 1) * 255
-    if peak <= -100:  # of silence, the rounding of the transform is no picture
+    if peak <= -100:  # silence; do not draw the rounding errors of the transform
         image = np.zeros_like(image)
     return {
         "image": [np.ascontiguousarray(image.T.round().astype(np.uint8))],
@@ -68,14 +68,14 @@ def spectrogram(wave: Wave, sample_rate: int) -> dict[str, Any]:
 
 @lru_cache(maxsize=8)
 def _window(size: int) -> NDArray[np.float32]:
-    """Return a Hann window that leaves the power of a full-scale sine at 0 dB."""
+    """Return a Hann window scaled so that a full-scale sine has 0 dB."""
     window = np.hanning(size)
     return np.asarray(window * (2 / window.sum()), np.float32)
 
 
 @lru_cache(maxsize=8)
 def _mel_weights(size: int, sample_rate: int) -> NDArray[np.float32]:
-    """Return what each bin adds to each row `[bins, ROWS]`: triangles, at least the nearest bin."""
+    """Return the weight of each bin in each row `[bins, ROWS]`: triangles, and 1 for the nearest."""
     bins = mel(np.fft.rfftfreq(size, 1 / sample_rate))
     step = bins[-1] / ROWS
     rows = (np.arange(ROWS) + 0.5) * step

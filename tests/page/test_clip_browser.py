@@ -309,7 +309,7 @@ def test_dark_and_light(browser, tmp_path):
                      EncHF.page.view.stage.figure('ruler').above[0].major_label_text_color]"""
     with opened(browser, path, color_scheme="dark") as page:
         assert page.evaluate(look) == ["rgb(24, 27, 32)", "#c9ced6"]
-        page.get_by_label("Dark or light").click()
+        page.get_by_label("Switch between dark and light").click()
         assert page.evaluate(look) == ["rgb(255, 255, 255)", "#33373d"]
 
 

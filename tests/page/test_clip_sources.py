@@ -62,7 +62,7 @@ def test_a_row_and_a_dataset_are_shown_in_a_notebook(built):
     html = show(rows, "b/one", height=300).data
     assert html.startswith('<div><iframe srcdoc="&lt;!doctype html&gt;') and 'height="300"' in html
     assert "b/one" in html and "<script" not in html
-    with pytest.raises(UsageError, match=r"3 clips, from 0; there is no 7"):
+    with pytest.raises(UsageError, match=r"3 clips, numbered from 0; no clip has number 7"):
         find_clip(rows, 7, None)
     with pytest.raises(UsageError, match=r"no clip 'b/on' \(did you mean 'b/one'\?\)"):
         find_clip(rows, "b/on", None)
@@ -103,7 +103,7 @@ def test_the_original_is_the_audio_of_that_name_and_length(token_folder, demo_co
     np.testing.assert_array_equal(both.sounds["decoded"], demo_codec.decode(ecdc))
     write_wav(audio, wave[:-10])
     short = open_source(token_folder).read(clip)
-    assert not short.sounds and "samples, its tokens" in short.notes[0]
+    assert not short.sounds and "samples, but its tokens" in short.notes[0]
 
 
 def test_an_original_that_was_changed_after_it_was_encoded_is_said_to_be(token_folder):

@@ -46,6 +46,6 @@ def test_a_png_has_the_width_that_is_asked_for(shown, tmp_path):
 
 
 def test_an_unknown_format_is_refused(shown, tmp_path):
-    with pytest.raises(UsageError, match=r"a\.gif: a picture ends in \.png, \.svg, \.pdf"):
+    with pytest.raises(UsageError, match=r"a\.gif: a picture must end in \.png, \.svg, \.pdf"):
         write_plot(shown, tmp_path / "a.gif")
     assert not list(tmp_path.iterdir())

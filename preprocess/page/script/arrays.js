@@ -14,7 +14,7 @@
     return bytes;
   };
 
-  // A typed array for one dimension, Bokeh's own kind for two.
+  // A typed array for one dimension, Bokeh's ndarray for two.
   EncHF.array = function ({ t, s, d }) {
     const flat = new TYPES[t](EncHF.bytes(d).buffer);
     if (s.length === 1) return flat;
@@ -22,7 +22,7 @@
     return ndarray(flat.buffer, { dtype: t, shape: s });
   };
 
-  // `value` with the arrays that its {a: number} stand for.
+  // Returns `value` with each {a: number} replaced by its array.
   EncHF.unpack = function (value, arrays) {
     if (Array.isArray(value)) return value.map((each) => EncHF.unpack(each, arrays));
     if (value === null || typeof value !== "object") return value;
@@ -30,7 +30,7 @@
     return Object.fromEntries(Object.entries(value).map(([key, each]) => [key, EncHF.unpack(each, arrays)]));
   };
 
-  // The last index whose value is at most `x` in ascending `values`; -1 if there is none.
+  // Returns the last index in ascending `values` whose value is at most `x`, or -1.
   EncHF.lastAtMost = function (values, x) {
     let low = 0, high = values.length;
     while (low < high) {

@@ -1,21 +1,21 @@
-// One clip: what is on the screen of it, and what pointers, buttons and keys do.
+// One clip: its display, and the actions of pointers, buttons and keys.
 (function (EncHF) {
   "use strict";
   const { el } = EncHF;
   EncHF.ClipView = class {
-    // `players` are one for short clips and one for long; `onMoment` is called when position, view or
-    // sound have changed.
+    // `players` has one for short clips and one for long; `onMoment` is called when the position, view
+    // or sound changes.
     constructor(root, players, onMoment) {
       Object.assign(this, { root, players, onMoment, stage: null, selecting: false, hover: null });
       this.player = players[0];
-      this.hidden = new Set(); // tracks that are switched off
+      this.hidden = new Set(); // names of hidden tracks
       for (const player of players) player.onChange = () => this.update();
       EncHF.onTheme(() => this.stage && this.stage.recolor());
       this.tick();
       new ResizeObserver(() => this.stage && this.resized()).observe(root);
     }
 
-    // Shows a clip; the figures stay if the clip before it has the same tracks.
+    // Shows a clip; the figures stay if the previous clip has the same tracks.
     async show(clip, spec) {
       this.player.stop();
       this.player = this.players[clip.duration > EncHF.LONG_S ? 1 : 0];
@@ -70,7 +70,7 @@
       EncHF.listenToPointers(this.tracks, this);
     }
 
-    // What is written about a clip.
+    // Fills in the text about a clip.
     describe(clip) {
       this.tracks.setAttribute("aria-valuemax", String(clip.duration));
       this.facts.replaceChildren(...EncHF.facts(clip));
@@ -114,7 +114,7 @@
       return target.closest(".track.ruler") !== null;
     }
 
-    // What pointers do.
+    // Actions of pointers.
     clicked(seconds) {
       const { loop } = this.player;
       if (loop && (seconds < loop[0] || seconds > loop[1])) this.player.loop = null;
@@ -150,7 +150,7 @@
       this.readings();
     }
 
-    // What buttons and keys do.
+    // Actions of buttons and keys.
     toggleSelecting() {
       this.selecting = !this.selecting;
       this.update();
@@ -205,7 +205,7 @@
       this.player.seek(this.player.time() + direction * seconds);
     }
 
-    // Whether a key was one of ours.
+    // Handles a key; returns whether it has an action.
     key(event) {
       const name = event.key.length === 1 ? event.key.toLowerCase() : event.key;
       const actions = {
@@ -220,7 +220,7 @@
       return true;
     }
 
-    // What is on the screen.
+    // The display.
     update() {
       const { player } = this;
       this.playButton.textContent = player.playing ? "❚❚" : "▶";

@@ -4,10 +4,10 @@
   const { el } = EncHF;
 
   EncHF.KEYS = [
-    ["Space", "play or pause"], ["← →", "back and forth; with Shift by one frame"],
-    ["Home, End", "to the start, to the end"], ["A", "the other sound, at the same position"],
-    ["L", "loop the selection, or what is in view"], ["Esc", "no selection"],
-    ["+ −", "zoom"], ["0", "the whole clip"], ["[ ]", "clip before, clip after"],
+    ["Space", "play or pause"], ["← →", "back or forward; with Shift by one frame"],
+    ["Home, End", "go to the start or the end"], ["A", "switch to the other sound at the same position"],
+    ["L", "loop the visible part, or end the loop"], ["Esc", "end the loop"],
+    ["+ −", "zoom"], ["0", "show the whole clip"], ["[ ]", "previous or next clip"],
   ];
 
   function button(text, label, action, more = {}) {
@@ -19,8 +19,8 @@
     view.playButton = button("▶", "Play (Space)", () => view.toggle(), { class: "play" });
     view.clock = el("output", { class: "clock", "aria-live": "off" });
     view.sounds = el("div", { class: "sounds", role: "group", "aria-label": "Sound (A)" });
-    view.loopButton = button("Loop", "Loop the selection, or what is in view (L)", () => view.toggleLoop());
-    view.selectButton = button("Select", "Select by dragging, on a touch screen", () => view.toggleSelecting(), { class: "touch" });
+    view.loopButton = button("Loop", "Loop the visible part, or end the loop (L)", () => view.toggleLoop());
+    view.selectButton = button("Select", "Drag to select on a touch screen", () => view.toggleSelecting(), { class: "touch" });
     const zooms = el("div", { class: "zooms", role: "group", "aria-label": "Zoom" },
       button("−", "Zoom out (-)", () => view.zoomBy(2)),
       button("+", "Zoom in (+)", () => view.zoomBy(0.5)),

@@ -1,4 +1,4 @@
-// Elements: text is always text, never markup, whatever a clip or a parameter is called.
+// Elements: names of clips and parameters are always set as text, never as markup.
 (function (EncHF) {
   "use strict";
 
@@ -14,6 +14,6 @@
     return made;
   };
 
-  // A name of the user's: its direction of writing is its own.
+  // A name from the user, isolated because it may have another writing direction.
   EncHF.name = (text) => EncHF.el("bdi", {}, text);
 })((window.EncHF = window.EncHF || {}));

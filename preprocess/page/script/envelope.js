@@ -1,9 +1,9 @@
-// The waveform of a part of a clip, from its samples: what is drawn of the whole is too coarse for it.
+// The waveform of a part of a clip, from its samples; the waveform of the whole clip is too coarse.
 (function (EncHF) {
   "use strict";
   const POINTS = 2500;
 
-  // {x, low, high} of an AudioBuffer from `start` to `end` in seconds; single samples if there are few.
+  // Returns {x, low, high} of an AudioBuffer from `start` to `end` in seconds; for few samples, each one.
   EncHF.envelope = function (buffer, start, end, scale) {
     const rate = buffer.sampleRate;
     const first = Math.max(0, Math.floor(start * rate));

@@ -3,8 +3,8 @@
   "use strict";
   const STILL_PX = 4;
 
-  // `area` is the element; `view` answers timeAt(clientX), overRuler(target), and is told
-  // clicked(t), selected(a, b), panned(pixels), zoomed(factor, t), hovered(event or null).
+  // `area` is the element. `view` provides timeAt(clientX), isPlot(target), overRuler(target), and receives
+  // clicked(t), selected(a, b, done), panned(pixels), zoomed(factor, t), hovered(event or null).
   EncHF.listenToPointers = function (area, view) {
     const down = new Map(); // pointer -> {x, y, at}
     let gesture = null; // "select", "pan" or "pinch"

@@ -1,5 +1,5 @@
-// Plays the sounds of a long clip: the browser decodes them as they go on, an hour would not fit its
-// memory. Its seeks are exact to a few milliseconds, and a change of sound is a seek.
+// Plays the sounds of a long clip. The browser decodes them during playback, because an hour would not fit
+// in memory. Seeking is exact to a few milliseconds, and switching the sound seeks, too.
 (function (EncHF) {
   "use strict";
   EncHF.LONG_S = 600;

@@ -1,12 +1,12 @@
-// A page of a few clips: which is shown, and the moment in the address.
+// A page of a few clips: the choice of clip, and the moment in the address.
 (function (EncHF) {
   "use strict";
   const { el } = EncHF;
 
-  // Inside a notebook, the page is a frame without an address of its own.
+  // In a notebook, the page is a frame without its own address.
   EncHF.hasAddress = location.protocol !== "about:";
 
-  // Address -> {clip, t, x: [from, to], sound}; what is no such thing is left out.
+  // Address -> {clip, t, x: [from, to], sound}; invalid values become null.
   EncHF.readMoment = function (hash) {
     const given = new URLSearchParams(hash.replace(/^#/, ""));
     const seconds = (text) => (/^\d+(\.\d+)?$/.test(text) ? Number(text) : null);
@@ -32,7 +32,7 @@
     try {
       await navigator.clipboard.writeText(location.href);
     } catch {
-      said = "It is in the address bar";
+      said = "Link is in the address bar";
     }
     const before = button.textContent;
     button.textContent = said;
@@ -67,16 +67,16 @@
       const several = this.ids.length > 1;
       this.count = el("span", { class: "count" });
       return el("header", {}, el("h1", {}, document.title),
-        el("div", { class: "choice" }, several ? button("‹", "Clip before ([)", () => this.turn(-1)) : "",
-          this.choice, several ? button("›", "Clip after (])", () => this.turn(1)) : "", this.count),
-        button("◐", "Dark or light", () => EncHF.switchTheme()));
+        el("div", { class: "choice" }, several ? button("‹", "Previous clip ([)", () => this.turn(-1)) : "",
+          this.choice, several ? button("›", "Next clip (])", () => this.turn(1)) : "", this.count),
+        button("◐", "Switch between dark and light", () => EncHF.switchTheme()));
     }
 
     keys() {
       const rows = EncHF.KEYS.map(([key, does]) => el("div", {}, el("dt", {}, el("kbd", {}, key)), el("dd", {}, does)));
       return el("details", { class: "keys" }, el("summary", {}, "Keys, mouse and touch"),
-        el("p", {}, "Click anywhere to play from there. Drag to select a loop. Ctrl and the wheel zooms, Shift and the wheel "
-          + "moves, and so does dragging the time line. On a touch screen, drag to move, pinch to zoom, and press Select first to select."),
+        el("p", {}, "Click anywhere to play from there. Drag to select a loop. Turn the wheel with Ctrl to zoom, or with Shift to "
+          + "move; dragging the time line also moves. On a touch screen, drag to move, pinch to zoom, and press Select before you drag to select."),
         el("dl", {}, ...rows));
     }
 
@@ -109,7 +109,7 @@
     remember() {
       if (this.quiet || !this.view.stage) return;
       clearTimeout(this.waiting);
-      // Browsers refuse to change the address more than a hundred times in half a minute.
+      // Browsers limit address changes to about a hundred in 30 seconds.
       this.waiting = setTimeout(() => this.writeAddress(), 300);
     }
 

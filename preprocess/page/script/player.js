@@ -1,4 +1,4 @@
-// Plays the sounds of a clip together, one of them audible, and says what is heard now.
+// Plays the sounds of a clip together, with one audible, and reports the position that is heard.
 (function (EncHF) {
   "use strict";
   const FADE_S = 0.004;
@@ -14,7 +14,7 @@
       this.nodes = [];
     }
 
-    // Takes the sounds of another clip; they are decoded at once, so that a click plays at once.
+    // Loads the sounds of another clip and decodes them right away, so that a click plays without delay.
     load(sounds, rate, duration) {
       this.stop();
       Object.assign(this, { sounds, rate, duration, loop: null, position: 0, error: null });
@@ -39,7 +39,7 @@
     async play(from = this.position) {
       const clip = this.sounds;
       if (!clip.length || this.error) return;
-      // Before anything is waited for: browsers let sound start within a click alone.
+      // Before any await: browsers let sound start only within a click.
       const resumed = this.open().resume();
       await Promise.all([this.ready, resumed]);
       if (clip !== this.sounds || this.error) return;
@@ -86,7 +86,7 @@
       return sound.name === this.chosen ? sound.gain : 0;
     }
 
-    // What is heard now, in seconds of the clip: what left the loudspeaker, not what was queued.
+    // The position that is heard now, in seconds of the clip: at the loudspeaker, not in the queue.
     time() {
       if (!this.playing) return this.position;
       const passed = this.heard() - this.startedAt;
@@ -138,7 +138,7 @@
       return Promise.resolve();
     }
 
-    // The other sound at the same position and level: both run, and the gains change places.
+    // Switches to the other sound at the same position and level: both play, and their gains swap.
     choose(name) {
       this.chosen = name;
       for (const { gain, sound } of this.nodes) {

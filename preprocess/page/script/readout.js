@@ -1,4 +1,4 @@
-// The values of every track at a time, in words.
+// The values of every track at a given time, as text.
 (function (EncHF) {
   "use strict";
 
@@ -9,7 +9,7 @@
     return String(Number(value.toPrecision(5)));
   };
 
-  // The frame that is drawn at a time: its number, its segment, and its column there.
+  // The frame that is drawn at a time: its number, its segment, and its column in the segment.
   EncHF.frameAt = function (clip, seconds) {
     const { starts, frames, hop, step } = clip.segments;
     const segment = Math.max(0, EncHF.lastAtMost(starts, seconds + 1e-9));
@@ -62,6 +62,6 @@
     },
   };
 
-  // What a track says at a time; `y` is the place of the pointer on its value axis, or null.
+  // The value of a track at a time; `y` is the position of the pointer on its value axis, or null.
   EncHF.read = (stage, track, at, y, sound) => readers[track.kind](stage, track, at, y, sound);
 })((window.EncHF = window.EncHF || {}));

@@ -1,4 +1,4 @@
-// The figures of a clip: filled with its columns, on one time axis.
+// The figures of a clip, filled with its columns, on one time axis.
 (function (EncHF) {
   "use strict";
 
@@ -7,12 +7,12 @@
       this.spec = spec;
       this.clip = null;
       this.views = null;
-      // Bokeh changes what it reads: the figures' JSON stays as it is, for the next stage.
+      // Bokeh changes its input, so give it a copy and keep the figures' JSON for the next stage.
       this.document = Bokeh.require("document").Document.from_json(structuredClone(spec.document));
       this.time = this.named("time");
     }
 
-    // Draws the figures into the elements, track -> element; those that are filled before are drawn once.
+    // Draws the figures into the elements (track -> element). Figures filled beforehand are drawn only once.
     async embed(elements) {
       EncHF.colorModels(this.document);
       const tracks = Object.fromEntries(Object.entries(this.spec.roots).map(([track, id]) => [id, track]));
@@ -53,7 +53,7 @@
       this.fitLabels();
     }
 
-    // Which sound the pictures are of: its envelope in front, its spectrogram alone.
+    // Shows the pictures of a sound: its envelope in front, and only its spectrogram.
     show(sound) {
       const both = this.clip.sounds.length > 1;
       for (const renderer of this.figure("wave").renderers) {
@@ -79,7 +79,7 @@
       this.fitLabels();
     }
 
-    // Draws the waveform of what is in view: from the samples, where it is a small part of the clip.
+    // Draws the visible waveform, from the samples if it is a small part of the clip.
     refine(sounds) {
       const [start, end] = this.view;
       const part = end - start < this.clip.duration / 2;
@@ -95,18 +95,18 @@
       this.setView(around - (around - start) * factor, around + (end - around) * factor);
     }
 
-    // The place of a track's plot in its element, in pixels.
+    // The box of a track's plot in its element, in pixels.
     box(track) {
       return this.views.find_one(this.figure(track)).frame.bbox;
     }
 
-    // Where the plots lie in their elements, in pixels: [left, width].
+    // The horizontal position of the plots in their elements, in pixels: [left, width].
     frame() {
       const { left, width } = this.box("ruler");
       return [left, width];
     }
 
-    // The plots of all tracks begin where the widest numbers of a value axis end.
+    // Aligns the plots of all tracks to the right of the widest axis numbers.
     align() {
       const tracks = Object.keys(this.spec.roots);
       const boxes = tracks.map((track) => this.box(track)).filter((box) => box.width > 0);
@@ -116,7 +116,7 @@
       }
     }
 
-    // Labels of spans that are wide enough for them.
+    // Shows the labels of spans that are wide enough.
     fitLabels() {
       const [start, end] = this.view;
       const width = (this.views && this.frame()[1]) || 800;
@@ -128,7 +128,7 @@
           const room = (visible / (end - start)) * width - 8;
           return 7 * words.length <= room ? words : "";
         });
-        // Where the text begins: a span that reaches out of the view keeps its name in it.
+        // The start of the text is always in view, even for a span that begins before it.
         const at = Array.from(left, (x) => Math.max(x, start));
         source.data = { ...source.data, shown, at };
       }

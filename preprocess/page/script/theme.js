@@ -1,4 +1,4 @@
-// Colours by their role, dark and light: Okabe and Ito's, which colour-blind people tell apart.
+// Colours by role, dark and light: the palette of Okabe and Ito, which colour-blind people can distinguish.
 (function (EncHF) {
   "use strict";
   const LABELS = ["#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#d55e00", "#f0e442", "#999999"];
@@ -13,12 +13,12 @@
     },
   };
   const dark = window.matchMedia("(prefers-color-scheme: dark)");
-  let chosen = null; // by the switch; until then the system's
+  let chosen = null; // set by the switch; null follows the system
 
   EncHF.theme = () => chosen || (dark.matches ? "dark" : "light");
   EncHF.labelColor = (label) => LABELS[((label % LABELS.length) + LABELS.length) % LABELS.length];
 
-  // Gives every model of a Bokeh document the colours that its tags ask for.
+  // Gives every model of a Bokeh document the colours that its tags name.
   EncHF.colorModels = function (document_) {
     const roles = ROLES[EncHF.theme()];
     for (const model of document_.all_models) {
