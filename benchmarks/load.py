@@ -1,9 +1,9 @@
-"""How fast crops come to a training: ours against other ways, over the same synthetic clips.
+"""Measure how fast loaders make crops for training: ours and others, over the same synthetic clips.
 
-Each way runs in a process of its own, so that start-up and memory are its own. Crops have 256 frames
-of 8 codebooks and 3 parameters, in batches of 32. Memory is that of the process and its workers, by
-which it grew since before the dataset was opened; pages of files are the system's. Ways whose package
-is not installed (`pip install webdataset litdata`) are left out.
+Each loader runs in a separate process, so that its start-up and memory are measured alone. Crops have
+256 frames of 8 codebooks and 3 parameters, in batches of 32. Memory is the growth of the process and its
+workers since before the dataset was opened, without pages of files. Loaders whose package is not
+installed (`pip install webdataset litdata`) are left out.
 
 Usage: python -m benchmarks.load [--clips 2000] [--workers 0 2] [--seconds 3] [--cold]
        python -m benchmarks.load --clips 1000000 --frames 300 --warm 500 --ways ours
@@ -29,7 +29,7 @@ from benchmarks import load_data, load_ways
 
 
 def private_bytes() -> int:
-    """Return the memory of this process and its children that is no file's."""
+    """Return the memory of this process and its children, without pages of files."""
     me = os.getpid()
     children = Path(f"/proc/{me}/task/{me}/children").read_text().split()
     total = 0
@@ -41,9 +41,9 @@ def private_bytes() -> int:
 
 
 def measure(way: str, folder: Path, workers: int, seconds: float, warm: int) -> dict[str, float]:
-    """Return what one way took, in this process; `warm` batches come before the clock."""
+    """Measure one loader in this process, after `warm` batches that are not timed."""
     torch.set_num_threads(1)
-    for name in ("datasets", "preprocess.train.elastic"):  # imports are no part of a start-up
+    for name in ("datasets", "preprocess.train.elastic"):  # do not count imports as start-up
         import_module(name)
     before, start, start_cpu = private_bytes(), time.perf_counter(), time.process_time()
     batches = load_ways.WAYS[way][0](folder, workers)
@@ -70,13 +70,13 @@ def measure(way: str, folder: Path, workers: int, seconds: float, warm: int) -> 
 
 
 def run(arguments: argparse.Namespace) -> None:
-    """Print a line for each way and number of workers."""
+    """Print a line for each loader and number of workers."""
     print(
         f"{arguments.clips:,} clips of about {arguments.frames} frames, load {os.getloadavg()[0]:.1f}"
     )
     print(
         f"{'':<18}{'workers':>8}{'start-up s':>12}{'CPU s':>8}{'memory MB':>11}{'crops/s':>10}"
-        f"{'a CPU s':>10}{'Mtokens/s':>11}"
+        f"{'per CPU s':>10}{'Mtokens/s':>11}"
     )
     with tempfile.TemporaryDirectory(dir=arguments.folder) as scratch:
         for way in arguments.ways:
@@ -105,7 +105,7 @@ def run(arguments: argparse.Namespace) -> None:
 
 
 def misaligned(count: int) -> None:
-    """Count crops that a slow reference, lists of Python, has other values for."""
+    """Count the crops whose values differ from a slow reference that uses Python lists."""
     from preprocess.train import AlignedCrops
     from tests.helpers.crops import count_misaligned
     from tests.helpers.rows import PARAMETERS, make_dataset, make_rows
@@ -128,16 +128,18 @@ def main() -> None:
     """Read the flags and run."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--clips", type=int, default=2_000)
-    parser.add_argument("--frames", type=int, default=750, help="of a clip, about")
+    parser.add_argument("--frames", type=int, default=750, help="approximate frames of a clip")
     parser.add_argument("--workers", type=int, nargs="+", default=[0, 2])
     parser.add_argument("--seconds", type=float, default=3.0)
-    parser.add_argument("--warm", type=int, default=10, help="batches before the clock")
+    parser.add_argument("--warm", type=int, default=10, help="batches to make before timing")
     parser.add_argument("--ways", nargs="+", choices=load_ways.WAYS, default=list(load_ways.WAYS))
     parser.add_argument(
-        "--folder", help="where to write the clips; the system's for temporary files"
+        "--folder", help="folder to write the clips to; default: the system's temporary folder"
     )
-    parser.add_argument("--cold", action="store_true", help="drop the files from the cache before")
-    parser.add_argument("--misaligned", type=int, metavar="CROPS", help="count that many instead")
+    parser.add_argument("--cold", action="store_true", help="drop the files from the cache first")
+    parser.add_argument(
+        "--misaligned", type=int, metavar="CROPS", help="check this many crops instead"
+    )
     parser.add_argument("--one", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.one:

@@ -22,7 +22,7 @@ from preprocess.steps.inspect_corpus import CORPUS_CLIPS, CorpusPlace, inspect_c
 from preprocess.steps.look import look
 
 CLIPS = 8
-"""How many clips a page shows where nothing else is asked for."""
+"""Default number of clips on a page."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,9 +70,11 @@ class InspectConfig(SourceConfig):
     ] = False
     open: Annotated[bool, Field(description="open the page in the browser")] = False
     text: Annotated[
-        bool, Field(description="print what the clips hold instead of writing a page")
+        bool, Field(description="print the content of the clips instead of writing a page")
     ] = False
-    json: Annotated[bool, Field(description="the same as JSON, for programs")] = False
+    json: Annotated[
+        bool, Field(description="print the content of the clips as JSON, for programs")
+    ] = False
 
 
 def inspect(source: str, config: InspectConfig) -> Report:
@@ -92,7 +94,7 @@ def inspect(source: str, config: InspectConfig) -> Report:
     title = "/".join(parts[-2:])
     if config.corpus:
         if config.ids:
-            raise UsageError("--corpus shows all clips; choose how many get a page by --clips")
+            raise UsageError("--corpus shows all clips; set how many get a page with --clips")
         place = CorpusPlace(config.out or Path(f"{parts[-1]}_corpus"), title, config.cond_root)
         decoder = Decoder(config.weights, config.device)
         report = inspect_corpus(clips, place, decoder, config.clips or CORPUS_CLIPS)
@@ -104,10 +106,10 @@ def inspect(source: str, config: InspectConfig) -> Report:
 
 
 def look_at(source: str, config: InspectConfig) -> tuple[str, bool]:
-    """Return what `inspect` would show as text or JSON, and whether all clips can be read.
+    """Return the content of the clips as text or JSON, and whether all clips can be read.
 
     Raises:
-        UsageError: As `inspect` does.
+        UsageError: As in `inspect`.
     """
     clips = open_source(source, config.audio_root, config.cond_root, config.subset)
     return look(clips, choose(clips, config, Report("inspect")), config.json)
