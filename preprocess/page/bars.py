@@ -21,10 +21,10 @@ def bar_chart(
 
     Args:
         counts: Height of each bar; not negative.
-        titles: What is said of each bar under the pointer.
-        label: What the chart is of, for a screen reader.
-        ends: Texts below the first bar and the last.
-        most: Height of the chart in units of `counts`; None for that of the highest bar.
+        titles: Text for each bar, shown under the pointer.
+        label: Name of the chart, for a screen reader.
+        ends: Texts below the first and the last bar.
+        most: Height of the chart in units of `counts`; None for the height of the highest bar.
     """
     top = most or max(counts, default=0) or 1
     slot = WIDTH / max(1, len(counts))
@@ -33,7 +33,7 @@ def bar_chart(
     for index, (count, title) in enumerate(zip(counts, titles, strict=True)):
         height = min(1.0, count / top) * HEIGHT
         if count:
-            height = max(height, 1.0)  # what is there is seen
+            height = max(height, 1.0)  # small counts stay visible
         bars.append(
             f'<rect x="{index * slot:.2f}" y="{HEIGHT - height:.2f}" width="{slot - gap:.2f}" '
             f'height="{height:.2f}"><title>{escape(title)}</title></rect>'
@@ -57,12 +57,12 @@ def histogram_chart(
     """Return the bars of a histogram with even bins from `low` to `high`.
 
     Args:
-        counts: Of each bin.
+        counts: Count of each bin.
         low: Lower end of the first bin.
-        high: Upper end of the last.
-        unit: Of both; may be empty.
-        what: What is measured.
-        each: What is counted, in the plural.
+        high: Upper end of the last bin.
+        unit: Unit of both; may be empty.
+        what: Name of the measured quantity.
+        each: Name of the counted things, in the plural.
     """
     suffix = f" {unit}" if unit else ""
     step = (high - low) / max(1, len(counts))

@@ -1,8 +1,8 @@
-"""How evenly a corpus uses the codec's codebooks: counts of each code, mergeable between parts.
+"""How evenly a corpus uses the codec's codebooks, from counts of each code that can be merged.
 
-A codebook of which few entries are used holds less than its bits. The perplexity says how many
-entries, used equally often, would carry as much: 1 where one entry takes all, the codebook's size
-where all are used alike.
+A codebook with few used entries carries less information than its bits. Its perplexity is the number
+of equally used entries that would carry as much: 1 if a single entry occurs, the codebook's size if
+all entries are used equally.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ class CodebookUse:
     """The use of one codebook.
 
     Attributes:
-        size: Entries that it has.
-        used: Entries that occur at all.
-        perplexity: `2^H`, H being the entropy of the codes in bits.
-        top: The entry that occurs most often, and its share of all codes, from 0 to 1.
+        size: Number of entries.
+        used: Number of entries that occur.
+        perplexity: `2^H`, where H is the entropy of the codes in bits.
+        top: The most frequent entry, and its share of all codes, from 0 to 1.
     """
 
     size: int
@@ -55,7 +55,7 @@ class CodeCounts:
                 self.counts[row] += np.bincount(line, minlength=self.counts.shape[1])
 
     def merge(self, other: CodeCounts) -> None:
-        """Add all that `other` has seen."""
+        """Add the counts of `other`."""
         self._grow(len(other.counts))
         self.counts[: len(other.counts)] += other.counts
 

@@ -1,4 +1,4 @@
-"""What is known of a corpus as cards, each a title, a line and a chart."""
+"""The measurements of a corpus as cards, each with a title, a line of text and a chart."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from preprocess.stats.parameter_stats import ParameterStats
 
 BINS = 40
 MOST_BARS = 24
-"""A parameter of more labels than this shows those that are most frequent."""
+"""A parameter with more labels than this shows only the most frequent."""
 
 
 def length_cards(corpus: Corpus) -> str:
-    """Return the splits, and how long the clips are."""
+    """Return the splits, and the lengths of the clips."""
     seconds = np.array([row.seconds for row in corpus.rows])
     rows = [
         (name, f"{clips:,}", hours_text(hours)) for name, (clips, hours) in corpus.splits.items()
@@ -90,10 +90,10 @@ def codebook_cards(model: str, use: Sequence[CodebookUse]) -> str:
     even = bar_chart(values, titles, "Perplexity of each codebook", ends, size)
     titles = [f"codebook {k}: {each.used:,} of {size:,} entries" for k, each in enumerate(use)]
     used = bar_chart([each.used for each in use], titles, "Entries in use", ends, size)
-    what = f"how many of {size:,} entries would carry as much if all were used equally ({model})"
+    what = f"number of equally used entries, of {size:,}, that would carry as much ({model})"
     table = f"<details><summary>As a table</summary>{_codebook_table(use)}</details>"
     return card("Codebooks: perplexity", what, even + table) + card(
-        "Codebooks: entries in use", f"how many of {size:,} entries occur at all", used
+        "Codebooks: entries in use", f"number of entries, of {size:,}, that occur", used
     )
 
 
@@ -114,7 +114,7 @@ def _codebook_table(use: Sequence[CodebookUse]) -> str:
 
 
 def distance_cards(distances: Sequence[Distance]) -> str:
-    """Return how the decoded sound differs from the original, of the clips that have one."""
+    """Return how decoded sounds differ from their originals, for the clips that have one."""
     if not distances:
         return ""
     snr = np.array([each.snr_db for each in distances if each.snr_db is not None])

@@ -1,7 +1,7 @@
-"""Pages and sounds of single clips in a corpus's folder; scripts that they share lie there once.
+"""Pages and sounds of single clips in a corpus's folder, which has their shared scripts once.
 
-script/bokeh.js, clip.js, page.css   what every clip's page needs
-clips/000017.html                    its data, the rest by reference
+script/bokeh.js, clip.js, page.css   scripts and style for the pages of all clips
+clips/000017.html                    the page of a clip, with its data
 audio/000017.flac                    its decoded sound, for the table and any player
 """
 
@@ -27,7 +27,7 @@ from preprocess.page.corpus_files import HAS_PAGE, HAS_SOUND, IS_OPUS, MadeClip
 from preprocess.page.distances import distance
 from preprocess.page.thumbnails import loudness_points
 
-# Pages of a folder may load what lies in it, and no page may load anything from elsewhere.
+# Pages may load files from their own folder, and nothing from elsewhere.
 POLICY = (
     "default-src 'none'; script-src 'self' file:; style-src 'self' file: 'unsafe-inline'; "
     "img-src 'self' file: data: blob:; media-src 'self' file: data: blob:"
@@ -39,7 +39,7 @@ class ClipPages:
     """Writes the pages of clips into a corpus's folder, from several threads.
 
     Attributes:
-        folder: That of the corpus's page.
+        folder: Folder of the corpus's page.
     """
 
     folder: Path
@@ -47,7 +47,7 @@ class ClipPages:
     _lock: Lock = field(default_factory=Lock)
 
     def write_shared(self) -> None:
-        """Write what all pages share."""
+        """Write the files that all pages share."""
         script = self.folder / "script"
         write_bytes(script / "bokeh.js", bokeh_script().encode())
         write_bytes(script / "clip.js", f"{own_scripts()}\n".encode())
@@ -55,12 +55,12 @@ class ClipPages:
         write_bytes(script / "page.css", (SCRIPTS / "page.css").read_bytes())
 
     def write(self, row: int, clip: ClipData) -> MadeClip:
-        """Write page and sound of the clip of a row."""
+        """Write the page and the sound of a row's clip."""
         data = clip_json(clip, "0")
         write_bytes(self.folder / f"clips/{row:06d}.html", self._page(clip, data).encode("utf-8"))
         if not clip.sounds:
             return MadeClip(HAS_PAGE)
-        *_, heard = clip.sounds.values()  # the decoded one where there is one
+        *_, heard = clip.sounds.values()  # the decoded one if available
         sound = data["sounds"][-1]
         is_opus = sound["mime"] == "audio/ogg"
         path = self.folder / f"audio/{row:06d}.{'ogg' if is_opus else 'flac'}"
@@ -107,12 +107,12 @@ class ClipPages:
 def write_clips(
     pages: ClipPages, clips: Iterable[tuple[int, ClipData]], jobs: int
 ) -> Iterator[tuple[int, MadeClip]]:
-    """Write the pages of clips in `jobs` threads, and yield each row with what was made of it.
+    """Write the pages of clips in `jobs` threads, and yield each row with its results.
 
     Args:
-        pages: Where they go.
-        clips: Row and clip with its sounds; the next is asked for while others are written.
-        jobs: How many pages are written at once.
+        pages: The writer of the pages.
+        clips: Row and clip with its sounds; the next is read while others are being written.
+        jobs: Number of pages to write at the same time.
     """
     pages.write_shared()
     with ThreadPoolExecutor(jobs) as executor:

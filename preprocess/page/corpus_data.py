@@ -1,6 +1,6 @@
-"""What a corpus's page says: measured in one pass over its clips, in memory that grows by row only.
+"""The measurements for a corpus's page, made in one pass over its clips; memory grows only by rows.
 
-A clip is decoded for nothing of this: reading its tokens and its sidecar is enough.
+They need only the tokens and the sidecar of a clip, without decoding it.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ from preprocess.stats.corpus_stats import CorpusStats, StatsError
 from preprocess.tokens.specs import codec_spec
 
 MOST_CURVES = 6
-"""Thumbnails show one of this many parameters: those that come first."""
+"""Thumbnails offer this many parameters, the first ones."""
 ANGLE_BINS = 24
-"""Parts of the circle in which the values of a circular parameter are counted."""
+"""Number of parts of the circle for counting the values of a circular parameter."""
 _BATCH_CLIPS = 64
 
 
 @dataclass(frozen=True)
 class ClipRow:
-    """What the table shows of a clip.
+    """The content of a clip's row in the table.
 
     Attributes:
         id: Its name.
@@ -38,9 +38,9 @@ class ClipRow:
         seconds: Its length.
         model: Its codec.
         n_codebooks: K.
-        values: Parameter -> its mean in the clip; of labels the most frequent one.
+        values: Parameter -> its mean in the clip, or its most frequent label.
         missing: Share of the parameters' values that are NaN, from 0 to 1.
-        curves: Parameter -> `[POINTS]`, of the first `MOST_CURVES` parameters of the corpus.
+        curves: Parameter -> `[POINTS]`, for the first `MOST_CURVES` parameters of the corpus.
     """
 
     id: str
@@ -55,15 +55,15 @@ class ClipRow:
 
 @dataclass
 class Corpus:
-    """What was measured of all clips.
+    """The measurements of all clips.
 
     Attributes:
-        rows: One a clip, in the order in which they came.
-        stats: Of the parameters, over all splits.
-        codes: How often each code occurs, by codec.
+        rows: One row per clip, in the order of reading.
+        stats: Statistics of the parameters, over all splits.
+        codes: Counts of each code, by codec.
         angles: Circular parameter -> int64 `[ANGLE_BINS]`, counts around the circle.
         labels: Categorical parameter -> label -> its name, if the parameter's text lists them.
-        problems: Clip -> why its parameters, or some of them, are not in the statistics.
+        problems: Clip -> why some or all of its parameters are not in the statistics.
         unreadable: Clip -> why it could not be read; it has no row.
     """
 
@@ -77,12 +77,12 @@ class Corpus:
 
     @property
     def hours(self) -> float:
-        """Hours of sound of all clips."""
+        """Hours of sound in all clips."""
         return sum(row.seconds for row in self.rows) / 3600
 
     @property
     def splits(self) -> dict[str, tuple[int, float]]:
-        """Split -> clips and hours, in the order in which they came."""
+        """Split -> number of clips and hours, in the order of reading."""
         found: dict[str, tuple[int, float]] = {}
         for row in self.rows:
             clips, hours = found.get(row.split, (0, 0.0))
@@ -91,7 +91,7 @@ class Corpus:
 
 
 def measure_corpus(source: ClipSource) -> Corpus:
-    """Return what a page says of the clips of `source`, none of which is decoded."""
+    """Measure the clips of `source` without decoding them."""
     corpus, batch = Corpus(), list[ClipData]()
     ids = source.ids
     for outcome in run_items(
@@ -105,13 +105,13 @@ def measure_corpus(source: ClipSource) -> Corpus:
             _take(corpus, source, batch)
             batch.clear()
     _take(corpus, source, batch)
-    if not corpus.stats:  # tokens alone: a clip without parameters is as it should be
+    if not corpus.stats:  # only tokens: no clip should have parameters
         corpus.problems.clear()
     return corpus
 
 
 def _take(corpus: Corpus, source: ClipSource, clips: Sequence[ClipData]) -> None:
-    """Add clips; several at once, which is ten times as fast as one by one."""
+    """Add several clips at once, which is ten times as fast as one by one."""
     for model in {clip.tokens.model for clip in clips}:
         counts = corpus.codes.setdefault(model, CodeCounts(codec_spec(model).codebook_size))
         counts.update(clip.tokens.codes for clip in clips if clip.tokens.model == model)
@@ -141,7 +141,7 @@ def update_stats(stats: CorpusStats, clips: Sequence[ClipData]) -> dict[str, str
             stats.merge(piece)
             return {}
         except StatsError:
-            pass  # which clip it is shows one by one
+            pass  # adding clips one by one finds the one that does not fit
     misfits = {}
     for clip in clips:
         try:
@@ -152,7 +152,7 @@ def update_stats(stats: CorpusStats, clips: Sequence[ClipData]) -> dict[str, str
 
 
 def _joined(clips: Sequence[Mapping[str, Parameter]]) -> dict[str, Parameter] | None:
-    """Return the parameters of several clips as if of one; None where they are not all alike."""
+    """Join the parameters of several clips as if of one clip; None if their descriptions differ."""
     infos = {name: each.info for name, each in clips[0].items()} if clips else {}
     if any({name: each.info for name, each in clip.items()} != infos for clip in clips):
         return None

@@ -1,10 +1,10 @@
-"""The data of a corpus's page as scripts: what all rows are sorted by, and thumbnails in chunks.
+"""The data of a corpus's page as scripts: the columns to sort by, and thumbnails in chunks.
 
     data/index.js        corpus.takeIndex({...})      names, splits, a column of float32 for each number
     data/rows-00000.js   corpus.takeRows(0, "...")    thumbnails of rows 0 to CHUNK_ROWS - 1
     data/rows-00001.js   ...
 
-A browser loads scripts of a page that was opened as a file, and nothing else.
+They are scripts because a page that is opened from disk cannot load data in any other way.
 """
 
 from __future__ import annotations
@@ -27,17 +27,17 @@ from preprocess.stats.parameter_stats import ParameterStats
 
 CHUNK_ROWS = 256
 HAS_PAGE, HAS_SOUND, HAS_FINDING, IS_OPUS = 1, 2, 4, 8
-"""Bits of what a row has; `script/corpus/player.js` knows the same."""
+"""Bits for the parts that a row has; `script/corpus/player.js` uses the same values."""
 
 
 @dataclass(frozen=True)
 class MadeClip:
-    """What was made of one clip of the sample.
+    """The results for one clip of the sample.
 
     Attributes:
-        has: Bits of what the row has now, such as `HAS_PAGE`.
-        loudness: `[POINTS]` of its sound; None without one.
-        distance: Of the decoded sound from the original; None where one of them is missing.
+        has: Bits for the parts that the row has now, such as `HAS_PAGE`.
+        loudness: Loudness of its sound `[POINTS]`; None if it has no sound.
+        distance: Distance of the decoded sound from the original; None if one of them is missing.
     """
 
     has: int
@@ -47,13 +47,13 @@ class MadeClip:
 
 @dataclass
 class Extras:
-    """What some rows have beyond what was measured of all; keys are row numbers.
+    """Data that only some rows have; the keys are row numbers.
 
     Attributes:
         has: Bits, such as `HAS_PAGE`.
-        loudness: `[POINTS]`, 0 to 1, of clips that were decoded.
-        distances: From their originals, of those that have one.
-        findings: How many findings of the audit concern the clip.
+        loudness: `[POINTS]`, 0 to 1, for clips that were decoded.
+        distances: Distances from the originals, for decoded clips that have one.
+        findings: Number of findings of the audit in the clip.
     """
 
     has: dict[int, int] = field(default_factory=dict)
@@ -62,7 +62,7 @@ class Extras:
     findings: dict[int, int] = field(default_factory=dict)
 
     def take(self, row: int, made: MadeClip) -> None:
-        """Add what was made of the clip of a row."""
+        """Add the results for the clip of a row."""
         self.has[row] = made.has
         if made.loudness is not None:
             self.loudness[row] = made.loudness
@@ -111,7 +111,7 @@ def _index(corpus: Corpus, extras: Extras) -> dict[str, Any]:
 
 
 def _columns(corpus: Corpus, extras: Extras) -> list[dict[str, Any]]:
-    """Return the columns of numbers that a table sorts by."""
+    """Return the columns of numbers that the table can sort by."""
     rows = corpus.rows
     columns = [_column("length", "s", "seconds of sound", [row.seconds for row in rows])]
     for name, stats in corpus.stats.items():
@@ -149,7 +149,7 @@ def _shown(corpus: Corpus) -> list[str]:
 
 
 def _range(stats: ParameterStats) -> tuple[float, float]:
-    """Return the range of a parameter's curves, the same for all clips so that they compare."""
+    """Return the range of a parameter's curves, the same for all clips to make them comparable."""
     low = stats.min if stats.declared_min is None else stats.declared_min
     high = stats.max if stats.declared_max is None else stats.declared_max
     return (low or 0.0, high or 0.0)
@@ -161,7 +161,7 @@ def _pictures(
     loudness: Sequence[Points],
     loudest: float,
 ) -> Bytes:
-    """Return `[rows, 1 + curves, POINTS]`: the sound of each, then its parameters."""
+    """Return `[rows, 1 + curves, POINTS]`: for each row the sound, then the parameters."""
     curves = [
         as_bytes(np.stack([row.curves.get(name, NOTHING) for row in rows]), low, high)
         for name, (low, high) in ranges.items()
@@ -174,5 +174,5 @@ def _base64(values: np.ndarray[Any, Any]) -> str:
 
 
 def _script(value: Any) -> str:
-    """Return a value as a script may hold it: JSON in ASCII is one."""
+    """Return a value as script text; JSON in ASCII is a valid script."""
     return json.dumps(value, ensure_ascii=True, allow_nan=False, separators=(",", ":"))

@@ -1,4 +1,4 @@
-"""Findings of an audit as a page links them: to the clip, and to the moment in it."""
+"""Findings of an audit, linked to the clip and to the moment in it."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ _SUFFIXES = (f".cond{META_SUFFIX}", META_SUFFIX, ARRAY_SUFFIX, TOKEN_SUFFIX)
 
 @dataclass(frozen=True)
 class PlacedFinding:
-    """A finding, and where the page shows it.
+    """A finding, and its place on the page.
 
     Attributes:
-        check: Which check found it.
-        name: The clip's name, or the file's where it is no clip's.
-        message: What is wrong.
-        row: The clip's row; None where it has none.
-        seconds: Where in the clip; None where it concerns all of it.
+        check: Name of the check that found it.
+        name: Name of the clip, or of the file if it does not belong to a clip.
+        message: Description of the error.
+        row: Row of the clip; None if it has no row.
+        seconds: Time in the clip; None if the finding concerns the whole clip.
     """
 
     check: str
@@ -40,9 +40,9 @@ def place_findings(
     """Return findings with their rows in `corpus`.
 
     Args:
-        findings: What an audit of the corpus found.
+        findings: Findings of an audit of the corpus.
         corpus: The corpus.
-        roots: Folders that files of the findings may lie in: of the tokens, of the sidecars.
+        roots: Folders that may contain the files of the findings: tokens and sidecars.
     """
     rows = {row.id: at for at, row in enumerate(corpus.rows)}
     return [_placed(finding, corpus, rows, roots) for finding in findings]
@@ -71,7 +71,7 @@ def _clip_name(path: str, roots: Sequence[Path]) -> str:
 
 
 def _frame_s(corpus: Corpus, row: int, frame: int) -> float | None:
-    """Return when a frame starts; None of one that the clip does not have."""
+    """Return the start of a frame in seconds; None if the clip does not have that frame."""
     clip = corpus.rows[row]
     spec = codec_spec(clip.model)
     starts = frame_starts_s(round(clip.seconds * spec.sample_rate), spec)

@@ -1,4 +1,4 @@
-"""The page of a corpus as HTML: what is known of all clips, and the controls of their table."""
+"""The page of a corpus as HTML: the measurements of all clips, and the controls of their table."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ from preprocess.tokens.specs import codec_spec
 
 @dataclass(frozen=True)
 class Words:
-    """What a page says that is not measured.
+    """The content of a page besides the measurements of a `Corpus`.
 
     Attributes:
-        name: Of the corpus.
+        name: Name of the corpus.
         notes: Sentences below the title, such as how many clips have sound.
-        findings: What an audit found; None where none could be made.
-        distances: Of the clips that were decoded and have an original.
-        pages: Rows that have a page of their own.
+        findings: Findings of an audit; None if there was no audit.
+        distances: Distances of the decoded clips that have an original.
+        pages: Rows that have their own page.
     """
 
     name: str
@@ -78,7 +78,7 @@ def _tiles(corpus: Corpus, words: Words) -> str:
 
 
 def controls() -> str:
-    """Return the table's controls, and its empty frame, which scripts fill."""
+    """Return the table's controls, and its empty frame for the scripts to fill."""
     return f"""<section><h2 id="clips">Clips</h2>
 <form id="filters">
 <label>Search names<input id="search" type="search" autocomplete="off" spellcheck="false"></label>

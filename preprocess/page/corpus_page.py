@@ -1,6 +1,6 @@
-"""The page of a corpus: a folder that opens from a file, as any browser opens it.
+"""The page of a corpus: a folder whose page any browser opens from disk.
 
-index.html          what is known of all clips, and their table
+index.html          measurements of all clips, and their table
 script/             the table's scripts and style
 data/               the clips' names, numbers and thumbnails, as scripts
 clips/000017.html   a page for each clip of the sample
@@ -20,13 +20,13 @@ from preprocess.page.corpus_files import Extras, write_data
 from preprocess.page.corpus_html import Words, controls, sections
 
 SCRIPTS = ("columns", "rows", "thumbnail", "player", "table", "start")
-"""In the order in which they are loaded; the corpus's index comes before the last."""
+"""Scripts in loading order; the corpus's index comes before the last."""
 
 
 def write_corpus_page(folder: Path, corpus: Corpus, extras: Extras, words: Words) -> Path:
-    """Write index, scripts and data of a corpus's page; return the page.
+    """Write index, scripts and data of a corpus's page; return the path of the page.
 
-    Pages and sounds of clips are written apart, before or after.
+    The pages and sounds of clips are written separately, before or after.
     """
     write_data(folder / "data", corpus, extras)
     scripts = Path(__file__).parent / "script" / "corpus"

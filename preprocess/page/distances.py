@@ -1,8 +1,8 @@
-"""How far decoded sound is from what it was made of.
+"""The distance of decoded sound from the original.
 
-A codec that is trained to sound alike need not keep the phase, so that the signal-to-noise ratio
-is low, or even negative, where nothing is heard to be wrong. The spectral distance does not see
-the phase. Both are of the whole clip, and comparable between clips of one corpus.
+A codec trained to sound similar need not keep the phase, so the signal-to-noise ratio can be low or
+even negative without an audible fault. The spectral distance ignores the phase. Both cover the whole
+clip, and can be compared between the clips of a corpus.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from numpy.typing import NDArray
 Wave = NDArray[np.float32]
 
 _FLOOR = 1e-3
-"""Magnitude below which a mel band counts as silent: differences of noise nobody hears."""
+"""Magnitude below which a mel band counts as silent, to ignore inaudible differences in noise."""
 _BANDS = 64
 _BLOCK_FRAMES = 2048
 
 
 class Distance(NamedTuple):
-    """How far a decoded clip is from its original.
+    """The distance of a decoded clip from its original.
 
     Attributes:
-        snr_db: Energy of the original over that of the difference; None where either is silent.
+        snr_db: Energy of the original over that of the difference in dB; None if either is zero.
         mel_db: Mean absolute difference of the levels in 64 mel bands, in dB.
     """
 
@@ -37,7 +37,7 @@ def distance(original: Wave, decoded: Wave, sample_rate: int) -> Distance:
     """Return the distance of two clips `[C, N]` of the same shape.
 
     Raises:
-        ValueError: They are of different shapes.
+        ValueError: The shapes differ.
     """
     if original.shape != decoded.shape:
         raise ValueError(f"shapes {original.shape} and {decoded.shape} cannot be compared")
@@ -45,7 +45,7 @@ def distance(original: Wave, decoded: Wave, sample_rate: int) -> Distance:
 
 
 def snr_db(original: Wave, decoded: Wave) -> float | None:
-    """Return the signal-to-noise ratio in dB; None where it would be infinite."""
+    """Return the signal-to-noise ratio in dB; None if it would be infinite."""
     signal = float(np.sum(np.square(original, dtype=np.float64)))
     noise = float(np.sum(np.square(original.astype(np.float64) - decoded)))
     return 10 * float(np.log10(signal / noise)) if signal and noise else None
@@ -54,8 +54,8 @@ def snr_db(original: Wave, decoded: Wave) -> float | None:
 def mel_distance_db(original: Wave, decoded: Wave, sample_rate: int) -> float:
     """Return the mean absolute difference of `20 log10(mel + 1e-3)`, in dB, channels averaged.
 
-    As `tools/demo_codec/quality.py` measures it: 64 bands of magnitude spectra, Hann windows of
-    1,024 samples at 24 kHz (43 ms), a quarter apart.
+    It has 64 bands of magnitude spectra, from Hann windows of 1,024 samples at 24 kHz (43 ms) with a
+    hop of a quarter, as in `tools/demo_codec/quality.py`.
     """
     window = 1 << round(np.log2(sample_rate * 1024 / 24_000))
     total, count = 0.0, 0
@@ -68,7 +68,7 @@ def mel_distance_db(original: Wave, decoded: Wave, sample_rate: int) -> float:
 
 
 def _blocks(wav: Wave, window: int) -> list[Wave]:
-    """Return the windows `[frames, window]` of a channel `[N]`, in blocks; centred, as librosa's."""
+    """Return the windows `[frames, window]` of a channel `[N]` in blocks, centred as in librosa."""
     padded = np.pad(wav, window // 2)
     frames = np.lib.stride_tricks.sliding_window_view(padded, window)[:: window // 4]
     return [frames[at : at + _BLOCK_FRAMES] for at in range(0, len(frames), _BLOCK_FRAMES)]

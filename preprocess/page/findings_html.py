@@ -1,4 +1,4 @@
-"""What is wrong with a corpus, as HTML: each finding leads to the moment in its clip."""
+"""The findings in a corpus as HTML; each links to the moment in its clip."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from preprocess.page.corpus_findings import PlacedFinding
 from preprocess.page.markup import shown_name
 
 MOST_LISTED = 200
-"""Findings of one check that are listed; `preprocess audit` lists all."""
+"""Number of findings to list for each check; `preprocess audit` lists all."""
 
 
 def findings_section(findings: Sequence[PlacedFinding] | None, pages: frozenset[int]) -> str:
-    """Return the findings of an audit by check, errors first; nothing where there was no audit.
+    """Return the findings of an audit by check, errors first; empty if there was no audit.
 
     Args:
-        findings: What it found.
-        pages: Rows that have a page of their own, to which a finding leads.
+        findings: The findings; None without an audit.
+        pages: Rows that have their own page, for findings to link to.
     """
     if findings is None:
         return ""
@@ -31,7 +31,7 @@ def findings_section(findings: Sequence[PlacedFinding] | None, pages: frozenset[
         kind = "error" if check in ERRORS else "warning"
         items = "".join(_finding(each, pages) for each in found[:MOST_LISTED])
         more = len(found) - MOST_LISTED
-        rest = f"<p>{more:,} more: preprocess audit lists them all.</p>" if more > 0 else ""
+        rest = f"<p>{more:,} more; preprocess audit lists all.</p>" if more > 0 else ""
         groups.append(
             f"<details{' open' if len(found) <= 10 else ''}><summary>"
             f'<b class="{kind}">{escape(check)}</b> {len(found):,}: '
@@ -56,7 +56,7 @@ def _finding(finding: PlacedFinding, pages: frozenset[int]) -> str:
 
 
 def problems_section(problems: Mapping[str, str]) -> str:
-    """Return what of a corpus could not be taken in, clip -> why; nothing where all was."""
+    """Return the clips that are left out of a corpus, and why; empty if there are none."""
     if not problems:
         return ""
     shown = list(problems.items())[:MOST_LISTED]
@@ -64,6 +64,6 @@ def problems_section(problems: Mapping[str, str]) -> str:
     more = len(problems) - len(shown)
     rest = f"<p>{more:,} more.</p>" if more else ""
     return (
-        f"<section><h2>Left out</h2><p>What could not be read, or does not fit the other clips, is "
-        f'not in the figures above.</p><ul class="findings">{items}</ul>{rest}</section>'
+        f"<section><h2>Left out</h2><p>The figures above do not include what could not be read or does "
+        f'not fit the other clips.</p><ul class="findings">{items}</ul>{rest}</section>'
     )

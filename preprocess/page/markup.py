@@ -1,4 +1,4 @@
-"""Pieces of HTML that pages share; whatever text they are given is shown as it is."""
+"""Pieces of HTML that pages share; they escape all text."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from html import escape
 
 
 def shown_name(text: str) -> str:
-    """Return a name as it is: what would turn the direction of writing does so in it alone."""
+    """Return a name, isolated so that its writing direction does not affect other text."""
     return f"<bdi>{escape(text)}</bdi>"
 
 
@@ -23,7 +23,7 @@ def card(title: str, text: str, content: str) -> str:
 
 
 def plain_table(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Return a table of texts, whose first column is to the left and all others to the right."""
+    """Return a table of texts; the first column is left-aligned, all others right-aligned."""
     head = "".join(f"<th>{escape(title)}</th>" for title in titles)
     body = "".join(
         f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in rows

@@ -1,7 +1,7 @@
-"""What a row's thumbnail shows, in bytes: how loud the sound is, and how parameters move.
+"""The thumbnail of a row as bytes: the loudness of the sound, and the curves of parameters.
 
-byte 0 to 254   from the lower end of the range to the upper
-byte 255        no value: NaN in all frames there, or no sound
+byte 0 to 254   from the lower to the upper end of the range
+byte 255        no value: all frames are NaN, or there is no sound
 """
 
 from __future__ import annotations
@@ -10,21 +10,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 POINTS = 48
-"""Points of a thumbnail's curve, one every two or three pixels."""
+"""Number of points in a thumbnail's curve, one every two or three pixels."""
 MISSING = 255
 
 Bytes = NDArray[np.uint8]
 Points = NDArray[np.float32]
 NOTHING: Points = np.full(POINTS, np.nan, np.float32)
-"""The points of a curve that a clip does not have."""
+"""The points of a missing curve."""
 
 
 def curve_points(values: NDArray[np.floating], is_label: bool = False) -> Points:
-    """Return `POINTS` values of a curve `[T]`: means of even parts of it, NaN where all are NaN.
+    """Return `POINTS` values of a curve `[T]`: the means of even parts, NaN if all in a part are NaN.
 
     Args:
-        values: One value a frame; NaN means no value.
-        is_label: Take the first value of each part instead, since labels have no mean.
+        values: One value per frame; NaN means no value.
+        is_label: Whether to take the first value of each part instead, because labels have no mean.
     """
     edges = np.arange(POINTS + 1) * len(values) // POINTS
     starts, ends = edges[:-1], np.maximum(edges[1:], edges[:-1] + 1)
@@ -44,14 +44,14 @@ def curve_points(values: NDArray[np.floating], is_label: bool = False) -> Points
 
 
 def loudness_points(wav: NDArray[np.float32]) -> Points:
-    """Return the peak of `POINTS` even parts of a clip `[C, N]`, 0 to 1 as a rule."""
+    """Return the peaks of `POINTS` even parts of a clip `[C, N]`, usually 0 to 1."""
     peaks = np.abs(wav).max(axis=0)
     edges = np.arange(POINTS) * len(peaks) // POINTS
     return np.maximum.reduceat(peaks, edges).astype(np.float32)
 
 
 def as_bytes(points: Points, low: float, high: float) -> Bytes:
-    """Return points of any shape as bytes of the range `low` to `high`; a range of one is half up."""
+    """Return points of any shape as bytes over `low` to `high`; 127 if the range is a single value."""
     span = high - low
     part = (points.astype(np.float64) - low) / span if span > 0 else np.full(points.shape, 0.5)
     scaled = np.clip(np.round(part * 254), 0, 254)

@@ -124,7 +124,7 @@ def test_a_thumbnail_draws_the_curve_of_its_row(page):
     colours = "canvas => new Set(new Uint32Array(canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data.buffer)).size"
     canvas = page.locator("#table canvas").first
     assert canvas.evaluate(colours) > 1
-    page.select_option("#curve", label="sound alone")
+    page.select_option("#curve", label="sound only")
     silent = page.locator("#table .row", has_text="clip 010").locator("canvas")
     assert silent.evaluate(colours) == 1  # this one was not decoded: nothing is drawn
 

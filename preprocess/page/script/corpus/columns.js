@@ -1,9 +1,9 @@
-// Columns of all rows in memory, and what is asked of them: filter, search, sort. No document here.
+// Columns of all rows in memory, with filter, search and sort; this file does not use the document.
 "use strict";
 
 var corpus = globalThis.corpus || (globalThis.corpus = {});
 
-// Numbers as base64 of little-endian float32, one value a row; NaN means no value.
+// Numbers as base64 of little-endian float32, one value per row; NaN means no value.
 corpus.floats = function (text) {
   return new Float32Array(corpus.bytes(text).buffer);
 };
@@ -15,7 +15,7 @@ corpus.bytes = function (text) {
   return bytes;
 };
 
-// Reads what data/index.js holds; see preprocess/page/corpus_files.py.
+// Reads the content of data/index.js; see preprocess/page/corpus_files.py.
 corpus.takeIndex = function (stored) {
   const columns = stored.columns.map((column) => ({
     ...column,
@@ -30,9 +30,9 @@ corpus.takeIndex = function (stored) {
   };
 };
 
-// The numbers of those of `rows` that `wanted` asks for, in their order.
+// Returns the numbers of the `rows` that match `wanted`, in order.
 //   words: all must be part of the name; split: number or -1; has: bits of `has` that must be set;
-//   column, low, high: the column's value must lie between these, ends included.
+//   column, low, high: the column's value must be from low to high, inclusive.
 corpus.filterRows = function (index, rows, wanted) {
   const found = new Uint32Array(rows.length);
   const words = wanted.words;
@@ -44,7 +44,7 @@ corpus.filterRows = function (index, rows, wanted) {
   for (const row of rows) {
     if (wanted.split >= 0 && index.split[row] !== wanted.split) continue;
     if ((index.has[row] & wanted.has) !== wanted.has) continue;
-    // float32 has 7 digits: what a user types is compared with as many.
+    // float32 has 7 digits, so compare the user's number with the same precision.
     if (bounded && !(values[row] >= Math.fround(low) && values[row] <= Math.fround(high))) continue;
     if (words.length && !words.every((word) => index.lower[row].includes(word))) continue;
     found[count++] = row;
@@ -52,10 +52,10 @@ corpus.filterRows = function (index, rows, wanted) {
   return found.subarray(0, count);
 };
 
-// The numbers of all rows, sorted by a column, -1 for the name and -2 for the split. Rows without a
-// value come last either way, equals stay in the order of their names.
+// Returns the numbers of all rows, sorted by a column; -1 is the name and -2 the split. Rows without a
+// value come last in both directions; equal rows stay in the order of their names.
 corpus.sortedRows = function (index, column, descending) {
-  const rows = Uint32Array.from({ length: index.count }, (_, row) => row); // they come by name
+  const rows = Uint32Array.from({ length: index.count }, (_, row) => row); // rows are in the order of names
   const sign = descending ? -1 : 1;
   if (column === -1) return descending ? rows.reverse() : rows;
   const values = column === -2 ? index.split : index.columns[column].values;
@@ -69,7 +69,8 @@ corpus.sortedRows = function (index, column, descending) {
   });
 };
 
-// A number as the table shows it: four digits, three of them behind the point, or a label's name.
+// Formats a value for the table: labels by name, whole numbers in full, others with four digits or three
+// decimals.
 corpus.format = function (column, value) {
   if (value !== value) return "";
   if (column.labels && column.labels[value] !== undefined) return column.labels[value];

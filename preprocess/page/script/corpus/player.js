@@ -39,7 +39,7 @@ corpus.Player = class {
       this.link.href = corpus.pageOf(row);
       this.bar.hidden = false;
     }
-    // Interrupted by the next row's: that is what was asked for.
+    // The user started another row, which interrupted this one.
     this.audio.play().catch(() => {});
   }
 };

@@ -1,5 +1,5 @@
-// Thumbnails come in chunks of rows, each a script of its own that is loaded when it is scrolled to:
-// a page that was opened as a file may load scripts, but not fetch.
+// Thumbnails come in chunks of rows. Each chunk is a script, loaded when the user scrolls to it, because a
+// page that is opened from disk may load scripts but may not fetch.
 "use strict";
 
 var corpus = globalThis.corpus || (globalThis.corpus = {});
@@ -7,13 +7,13 @@ var corpus = globalThis.corpus || (globalThis.corpus = {});
 corpus.chunks = new Map(); // number -> bytes, or null while it is loading
 corpus.MOST_CHUNKS = 64;
 
-// Called by each chunk's script.
+// Each chunk's script calls this.
 corpus.takeRows = function (number, text) {
   corpus.chunks.set(number, corpus.bytes(text));
   document.dispatchEvent(new CustomEvent("corpus-rows", { detail: number }));
 };
 
-// The points of a row's curve, 0 for the sound; null where its chunk is still to come.
+// The points of a row's curve, 0 for the sound; null if its chunk is not loaded yet.
 corpus.points = function (row, curve) {
   const index = corpus.index;
   const number = Math.floor(row / index.chunk);

@@ -10,7 +10,7 @@ corpus.start = function () {
   corpus.fillChoices(by);
 
   const number = (input) => (input.value.trim() === "" ? null : Number(input.value));
-  let order; // of all rows: a filter keeps it, and sorts nothing
+  let order; // of all rows; filters keep it and do not sort
   const sort = () => {
     order = corpus.sortedRows(corpus.index, table.sorted.column, table.sorted.descending);
   };
@@ -47,7 +47,7 @@ corpus.start = function () {
   });
   by("filters").addEventListener("reset", () => setTimeout(update));
   by("filters").addEventListener("submit", (event) => event.preventDefault());
-  // A finding in a clip without a page leads to the clip's row.
+  // A finding in a clip without a page links to the clip's row.
   document.addEventListener("click", (event) => {
     const link = event.target.closest("a[data-row]");
     if (!link) return;
@@ -71,7 +71,7 @@ corpus.fillChoices = function (by) {
   splits.forEach((name, at) => add(by("split"), name, at));
   columns.forEach((column, at) => add(by("column"), column.title, at));
   curves.forEach((curve, at) => add(by("curve"), curve.title, at + 1));
-  add(by("curve"), "sound alone", 0);
+  add(by("curve"), "sound only", 0);
   by("curve").value = curves.length ? 1 : 0;
 };
 

@@ -1,13 +1,13 @@
-// A table of any number of rows, of which only those in view are in the document.
+// A table of any number of rows; only the visible rows are in the document.
 "use strict";
 
 var corpus = globalThis.corpus || (globalThis.corpus = {});
 
 corpus.ROW_PX = 40;
-corpus.MOST_PX = 8e6; // browsers cap the height of an element; beyond, a pixel is several rows
+corpus.MOST_PX = 8e6; // browsers limit the height of an element; above this, a pixel covers several rows
 
 corpus.Table = class {
-  // `grid` scrolls; in it lie the head's row and `body`, as tall as all rows together.
+  // `grid` scrolls; it contains the header row and `body`, which is as tall as all rows together.
   constructor(grid, player) {
     this.grid = grid;
     this.head = grid.querySelector(".head");
@@ -33,7 +33,7 @@ corpus.Table = class {
     const all = rows.length * corpus.ROW_PX;
     const tall = Math.min(all, corpus.MOST_PX);
     const inView = this.grid.clientHeight - this.head.offsetHeight;
-    // How many rows' pixels one pixel of the scrollbar is.
+    // Number of pixels of rows per pixel of the scrollbar.
     this.scale = all > tall ? (all - inView) / (tall - inView) : 1;
     this.body.style.height = `${tall}px`;
     this.grid.setAttribute("aria-rowcount", rows.length + 1);
@@ -43,7 +43,7 @@ corpus.Table = class {
 
   draw(again = false) {
     if (again) {
-      // If the focused button were removed, the whole page would get the keyboard.
+      // Removing the focused button would move the keyboard focus to the page.
       if (this.body.contains(document.activeElement)) this.grid.focus({ preventScroll: true });
       for (const element of this.drawn.values()) element.remove();
       this.drawn.clear();

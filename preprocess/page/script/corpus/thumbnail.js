@@ -1,4 +1,4 @@
-// A row's picture: how loud the sound is, and one parameter's curve over it.
+// A row's picture: the loudness of the sound, with one parameter's curve over it.
 "use strict";
 
 var corpus = globalThis.corpus || (globalThis.corpus = {});
