@@ -175,6 +175,10 @@ class Codec:
         run = decode_segments if self.spec.segment_samples else decode_stream
         return run(self._decoder_parts, self._quantizer, ecdc, self.spec)
 
+    def codebooks(self) -> torch.Tensor:
+        """Return the entries of all codebooks, float32 `[K, N, D]`, on the codec's device."""
+        return self._quantizer.table()
+
     def _encoder(self, n_codebooks: int, runner: Runner) -> StreamEncoder | SegmentEncoder:
         from preprocess.codec.encoders import SegmentEncoder, StreamEncoder
 

@@ -1,0 +1,1 @@
+"""From rows to batches, and from batches to what a model reads."""
