@@ -37,7 +37,7 @@ format: $(VENV)/.dev ## format the code and mend what can be mended by itself
 
 lock: $(VENV)/.dev ## write constraints.txt anew: the newest versions that fit together
 	UV_CUSTOM_COMPILE_COMMAND='make lock' $(COMPILE) --upgrade --output-file constraints.txt \
-	  --extra script --extra features --extra formats --extra dev pyproject.toml constraints.in
+	  --extra script --extra parameters --extra formats --extra dev pyproject.toml constraints.in
 
 clean: ## remove the demo's output and the virtual environment
 	rm -rf demo_output .nox $(VENV)
@@ -49,5 +49,5 @@ $(VENV)/.demo: pyproject.toml constraints.txt
 
 $(VENV)/.dev: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(INSTALL) --editable '.[script,dev,features]'
+	$(INSTALL) --editable '.[script,dev,parameters]'
 	touch $@ $(VENV)/.demo

@@ -10,6 +10,7 @@ slices to that bandwidth, such as `encodec_24khz_6kbps`.
 """
 
 from dataclasses import dataclass
+from dataclasses import fields
 from itertools import islice
 from typing import Any
 
@@ -18,14 +19,17 @@ import datasets
 from preprocess import __version__
 from preprocess.dataset.arrow import rows_table
 from preprocess.dataset.clips import DatasetError
+from preprocess.core.flags import validate
 from preprocess.dataset.options import RowOptions
 from preprocess.dataset.options import check_options
+from preprocess.dataset.options import mutable_fields
 from preprocess.dataset.clips import find_clips
 from preprocess.dataset.splits import find_splits
 from preprocess.dataset.clips import manifest_digest
 from preprocess.dataset.options import resolved
 from preprocess.dataset.datasets_private import register_builder
 from preprocess.core.errors import PreprocessError
+from preprocess.core.errors import UsageError
 from preprocess.dataset.rows import batch_rows
 from preprocess.dataset.rows import clip_row
 from preprocess.dataset.rows import lists
@@ -36,9 +40,20 @@ from preprocess.dataset.schema import describe
 from preprocess.tokens.specs import CODECS
 
 
+_Options: Any = mutable_fields(RowOptions)
+
+
 @dataclass
-class EncHFConfig(RowOptions, datasets.BuilderConfig):
+class EncHFConfig(_Options, datasets.BuilderConfig):
     """What to make of a folder of tokens; the options are those of `RowOptions`."""
+
+    @property
+    def options(self):
+        """The options, checked; a wrong one raises `UsageError`."""
+        given = {field.name: getattr(self, field.name) for field in fields(RowOptions)}
+        options = validate(RowOptions, given)
+        check_options(options)
+        return options
 
     def create_config_id(self, config_kwargs, custom_features=None):
         """Return the key of the cache: options, resolved folder, its content and our version.
@@ -53,7 +68,7 @@ class EncHFConfig(RowOptions, datasets.BuilderConfig):
         if self.data_dir is not None:
             folder = resolved(self.data_dir)
             config_kwargs["data_dir"] = str(folder)
-            cond_root = self.sidecar_root(folder)
+            cond_root = self.options.sidecar_root(folder)
             if self.cond_root is not None:
                 config_kwargs["cond_root"] = str(cond_root)
             config_kwargs["manifest"] = manifest_digest(folder, self.suffix, cond_root)
@@ -68,7 +83,7 @@ def _configs():
                 name=f"{spec.name}_{kbps:g}kbps",
                 description=f"{spec.name} tokens at {kbps:g} kbps",
                 codec=spec.name,
-                bandwidth_kbps=kbps,
+                bandwidth=kbps,
             )
 
 
@@ -93,17 +108,18 @@ class EncHFDataset(datasets.ArrowBasedBuilder, datasets.GeneratorBasedBuilder):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        # `features=[names]`, an option of ours, is also where datasets takes a whole schema.
         if not isinstance(self.info.features, datasets.Features):
-            self.info.features = dataset_features(self._schema)
+            raise UsageError(
+                "features is a schema for `datasets`; parameters=[...] chooses parameters"
+            )
 
     def _info(self):
         if self.config.data_dir is None:
             raise ValueError("EncHF needs data_dir, the folder with the .ecdc files")
-        check_options(self.config)
+        options = self._options = self.config.options
         self._root = resolved(self.config.data_dir)
-        self._clips = find_clips(self._root, self.config)
-        self._schema = read_schema(self._root, self._clips, self.config)
+        self._clips = find_clips(self._root, options)
+        self._schema = read_schema(self._root, self._clips, options)
         return self._described()
 
     def _described(self):
@@ -113,9 +129,9 @@ class EncHFDataset(datasets.ArrowBasedBuilder, datasets.GeneratorBasedBuilder):
 
     def _split_generators(self, dl_manager):
         # Here and not in `_info`: this runs when rows are made, and not when they are cached.
-        self._schema = self.surveyed or survey(self._root, self._clips, self._schema, self.config)
+        self._schema = self.surveyed or survey(self._root, self._clips, self._schema, self._options)
         self.info.update(self._described())
-        splits = find_splits(self._root, self._clips.tokens, self.config)
+        splits = find_splits(self._root, self._clips.tokens, self._options)
         # `num_proc` shards over the list.
         return [
             datasets.SplitGenerator(name=name, gen_kwargs={"clips": clips})
@@ -136,7 +152,7 @@ class EncHFDataset(datasets.ArrowBasedBuilder, datasets.GeneratorBasedBuilder):
             yield batch[0]["id"], rows_table(batch, self.info.features.arrow_schema)
 
     def _rows(self, clips):
-        described, prefix = set(self._clips.described), self.config.audio_prefix
+        described, prefix = set(self._clips.described), self._options.audio_prefix
         cond_root, check = self._clips.cond_root, self.check
         try:
             for rel in clips:

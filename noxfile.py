@@ -86,14 +86,14 @@ def datasets_5(session: nox.Session) -> None:
 @nox.session(venv_backend="uv")
 def newest(session: nox.Session) -> None:
     """Run the tests under the newest releases, where they allow each other."""
-    session.install("--upgrade", "--editable", ".[features,dev]")
+    session.install("--upgrade", "--editable", ".[parameters,dev]")
     _test(session)
 
 
 @nox.session(venv_backend="uv", python="3.10")
 def oldest(session: nox.Session) -> None:
     """Run the tests of what meets other packages, on the oldest Python and their oldest versions."""
-    session.install("--resolution", "lowest-direct", "--editable", ".[script,features,formats]")
+    session.install("--resolution", "lowest-direct", "--editable", ".[script,parameters,formats]")
     frozen = Path(session.create_tmp(), "oldest.txt")
     printed = session.run("uv", "pip", "freeze", "--exclude-editable", silent=True)
     # Between the versions uv also says which Python it looked at.
@@ -110,7 +110,7 @@ def torchaudio(session: nox.Session, kind: str) -> None:
     tested = Path("constraints.txt").read_text()
     others = Path(session.create_tmp(), "others.txt")
     others.write_text(_without_torch(tested) if pins else tested)
-    session.install("--constraint", str(others), *pins, "--editable", ".[script,features,dev]")
+    session.install("--constraint", str(others), *pins, "--editable", ".[script,parameters,dev]")
     if kind == "absent":
         session.run("uv", "pip", "uninstall", "torchaudio")
     code = "import torch, torchaudio; print(torch.__version__, torchaudio.__version__)"

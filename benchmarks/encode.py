@@ -16,7 +16,7 @@ Ours loads its model within the time, the peers have theirs loaded. `--minutes` 
 by ours, against the speed for the short ones, and says the peak memory of a process that does just
 that, with the peers' beside it for `--peer-minutes` (encodec takes 1 GB a minute).
 
-Needs librosa and transformers (extras `features` and `dev`).
+Needs librosa and transformers (extras `parameters` and `dev`).
 
 Usage: python -m benchmarks.encode [--files 10] [--seconds 10] [--rounds 3] [--threads 2]
                                    [--minutes 0] [--peer-minutes 3]

@@ -1,6 +1,6 @@
 """Makes the sounds, the spreadsheet and the MIDI files of the examples.
 
-`python examples/make_sounds.py`. What it makes lies in the repository; run it to change them. Needs the extra `features`.
+`python examples/make_sounds.py`. What it makes lies in the repository; run it to change them. Needs the extra `parameters`.
 """
 
 from __future__ import annotations

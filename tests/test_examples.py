@@ -46,8 +46,8 @@ def test_midi_files_become_a_dataset_whose_notes_are_those_of_the_sound(
     rows = rows_of("midi", tmp_path, capsys, monkeypatch)
     assert list(rows) == ["down", "long", "up"]
     for row in rows.values():
-        features = {name: np.array(values, float) for name, values in row["features"].items()}
-        note, f0, gate = features["note"], features["f0_hz"], features["gate"]
+        parameters = {name: np.array(values, float) for name, values in row["features"].items()}
+        note, f0, gate = parameters["note"], parameters["f0_hz"], parameters["gate"]
         assert np.array_equal(np.isnan(note), gate == 0)
         both = ~np.isnan(note) & ~np.isnan(f0)
         # Inside of the notes: near their ends Praat's window of 46 ms sees two of them.
@@ -56,9 +56,9 @@ def test_midi_files_become_a_dataset_whose_notes_are_those_of_the_sound(
         )
         assert inside.sum() > 50
         np.testing.assert_allclose(69 + 12 * np.log2(f0[inside] / 440), note[inside], atol=0.05)
-        assert (features["voiced"] == gate).mean() > 0.9
-        assert np.all(np.diff(features["wheel"]) >= 0)
-        assert features["wheel"][-1] >= 118
+        assert (parameters["voiced"] == gate).mean() > 0.9
+        assert np.all(np.diff(parameters["wheel"]) >= 0)
+        assert parameters["wheel"][-1] >= 118
     assert set(np.array(rows["up"]["features"]["velocity"])) == {0, 100, 80, 60}
     # The phrase begins its notes at 0.1, 0.5 and 0.9 s.
     assert np.flatnonzero(rows["up"]["features"]["onset"]).tolist() == [7, 37, 67]

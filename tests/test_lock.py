@@ -13,7 +13,7 @@ from packaging.utils import canonicalize_name
 from preprocess.core.installation import locked_versions, requirements
 
 ROOT = Path(__file__).parent.parent
-EXTRAS = ("", "script", "features", "dev")
+EXTRAS = ("", "script", "parameters", "dev")
 
 
 def pins(python: str) -> dict[str, str]:

@@ -10,7 +10,7 @@ import warnings
 import numpy as np
 import pytest
 
-from preprocess.sidecar.features import SidecarError
+from preprocess.sidecar.parameters import SidecarError
 from preprocess.sidecar.reading import read_sidecar
 from tests.helpers.commands import files_under, write_tokens
 
@@ -40,23 +40,23 @@ def test_a_script_of_the_predecessors_readme_runs_as_it_is(tmp_path, write):
         mode="overwrite",
         require_ecdc_exists=True,
     )
-    features = read_sidecar(tmp_path / "ecdc/a.ecdc").features
-    assert list(features) == ["gain_db", "scene_id", "energy"]
-    np.testing.assert_allclose(features["gain_db"].values, gain, rtol=1e-6)
-    assert (features["gain_db"].units, features["gain_db"].doc_string) == ("dB", "Per frame")
-    assert (features["scene_id"].min, features["scene_id"].max) == (0, 9)
-    assert features["energy"].values.tolist() == [0.5] * FRAMES
+    parameters = read_sidecar(tmp_path / "ecdc/a.ecdc").parameters
+    assert list(parameters) == ["gain_db", "scene_id", "energy"]
+    np.testing.assert_allclose(parameters["gain_db"].values, gain, rtol=1e-6)
+    assert (parameters["gain_db"].units, parameters["gain_db"].doc_string) == ("dB", "Per frame")
+    assert (parameters["scene_id"].min, parameters["scene_id"].max) == (0, 9)
+    assert parameters["energy"].values.tolist() == [0.5] * FRAMES
 
 
 @pytest.mark.parametrize(("mode", "value"), [("append", 1), ("overwrite", 2)])
 def test_modes_keep_or_replace(tmp_path, mode, value):
     write_tokens(tmp_path / "a.ecdc")
     for number, how in ((1, "overwrite"), (2, mode)):
-        features = {"x": np.full(FRAMES, number)}
+        parameters = {"x": np.full(FRAMES, number)}
         writers.write_sidecar_features_for_rel(
-            root=tmp_path, ecdc_rel="a.ecdc", features=features, mode=how
+            root=tmp_path, ecdc_rel="a.ecdc", features=parameters, mode=how
         )
-    assert read_sidecar(tmp_path / "a.ecdc").features["x"].values[0] == value
+    assert read_sidecar(tmp_path / "a.ecdc").parameters["x"].values[0] == value
 
 
 def test_no_parameters_write_nothing(tmp_path):
@@ -88,7 +88,7 @@ def test_a_missing_token_file_is_an_error_if_asked_for(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"a\.ecdc does not exist"):
         writers.write_sidecar_features(**given, require_ecdc_exists=True)
     writers.write_sidecar_features(**given)
-    assert list(read_sidecar(tmp_path / "a.ecdc").features) == ["x"]
+    assert list(read_sidecar(tmp_path / "a.ecdc").parameters) == ["x"]
 
 
 def test_importing_it_says_what_to_import_instead():

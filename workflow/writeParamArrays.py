@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from preprocess.sidecar.features import FeatureValue, SidecarError
+from preprocess.sidecar.parameters import ParameterValue, SidecarError
 from preprocess.sidecar.precision import Dtype
 from preprocess.sidecar.sidecar_format import SCHEMA_VERSION
 from preprocess.sidecar.writing import Mode
@@ -31,7 +31,7 @@ def write_sidecar_features(
     *,
     root: str | Path,
     ecdc_rel: str | Path,
-    features: Mapping[str, FeatureValue],
+    features: Mapping[str, ParameterValue],
     dtype: Dtype = "auto",
     fps: float | None = None,
     schema_version: int = 2,
@@ -70,7 +70,7 @@ def write_sidecar_features(
 write_sidecar_features_for_rel = write_sidecar_features
 
 
-def _flat(value: FeatureValue) -> Any:
+def _flat(value: ParameterValue) -> Any:
     """Return a parameter with values `[T, 1]` as one with `[T]`, and any other as it is."""
     if isinstance(value, Mapping):
         return {**value, "values": _flat(value["values"])} if "values" in value else value

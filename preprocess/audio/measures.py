@@ -43,12 +43,12 @@ class _Block(NamedTuple):
     frames: int
 
 
-def missing_library(features: Iterable[str]) -> str:
-    """Return the name of a package that `features` need and that is not installed, or nothing."""
+def missing_library(parameters: Iterable[str]) -> str:
+    """Return the name of a package that `parameters` need and that is not installed, or nothing."""
     needed = {"f0_hz": "praat-parselmouth", "rms_db": ""}
     modules = {"praat-parselmouth": "parselmouth"}
-    for feature in features:
-        package = needed.get(feature, "librosa")
+    for parameter in parameters:
+        package = needed.get(parameter, "librosa")
         if package and importlib.util.find_spec(modules.get(package, package)) is None:
             return package
     return ""

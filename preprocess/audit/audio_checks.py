@@ -22,7 +22,7 @@ from preprocess.audio.audio_files import EXTENSIONS, read_audio
 from preprocess.audio.measures import SILENCE_DB, frame_rms
 from preprocess.audit.lags import ATTACK_S, MAX_LAG_S, Lag, level_lag, onset_lag
 from preprocess.core.errors import PreprocessError
-from preprocess.sidecar.features import Feature
+from preprocess.sidecar.parameters import Parameter
 from preprocess.sidecar.records import Record, makers
 from preprocess.sidecar.sidecar_format import Sidecar
 from preprocess.tokens.frames import frame_centre_samples
@@ -55,31 +55,31 @@ def check_against_audio(
     max_lag = min(round(MAX_LAG_S * header.spec.fps), len(level) // 2)
     attack = round(ATTACK_S * header.spec.fps)
     made_by = makers(sidecar.records)
-    for name, feature in sidecar.features.items():
-        values = _on_grid(feature.values.astype(np.float64), header)
-        if is_level(name, feature, made_by.get(name, Record())):
+    for name, parameter in sidecar.parameters.items():
+        values = _on_grid(parameter.values.astype(np.float64), header)
+        if is_level(name, parameter, made_by.get(name, Record())):
             lag = level_lag(values, level, max_lag)
             if lag is not None:
                 yield "shifted_level", _text(name, lag, header, f"the level of {path}")
-        elif is_gate(name, feature):
+        elif is_gate(name, parameter):
             begins = np.diff(values, prepend=0.0) > 0
             lag = onset_lag(begins.astype(np.float64), level, max_lag, attack)
             if lag is not None:
                 yield "shifted_onsets", _text(name, lag, header, f"the attacks in {path}")
 
 
-def is_level(name: str, feature: Feature, record: Record) -> bool:
+def is_level(name: str, parameter: Parameter, record: Record) -> bool:
     """Whether a parameter is a level: in dB, or made by the producer that measures it."""
     if name.endswith(_OTHER_DB):
         return False
-    return feature.units.lower() in _LEVEL_UNITS or record.producer == "rms_db"
+    return parameter.units.lower() in _LEVEL_UNITS or record.producer == "rms_db"
 
 
-def is_gate(name: str, feature: Feature) -> bool:
+def is_gate(name: str, parameter: Parameter) -> bool:
     """Whether a parameter says when notes begin or sound: 0 and 1, and called so."""
     if not any(word in name.lower() for word in _BEGINS):
         return False
-    return bool(np.isin(feature.values, (0, 1)).all())
+    return bool(np.isin(parameter.values, (0, 1)).all())
 
 
 def find_clip_audio(root: Path, rel: Path) -> list[Path]:

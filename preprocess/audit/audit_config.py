@@ -20,7 +20,7 @@ class ChecksConfig(Settings):
     """What a clip must pass to come into a dataset; audit and build share it."""
 
     verify_ranges: Annotated[
-        bool, Field(description="check that values lie within their features' ranges")
+        bool, Field(description="check that values lie within their parameters' ranges")
     ] = True
     range_tol: Annotated[
         float,
@@ -53,7 +53,7 @@ class AuditConfig(ShardConfig, ChecksConfig):
     require: Annotated[
         tuple[str, ...],
         BeforeValidator(split_commas),
-        Field(description="features that every clip must have"),
+        Field(description="parameters that every clip must have"),
     ] = ()
     length_factor: Annotated[
         float,
@@ -62,7 +62,9 @@ class AuditConfig(ShardConfig, ChecksConfig):
     constant: Annotated[
         tuple[str, ...],
         BeforeValidator(split_commas),
-        Field(description="features that may be the same in all frames of a clip, or of all clips"),
+        Field(
+            description="parameters that may be the same in all frames of a clip, or of all clips"
+        ),
     ] = ()
     min_length_s: Annotated[
         float | None,
@@ -72,11 +74,11 @@ class AuditConfig(ShardConfig, ChecksConfig):
         float | None,
         Field(gt=0, description="the longest clip that is meant, instead of --length-factor"),
     ] = None
-    features: Annotated[
+    parameters: Annotated[
         tuple[str, ...],
         BeforeValidator(split_commas),
         Field(
-            description="features that the dataset will take; without it, all, which all clips have"
+            description="parameters that the dataset will take; without it, all, which all clips have"
         ),
     ] = ()
     bandwidth: Annotated[
@@ -87,7 +89,7 @@ class AuditConfig(ShardConfig, ChecksConfig):
             "all clips are of one",
         ),
     ] = None
-    split: Annotated[
+    split_name: Annotated[
         str | None,
         Field(pattern=r"^\w+$", description="one split for all clips, instead of the subfolders'"),
     ] = None

@@ -17,7 +17,7 @@ from preprocess.audit.fingerprints import Fingerprint, fingerprint, first_codebo
 from preprocess.audit.mixing import Makers, parameter_makers, token_makers
 from preprocess.core.files import digest_bytes
 from preprocess.dataset.splits import SPLIT_FOLDERS
-from preprocess.sidecar.features import Feature, SidecarError, measure
+from preprocess.sidecar.parameters import Parameter, SidecarError, measure
 from preprocess.sidecar.reading import existing_paths, read_pair
 from preprocess.sidecar.records import Record, makers
 from preprocess.sidecar.sidecar_format import Sidecar
@@ -29,8 +29,8 @@ Codes = NDArray[np.int16]
 
 
 @dataclass(frozen=True)
-class FeatureSummary:
-    """What of one feature of one clip is compared with the other clips.
+class ParameterSummary:
+    """What of one parameter of one clip is compared with the other clips.
 
     Attributes:
         units: Its unit.
@@ -60,7 +60,7 @@ class ClipSummary:
         token_makers: What made its tokens; see `preprocess.audit.mixing`.
         parameter_makers: What made its parameters.
         is_tied: Whether the sidecar says which tokens it was written for.
-        features: By name; None where there is no readable sidecar.
+        parameters: By name; None where there is no readable sidecar.
         engine: What computed the tokens; empty if they do not say.
         prints: Runs of its codes; None where they are compared with no other clip's.
     """
@@ -71,7 +71,7 @@ class ClipSummary:
     token_makers: Makers = field(default_factory=dict)
     parameter_makers: Makers = field(default_factory=dict)
     is_tied: bool = True
-    features: dict[str, FeatureSummary] | None = None
+    parameters: dict[str, ParameterSummary] | None = None
     engine: str = ""
     prints: Fingerprint | None = None
 
@@ -107,7 +107,7 @@ def check_clip(root: Path, rel: Path, config: AuditConfig) -> Checked:
     except EcdcError as error:  # only codes that a header does not tell of are left to be wrong
         return Checked([_finding("token_values", path, error)])
     prints = None
-    if config.split is None and split_of(rel) is not None:
+    if config.split_name is None and split_of(rel) is not None:
         prints = _fingerprint(payload, header)
     summary = ClipSummary(
         rel,
@@ -134,14 +134,14 @@ def check_clip(root: Path, rel: Path, config: AuditConfig) -> Checked:
         found += check_against_audio(config.against_audio, rel, header, sidecar)
     findings = [Finding(check, str(parts[0]), text) for check, text in found]
     made_by = makers(sidecar.records)
-    features = {
-        name: _summary(feature, made_by.get(name, Record()))
-        for name, feature in sidecar.features.items()
+    parameters = {
+        name: _summary(parameter, made_by.get(name, Record()))
+        for name, parameter in sidecar.parameters.items()
     }
-    is_tied = all(name in made_by and made_by[name].tokens for name in features)
-    made = parameter_makers(sidecar.records, features)
+    is_tied = all(name in made_by and made_by[name].tokens for name in parameters)
+    made = parameter_makers(sidecar.records, parameters)
     return Checked(
-        findings, replace(summary, parameter_makers=made, is_tied=is_tied, features=features)
+        findings, replace(summary, parameter_makers=made, is_tied=is_tied, parameters=parameters)
     )
 
 
@@ -189,14 +189,14 @@ def check_sidecar(
     yield from (("fps", text) for text in _fps(sidecar, header, config))
     yield from (("dtype", text) for text in _dtype(sidecar, config))
     for name in config.require:
-        if name not in sidecar.features:
-            yield "missing_feature", f"has no {name!r}"
-    for name, feature in sidecar.features.items():
+        if name not in sidecar.parameters:
+            yield "missing_parameter", f"has no {name!r}"
+    for name, parameter in sidecar.parameters.items():
         if not name.isidentifier():
-            yield "feature_name", f"{name!r} is no column's name: letters, digits and underscores"
-        yield from _values(name, feature)
+            yield "parameter_name", f"{name!r} is no column's name: letters, digits and underscores"
+        yield from _values(name, parameter)
         if config.verify_ranges:
-            yield from _range(name, feature, config.range_tol)
+            yield from _range(name, parameter, config.range_tol)
 
 
 def _misaligned(sidecar: Sidecar, header: EcdcHeader, path: Path) -> Iterator[str]:
@@ -229,57 +229,62 @@ def _fps(sidecar: Sidecar, header: EcdcHeader, config: AuditConfig) -> Iterator[
 
 
 def _dtype(sidecar: Sidecar, config: AuditConfig) -> Iterator[str]:
-    for feature in list(sidecar.features.values())[:1]:
-        if config.expect_dtype not in (None, feature.values.dtype.name):
-            yield f"is {feature.values.dtype.name}, expected {config.expect_dtype}"
+    for parameter in list(sidecar.parameters.values())[:1]:
+        if config.expect_dtype not in (None, parameter.values.dtype.name):
+            yield f"is {parameter.values.dtype.name}, expected {config.expect_dtype}"
 
 
-def _values(name: str, feature: Feature) -> Iterator[tuple[str, str]]:
-    if np.isfinite(feature.values).all():
+def _values(name: str, parameter: Parameter) -> Iterator[tuple[str, str]]:
+    if np.isfinite(parameter.values).all():
         return
-    nan = np.isnan(feature.values)
-    wrong = np.isinf(feature.values) if feature.nan else ~np.isfinite(feature.values)
+    nan = np.isnan(parameter.values)
+    wrong = np.isinf(parameter.values) if parameter.nan else ~np.isfinite(parameter.values)
     if wrong.any():
         at = int(np.argmax(wrong))
-        yield "non_finite", f"{name!r} is {feature.values[at]} in frame {at}, {np.sum(wrong)} such"
+        yield (
+            "non_finite",
+            f"{name!r} is {parameter.values[at]} in frame {at}, {np.sum(wrong)} such",
+        )
     elif nan.any() and nan.all():
-        yield "all_nan", f"{name!r} has no value in any frame ({feature.nan})"
+        yield "all_nan", f"{name!r} has no value in any frame ({parameter.nan})"
 
 
-def _range(name: str, feature: Feature, range_tol: float) -> Iterator[tuple[str, str]]:
-    if feature.min is None or feature.max is None:
+def _range(name: str, parameter: Parameter, range_tol: float) -> Iterator[tuple[str, str]]:
+    if parameter.min is None or parameter.max is None:
         return
     # float16 rounds by 5e-4 of the value, so the tolerance is of the values' size as well.
-    size = max(feature.max - feature.min, abs(feature.min), abs(feature.max))
-    low, high = feature.min - range_tol * size, feature.max + range_tol * size
+    size = max(parameter.max - parameter.min, abs(parameter.min), abs(parameter.max))
+    low, high = parameter.min - range_tol * size, parameter.max + range_tol * size
     # As Python's floats: numpy would round the bounds to the array's float16. NaN passes neither.
     if (
-        len(feature.values)
-        and low <= float(feature.values.min()) <= float(feature.values.max()) <= high
+        len(parameter.values)
+        and low <= float(parameter.values.min()) <= float(parameter.values.max()) <= high
     ):
         return
-    values = feature.values.astype(np.float64)
+    values = parameter.values.astype(np.float64)
     outside = np.isfinite(values) & ((values < low) | (values > high))
     if outside.any():
         at = int(np.argmax(outside))
         yield (
             "out_of_range",
-            f"{name!r} is {values[at]:g} in frame {at}, outside of {feature.min:g} to "
-            f"{feature.max:g}; {np.sum(outside)} such",
+            f"{name!r} is {values[at]:g} in frame {at}, outside of {parameter.min:g} to "
+            f"{parameter.max:g}; {np.sum(outside)} such",
         )
 
 
-def _summary(feature: Feature, record: Record) -> FeatureSummary:
-    values = feature.values
+def _summary(parameter: Parameter, record: Record) -> ParameterSummary:
+    values = parameter.values
     same = len(values) > 1 and bool((values == values[0]).all())
-    is_meant = record.producer == "constant" or (feature.declared and feature.min == feature.max)
+    is_meant = record.producer == "constant" or (
+        parameter.declared and parameter.min == parameter.max
+    )
     value = float(values[0]) if same else None
-    measured = feature.measured or measure(values)
+    measured = parameter.measured or measure(values)
     numbers = tuple(measured.get(key) for key in ("min", "max", "mean", "std"))
-    declared = (feature.min, feature.max) if feature.declared else (None, None)
-    return FeatureSummary(
-        feature.units,
-        feature.kind,
+    declared = (parameter.min, parameter.max) if parameter.declared else (None, None)
+    return ParameterSummary(
+        parameter.units,
+        parameter.kind,
         value,
         is_meant,
         None if None in numbers else numbers,  # type: ignore[arg-type]

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from preprocess.audit.audit_config import AuditConfig
-from preprocess.audit.clip_checks import ClipSummary, FeatureSummary, split_of
+from preprocess.audit.clip_checks import ClipSummary, ParameterSummary, split_of
 from preprocess.audit.findings import Finding
 from preprocess.audit.mixing import Makings, token_group
 from preprocess.audit.recording_checks import check_recordings
@@ -22,7 +22,7 @@ from preprocess.sidecar.reading import existing_paths, read_pair
 
 _FEWEST_FOR_OUTLIERS = 5
 _RARELY_CONSTANT = 0.1
-"""A feature that is constant in less than this part of the clips should not be in those."""
+"""A parameter that is constant in less than this part of the clips should not be in those."""
 
 
 def check_corpus(
@@ -35,12 +35,12 @@ def check_corpus(
     yield from _mixed(root, clips)
     yield from _engines(root, clips)
     yield from check_recordings(root, clips)
-    annotated = [clip for clip in clips if clip.features is not None]
+    annotated = [clip for clip in clips if clip.parameters is not None]
     yield from _untied(root, annotated)
     names = [
         name
-        for name in dict.fromkeys(name for clip in annotated for name in clip.features or {})
-        if not config.features or name in config.features
+        for name in dict.fromkeys(name for clip in annotated for name in clip.parameters or {})
+        if not config.parameters or name in config.parameters
     ]
     yield from _values(root, names, annotated, config)
     for name in names:
@@ -72,18 +72,18 @@ def _codecs(root: Path, clips: Sequence[ClipSummary], bandwidth: float | None) -
 
 
 def _uneven(root: Path, name: str, clips: Sequence[ClipSummary]) -> Iterator[Finding]:
-    """Yield the clips that lack a feature which most have, or have one that most lack."""
-    count = sum(name in (clip.features or {}) for clip in clips)
+    """Yield the clips that lack a parameter which most have, or have one that most lack."""
+    count = sum(name in (clip.parameters or {}) for clip in clips)
     expected = 2 * count > len(clips)
     for clip in clips:
-        if (name in (clip.features or {})) == expected:
+        if (name in (clip.parameters or {})) == expected:
             continue
         if expected:
             text = f"has no {name!r}, which {count} of {len(clips)} clips have"
-            yield Finding("missing_feature", str(root / clip.rel), text)
+            yield Finding("missing_parameter", str(root / clip.rel), text)
         else:
             text = f"has {name!r}, which {len(clips) - count} of {len(clips)} clips have not"
-            yield Finding("extra_feature", str(root / clip.rel), text)
+            yield Finding("extra_parameter", str(root / clip.rel), text)
 
 
 def _untied(root: Path, clips: Sequence[ClipSummary]) -> Iterator[Finding]:
@@ -102,7 +102,7 @@ def _duplicates(root: Path, clips: Sequence[ClipSummary], config: AuditConfig) -
         same.setdefault(clip.content, []).append(clip.rel)
     for first, *others in same.values():
         for rel in others:
-            leak = config.split is None and split_of(first) != split_of(rel)
+            leak = config.split_name is None and split_of(first) != split_of(rel)
             check = "duplicate_across_splits" if leak else "duplicate"
             yield Finding(check, str(root / rel), f"has the same tokens as {root / first}")
 
@@ -153,33 +153,33 @@ def _mixed(root: Path, clips: Sequence[ClipSummary]) -> Iterator[Finding]:
 
 
 def _constant(root: Path, name: str, clips: Sequence[ClipSummary]) -> Iterator[Finding]:
-    having = [clip for clip in clips if clip.features and name in clip.features]
-    still = [clip for clip in having if _is_still((clip.features or {})[name])]
-    values = {(clip.features or {})[name].constant for clip in still}
+    having = [clip for clip in clips if clip.parameters and name in clip.parameters]
+    still = [clip for clip in having if _is_still((clip.parameters or {})[name])]
+    values = {(clip.parameters or {})[name].constant for clip in still}
     if len(having) > 1 and len(still) == len(having) and len(values) == 1:
         text = f"{name!r} is {next(iter(values)):g} in every frame of all {len(having)} clips"
         yield Finding("constant", str(root), text)
     elif len(still) < _RARELY_CONSTANT * len(having):
         for clip in still:
-            value = (clip.features or {})[name].constant
+            value = (clip.parameters or {})[name].constant
             text = f"{name!r} is {value:g} in all of its frames, and varies in other clips"
             yield Finding("constant", str(root / clip.rel), text)
 
 
-def _is_still(feature: FeatureSummary) -> bool:
-    """Whether a feature is the same in all of a clip's frames, without having been meant so."""
-    return feature.constant is not None and not feature.is_meant
+def _is_still(parameter: ParameterSummary) -> bool:
+    """Whether a parameter is the same in all of a clip's frames, without having been meant so."""
+    return parameter.constant is not None and not parameter.is_meant
 
 
 def _description(root: Path, name: str, clips: Sequence[ClipSummary]) -> Iterator[Finding]:
-    having = [clip for clip in clips if clip.features and name in clip.features]
+    having = [clip for clip in clips if clip.parameters and name in clip.parameters]
     for key in ("units", "kind"):
-        counts = Counter(getattr((clip.features or {})[name], key) for clip in having)
+        counts = Counter(getattr((clip.parameters or {})[name], key) for clip in having)
         if len(counts) < 2:
             continue
         most = max(counts, key=lambda value: counts[value])
         for clip in having:
-            value = getattr((clip.features or {})[name], key)
+            value = getattr((clip.parameters or {})[name], key)
             if value != most:
                 text = f"{key} of {name!r}: {value!r}, in most clips {most!r}"
                 yield Finding("description", str(root / clip.rel), text)
@@ -193,7 +193,7 @@ def _values(
     def read(name: str, index: int) -> Values:
         target = (config.cond_root or root) / clips[index].rel
         sidecar = read_pair(*existing_paths(target, config.suffix))
-        values = sidecar.features[name].values.astype(np.float64)
+        values = sidecar.parameters[name].values.astype(np.float64)
         return values[np.isfinite(values)]
 
     columns = [c for name in names if (c := collect_column(name, clips)) is not None]

@@ -37,6 +37,6 @@ class RowCheck:
         """
         for check, text in check_sidecar(sidecar, header, path, digest_file(path), self.config):
             # A parameter that is missing has been looked for in all clips before.
-            if self.config.fails(check) and check != "missing_feature":
+            if self.config.fails(check) and check != "missing_parameter":
                 array = sidecar_paths(target)[0]
                 raise DatasetError(f"{array}: {check}: {text}; preprocess audit lists all such")

@@ -17,7 +17,7 @@ from itertools import combinations, pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from preprocess.audit.clip_checks import ClipSummary, FeatureSummary
+from preprocess.audit.clip_checks import ClipSummary, ParameterSummary
 
 Values = NDArray[np.float64]
 
@@ -84,18 +84,18 @@ class Column:
 
 def collect_column(name: str, clips: Sequence[ClipSummary]) -> Column | None:
     """Return a parameter of all clips, None where too few have values."""
-    found: list[FeatureSummary] = []
+    found: list[ParameterSummary] = []
     indices = []
     for index, clip in enumerate(clips):
-        feature = (clip.features or {}).get(name)
-        if feature is not None and feature.numbers is not None:
-            found.append(feature)
+        parameter = (clip.parameters or {}).get(name)
+        if parameter is not None and parameter.numbers is not None:
+            found.append(parameter)
             indices.append(index)
     if len(found) < _FEWEST:
         return None
-    numbers = np.array([feature.numbers for feature in found], np.float64)
+    numbers = np.array([parameter.numbers for parameter in found], np.float64)
     kind, units = (
-        Counter(getattr(feature, key) for feature in found).most_common(1)[0][0]
+        Counter(getattr(parameter, key) for parameter in found).most_common(1)[0][0]
         for key in ("kind", "units")
     )
     still = numbers[:, 0] == numbers[:, 1]
@@ -135,9 +135,9 @@ def declared_ranges(name: str, clips: Sequence[ClipSummary]) -> tuple[list[tuple
     """
     ranges: dict[int, tuple[float, float]] = {}
     for index, clip in enumerate(clips):
-        feature = (clip.features or {}).get(name)
-        if feature is not None and feature.declared is not None:
-            low, high = feature.declared
+        parameter = (clip.parameters or {}).get(name)
+        if parameter is not None and parameter.declared is not None:
+            low, high = parameter.declared
             if low < high:
                 ranges[index] = (float(f"{low:.5g}"), float(f"{high:.5g}"))
     counts = Counter(ranges.values())

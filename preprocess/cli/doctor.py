@@ -83,11 +83,11 @@ def checks() -> list[Check]:
 
 
 def _asked_for() -> tuple[list[Requirement], list[Requirement]]:
-    """Return what is needed on this Python, and what the extra `features` adds."""
+    """Return what is needed on this Python, and what the extra `parameters` adds."""
     asked = requirements()
     needed = [r for r in asked if r.marker is None or r.marker.evaluate({"extra": ""})]
-    features = [r for r in asked if r.marker and r.marker.evaluate({"extra": "features"})]
-    return needed, [r for r in features if r not in needed]
+    parameters = [r for r in asked if r.marker and r.marker.evaluate({"extra": "parameters"})]
+    return needed, [r for r in parameters if r not in needed]
 
 
 def check_package(requirement: Requirement, tested: str | None) -> Check:

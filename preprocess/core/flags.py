@@ -138,7 +138,8 @@ def _options(kind: Any, field: dataclasses.Field[Any]) -> dict[str, Any]:
     if kind is bool:
         return {"action": argparse.BooleanOptionalAction if field.default else "store_true"}
     options = [k for k in typing.get_args(kind) if k is not type(None)]
-    if tuple in (typing.get_origin(kind), *map(typing.get_origin, options)):
+    origins = (typing.get_origin(kind), *map(typing.get_origin, options))
+    if tuple in origins or Mapping in origins:
         return {"nargs": "+", "metavar": name.rstrip("s").upper()}
     if typing.get_origin(kind) is typing.Literal:
         return {"choices": options}

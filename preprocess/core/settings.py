@@ -22,7 +22,7 @@ def split_commas(value: Any) -> Any:
     if isinstance(value, str):
         value = [value]
     if isinstance(value, list | tuple) and all(isinstance(word, str) for word in value):
-        return tuple(name for word in value for name in word.split(",") if name)
+        return tuple(name.strip() for word in value for name in word.split(",") if name.strip())
     return value
 
 

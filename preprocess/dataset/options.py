@@ -1,85 +1,132 @@
-"""What to make of a folder of tokens: the options of the builder."""
+"""What to make of a folder of tokens: the options of the builder, and the settings of a build."""
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated, Any, Literal
 
-from preprocess.core.errors import UsageError, nearest
+from pydantic import BeforeValidator, Field
+
+from preprocess.core.errors import UsageError
+from preprocess.core.settings import CondRoot, Settings, split_commas
 from preprocess.sidecar.sidecar_format import TOKEN_SUFFIX
 
 FRACTIONS = {"train": 0.8, "validation": 0.1, "test": 0.1}
 """What `split_by="group"` deals out where nothing else is said."""
 
 
-CHOICES = {
-    "split_by": ("folders", "group"),
-    "missing_sidecar": ("error", "skip", "empty"),
-    "dtype": ("float16", "float32", "float64"),
-}
+def _parts(value: Any) -> Any:
+    """Return `train=0.8 test=0.2` as a mapping from split to part."""
+    if not isinstance(value, list | tuple):
+        return value
+    parts = [str(entry).partition("=")[::2] for entry in value]
+    names = [name for name, _ in parts]
+    if len(set(names)) < len(names):
+        raise UsageError(f"fractions: a split is named twice: {', '.join(names)}")
+    return dict(parts) or None
 
 
-@dataclass
-class RowOptions:
-    """What to make of a folder of tokens.
+Names = Annotated[tuple[str, ...], BeforeValidator(split_commas)]
 
-    Attributes:
-        codec: The codec that the tokens must be of; None for whichever they are.
-        bandwidth_kbps: Bandwidth to slice to; None for that of the files, which must be one.
-        features: Parameters to take, in this order, as a list or a text with commas; None or
-            nothing for all, in the order of the sidecars.
-        require_features: Parameters that every clip must have, likewise.
-        missing_sidecar: A clip without a sidecar, where others have one, is an `error`, is left
-            out (`skip`), or has parameters of no frames (`empty`).
-        dtype: Of the parameters: float16, float32 or float64.
-        split_by: `folders`: the subfolders train, validation and test; `group`: by `fractions`.
-        fractions: Split -> its part of the groups; they sum to 1. Default: `FRACTIONS`.
-        group: Regular expression searched for in the clip's id; what its first parenthesis (or
-            the one called `group`) matches is the group, and no group falls in two splits.
-            Without it, each clip is its own group.
-        split_name: One split for all clips, instead of `split_by`.
-        suffix: Ending of the token files.
-        recursive: Whether to look into subfolders.
-        max_files: Use at most this many token files.
-        audio_prefix: Folder that stands before the paths in the column `audio`.
-        cond_root: Folder with the sidecars, mirroring that of the tokens; None where they lie
-            beside these.
-    """
 
-    # Not frozen: `datasets` sets attributes of the config that inherits these fields.
-    codec: str | None = None
-    bandwidth_kbps: float | None = None
-    features: Sequence[str] | str | None = None
-    require_features: Sequence[str] | str = ()
-    missing_sidecar: str = "error"
-    dtype: str = "float32"
-    split_by: str = "folders"
-    fractions: Mapping[str, float] | None = None
-    group: str | None = None
-    split_name: str | None = None
-    suffix: str = TOKEN_SUFFIX
-    recursive: bool = True
-    max_files: int | None = None
-    audio_prefix: str = ""
-    cond_root: str | os.PathLike[str] | None = None
+@dataclass(frozen=True, kw_only=True)
+class ClipOptions(Settings):
+    """Which clips and parameters come into a dataset, and in which splits."""
 
-    @property
-    def chosen(self) -> list[str]:
-        """The names in `features`."""
-        return _names("features", self.features)
-
-    @property
-    def required(self) -> list[str]:
-        """The names in `require_features`."""
-        return _names("require_features", self.require_features)
+    codec: Annotated[
+        str | None, Field(description="codec of the tokens; without it, whichever they are of")
+    ] = None
+    bandwidth: Annotated[
+        float | None,
+        Field(gt=0, description="bandwidth in kbps to slice to; without it, all codebooks"),
+    ] = None
+    parameters: Annotated[
+        Names, Field(description="parameters to take, in this order; without it, all")
+    ] = ()
+    split_name: Annotated[
+        str | None,
+        Field(pattern=r"^\w+$", description="name of the one split; without it, see --split-by"),
+    ] = None
+    split_by: Annotated[
+        Literal["folders", "group"],
+        Field(
+            description="folders: the subfolders train, validation and test, or all clips in "
+            "train; group: clips of one group fall in one split, dealt out by --fractions"
+        ),
+    ] = "folders"
+    fractions: Annotated[
+        Mapping[str, float] | None,
+        BeforeValidator(_parts),
+        Field(
+            description="for --split-by group: SPLIT=PART, which sum to 1; without it, "
+            "train=0.8 validation=0.1 test=0.1"
+        ),
+    ] = None
+    group: Annotated[
+        str | None,
+        Field(
+            description="regular expression searched for in a clip's path; what its first "
+            "parenthesis matches is the clip's group; without it, each clip is its own"
+        ),
+    ] = None
+    suffix: Annotated[
+        str, Field(pattern=r"^\.[^/\\]+$", description="ending of the token files")
+    ] = TOKEN_SUFFIX
+    cond_root: CondRoot = None
+    recursive: Annotated[bool, Field(description="look into subfolders")] = True
+    max_files: Annotated[
+        int | None, Field(ge=1, description="use at most this many token files")
+    ] = None
 
     def sidecar_root(self, root: Path) -> Path:
         """Return the folder of the sidecars for tokens under `root`."""
         return root if self.cond_root is None else resolved(self.cond_root)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RowOptions(ClipOptions):
+    """What the rows of a dataset hold: the options of the builder."""
+
+    require_parameters: Annotated[
+        Names, Field(description="parameters that every clip must have")
+    ] = ()
+    missing_sidecar: Annotated[
+        Literal["error", "skip", "empty"],
+        Field(
+            description="a clip without a sidecar, where others have one, is an error, is left "
+            "out, or has parameters of no frames"
+        ),
+    ] = "error"
+    dtype: Annotated[
+        Literal["float16", "float32", "float64"], Field(description="of the parameters")
+    ] = "float32"
+    audio_prefix: Annotated[
+        str, Field(description="folder to put before the paths in the column audio")
+    ] = ""
+
+
+def row_options(settings: ClipOptions, **changes: Any) -> RowOptions:
+    """Return those of `settings` that are options of the builder, with `changes`."""
+    names = {field.name for field in dataclasses.fields(RowOptions)} - changes.keys()
+    given = {name: getattr(settings, name) for name in names if hasattr(settings, name)}
+    return RowOptions(**given, **changes)
+
+
+def mutable_fields(options: type) -> type:
+    """Return a dataclass with the fields of `options` whose attributes can be set.
+
+    `datasets` sets attributes of a builder's config, and a dataclass cannot inherit frozen fields.
+    """
+    fields = [
+        (f.name, f.type, dataclasses.field(default=f.default)) for f in dataclasses.fields(options)
+    ]
+    return dataclasses.make_dataclass(f"Mutable{options.__name__}", fields)
 
 
 def check_options(options: RowOptions) -> None:
@@ -88,14 +135,9 @@ def check_options(options: RowOptions) -> None:
     Raises:
         UsageError: An option has a value that it cannot have.
     """
-    for name, choices in CHOICES.items():
-        value = getattr(options, name)
-        if value not in choices:
-            hint = nearest(str(value), choices)
-            raise UsageError(f"{name} {value!r} must be one of {', '.join(choices)}{hint}")
-    for names in (options.chosen, options.required):
+    for names in (options.parameters, options.require_parameters):
         if len(set(names)) < len(names):
-            raise UsageError(f"a feature is named twice: {', '.join(names)}")
+            raise UsageError(f"a parameter is named twice: {', '.join(names)}")
     if options.split_by != "group" and (options.group or options.fractions):
         raise UsageError("fractions and group need split_by='group'")
     if options.split_by == "group" and options.split_name:
@@ -107,20 +149,6 @@ def check_options(options: RowOptions) -> None:
     if not math.isclose(sum(fractions.values()), 1, abs_tol=1e-6):
         raise UsageError(f"fractions must sum to 1, got {sum(fractions.values()):g}")
     group_pattern(options.group)
-
-
-def _names(option: str, value: Sequence[str] | str | None) -> list[str]:
-    if isinstance(value, str):
-        return [name.strip() for name in value.split(",")]
-    if not isinstance(value, (list, tuple, type(None))) or any(
-        type(n) is not str for n in value or ()
-    ):
-        # load_dataset of datasets 4 takes a list there for a schema, and keeps its first entry.
-        raise UsageError(
-            f"{option} must be names, as a list or as one text with commas, which load_dataset of "
-            f"datasets 4 and newer needs; got {value!r}"
-        )
-    return list(value or ())
 
 
 def group_pattern(group: str | None) -> re.Pattern[str] | None:

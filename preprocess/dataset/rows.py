@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from preprocess.core.errors import nearest
 from preprocess.dataset.clips import Clips, DatasetError, clip_id
 from preprocess.dataset.options import RowOptions
-from preprocess.dataset.schema import Parameter, Schema
+from preprocess.dataset.schema import Schema
+from preprocess.sidecar.parameter_info import ParameterInfo
 from preprocess.sidecar.precision import MAX_ERROR, find_damage
 from preprocess.sidecar.reading import read_described, read_description, read_sidecar
 from preprocess.sidecar.sidecar_format import ARRAY_SUFFIX, Sidecar, sidecar_paths
@@ -42,16 +43,16 @@ def read_schema(root: Path, clips: Clips, options: RowOptions) -> Schema:
         raise DatasetError(
             f"{path} was coded by {header.model}, not by {options.codec}; {_found(root, clips)}"
         )
-    k, slices = header.n_codebooks, options.bandwidth_kbps is not None
-    if options.bandwidth_kbps is not None:
-        k = header.spec.n_codebooks(options.bandwidth_kbps)
-    parameters: dict[str, Parameter] = {}
+    k, slices = header.n_codebooks, options.bandwidth is not None
+    if options.bandwidth is not None:
+        k = header.spec.n_codebooks(options.bandwidth)
+    parameters: dict[str, ParameterInfo] = {}
     if clips.described:
         first = clips.cond_root / clips.described[0]
         described = read_described(first)
         _check_names(first, described, options)
-        names = options.chosen or list(described)
-        parameters = {name: Parameter.of(described[name]) for name in names}
+        names = list(options.parameters) or list(described)
+        parameters = {name: described[name].info for name in names}
     else:
         _check_names(path, {}, options)
     schema = Schema(header.model, k, slices, parameters, options.dtype)
@@ -87,12 +88,12 @@ def survey(
         sidecar = read_description(path)
         if look is not None:
             look(rel, sidecar)
-        described = sidecar.features
+        described = sidecar.parameters
         _check_names(path, described, options)
-        if not options.chosen and described.keys() != merged.keys():
+        if not options.parameters and described.keys() != merged.keys():
             raise DatasetError(_difference(path, set(described), set(merged)))
         for name, known in merged.items():
-            merged[name] = _merged(name, known, Parameter.of(described[name]), path)
+            merged[name] = _merged(name, known, described[name].info, path)
     return dataclasses.replace(schema, parameters=merged)
 
 
@@ -157,8 +158,8 @@ def clip_row(
         target = (cond_root or root) / rel
         sidecar = read_sidecar(target)
         if check is not None:
-            taken = {n: f for n, f in sidecar.features.items() if n in schema.parameters}
-            check(dataclasses.replace(sidecar, features=taken), ecdc.header, target, path)
+            taken = {n: f for n, f in sidecar.parameters.items() if n in schema.parameters}
+            check(dataclasses.replace(sidecar, parameters=taken), ecdc.header, target, path)
         row["features"] = _values(sidecar, (target, path), n_frames, schema)
     elif schema.parameters:
         row["features"] = {name: np.empty(0, schema.dtype) for name in schema.parameters}
@@ -195,26 +196,26 @@ def _values(
         )
     row = {}
     for name in schema.parameters:
-        if name not in sidecar.features:  # it was there a moment ago, in the survey
-            raise DatasetError(_difference(path, set(sidecar.features), set(schema.parameters)))
-        feature = sidecar.features[name]
+        if name not in sidecar.parameters:  # it was there a moment ago, in the survey
+            raise DatasetError(_difference(path, set(sidecar.parameters), set(schema.parameters)))
+        parameter = sidecar.parameters[name]
         # float16 is asked for to save space: that it rounds is then as wished.
         max_error = math.inf if schema.dtype == "float16" else MAX_ERROR
-        damage = find_damage(feature.values, schema.dtype, feature.span, max_error)
+        damage = find_damage(parameter.values, schema.dtype, parameter.span, max_error)
         if damage is not None:
             raise DatasetError(
-                f"{path}: feature {name!r}: {damage}; build with dtype {damage.better}"
+                f"{path}: parameter {name!r}: {damage}; build with dtype {damage.better}"
             )
-        row[name] = feature.values.astype(schema.dtype)
+        row[name] = parameter.values.astype(schema.dtype)
     return row
 
 
-def _merged(name: str, known: Parameter, new: Parameter, path: Path) -> Parameter:
+def _merged(name: str, known: ParameterInfo, new: ParameterInfo, path: Path) -> ParameterInfo:
     for what in ("units", "kind"):
         a, b = getattr(known, what), getattr(new, what)
         if a != b:
             raise DatasetError(
-                f"{path}: feature {name!r} has {what} {b!r}, the clips before it {a!r}"
+                f"{path}: parameter {name!r} has {what} {b!r}, the clips before it {a!r}"
             )
     if known == new:
         return known
@@ -230,14 +231,14 @@ def _check_names(path: Path, described: Mapping[str, Any], options: RowOptions) 
     for name in described:
         if not name.isidentifier():
             raise DatasetError(
-                f"{path}: its sidecar names a feature {name!r}, which is no column's name: "
+                f"{path}: its sidecar names a parameter {name!r}, which is no column's name: "
                 f"letters, digits and underscores"
             )
-    for name in (*options.chosen, *options.required):
+    for name in (*options.parameters, *options.require_parameters):
         if name not in described:
             have = f"it has {', '.join(described)}" if described else "it has none"
             raise DatasetError(
-                f"{path} lacks the feature {name!r}{nearest(name, described)}; {have}"
+                f"{path} lacks the parameter {name!r}{nearest(name, described)}; {have}"
             )
 
 
@@ -275,5 +276,5 @@ def _difference(path: Path, names: set[str], expected: set[str]) -> str:
     parts += [f"also has {', '.join(extra)}"] if extra else []
     return (
         f"{path} {' and '.join(parts)}, unlike the clips before it; choose those that all have by "
-        f"features=[...]"
+        f"parameters=[...]"
     )

@@ -7,71 +7,15 @@ and in the card's YAML, from 3.6 to the newest `datasets`. `read_parameters` rea
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from preprocess.sidecar.features import Feature
+from preprocess.sidecar.parameter_info import ParameterInfo
 from preprocess.tokens.specs import CodecSpec, codec_spec
 
 if TYPE_CHECKING:
     import datasets
-
-
-@dataclass(frozen=True)
-class Parameter:
-    """What is known of one parameter beside its values.
-
-    Attributes:
-        units: Physical unit; may be empty.
-        doc_string: What it means.
-        kind: `continuous`, `categorical` or `circular`.
-        min: Lower end of the range that the clips declare, the widest where they differ; None
-            where one of them declares none.
-        max: Upper end of it.
-    """
-
-    units: str = ""
-    doc_string: str = ""
-    kind: str = "continuous"
-    min: float | None = None
-    max: float | None = None
-
-    @classmethod
-    def of(cls, feature: Feature) -> Parameter:
-        """Return what a clip's sidecar says of a feature."""
-        low, high = (feature.min, feature.max) if feature.declared else (None, None)
-        return cls(feature.units, feature.doc_string, feature.kind, low, high)
-
-    def feature(self, values: NDArray[np.floating]) -> Feature:
-        """Return `values` `[T]` as a feature of this parameter."""
-        return Feature(
-            values,
-            units=self.units,
-            doc_string=self.doc_string,
-            kind=self.kind,
-            min=self.min,
-            max=self.max,
-            declared=self.min is not None or self.max is not None,
-        )
-
-    def to_json(self) -> str:
-        """Return it as JSON, without what is empty."""
-        known = {key: value for key, value in asdict(self).items() if value not in ("", None)}
-        return json.dumps(known, ensure_ascii=False)
-
-    @classmethod
-    def from_json(cls, text: str | None) -> Parameter:
-        """Return what `to_json` wrote; of any other text, a parameter of which nothing is known."""
-        try:
-            known = json.loads(text or "{}")
-            return cls(**known)
-        except (ValueError, TypeError):
-            return cls()
 
 
 @dataclass(frozen=True)
@@ -90,7 +34,7 @@ class Schema:
     model: str
     n_codebooks: int
     slices: bool
-    parameters: Mapping[str, Parameter]
+    parameters: Mapping[str, ParameterInfo]
     dtype: str = "float32"
 
     @property
@@ -130,14 +74,14 @@ def dataset_features(schema: Schema) -> datasets.Features:
     return Features(columns)
 
 
-def read_parameters(features: datasets.Features) -> dict[str, Parameter]:
+def read_parameters(features: datasets.Features) -> dict[str, ParameterInfo]:
     """Return name -> parameter of a dataset's declared columns; empty where it has none.
 
     dataset = load_dataset("me/name")["train"]
     read_parameters(dataset.features)["pitch"].units
     """
     return {
-        name: Parameter.from_json(getattr(getattr(column, "feature", None), "id", None))
+        name: ParameterInfo.from_json(getattr(getattr(column, "feature", None), "id", None))
         for name, column in dict(features.get("features") or {}).items()
     }
 

@@ -1,4 +1,4 @@
-"""Producers: where parameters come from. Each makes features of one clip, frame by frame.
+"""Producers: where parameters come from. Each makes parameters of one clip, frame by frame.
 
 In a recipe a producer is an entry of the list `annotate:`; on the command line it is a flag with
 `key=value` words; the keys are the fields of its dataclass here:
@@ -23,7 +23,7 @@ from preprocess.params.function import Function
 from preprocess.params.generated import Constant, Ramp
 from preprocess.params.table import Table
 
-__all__ = ["PRODUCERS", "Producer", "feature_names", "parse_producer"]
+__all__ = ["PRODUCERS", "Producer", "parameter_names", "parse_producer"]
 
 PRODUCERS: dict[str, type[Producer]] = {
     producer.flag: producer
@@ -31,11 +31,11 @@ PRODUCERS: dict[str, type[Producer]] = {
 }
 
 
-def feature_names(producers: Sequence[Producer]) -> list[str] | None:
+def parameter_names(producers: Sequence[Producer]) -> list[str] | None:
     """Return what producers make of every clip; None where that shows in the clips alone.
 
     Raises:
-        UsageError: Two of them make a feature of one name.
+        UsageError: Two of them make a parameter of one name.
     """
     by_name: dict[str, Producer] = {}
     complete = True
@@ -45,7 +45,7 @@ def feature_names(producers: Sequence[Producer]) -> list[str] | None:
         for name in names or ():
             if name in by_name:
                 flags = " and ".join(dict.fromkeys((by_name[name].flag, producer.flag)))
-                raise UsageError(f"annotate: two producers ({flags}) make the feature {name!r}")
+                raise UsageError(f"annotate: two producers ({flags}) make the parameter {name!r}")
             by_name[name] = producer
     return list(by_name) if complete else None
 

@@ -14,10 +14,10 @@ from preprocess.audio.measures import SILENCE_DB, frame_rms, missing_library, pi
 from preprocess.core.errors import UsageError
 from preprocess.params.base import Name, Number, Producer
 from preprocess.params.clip import Clip, Wave
-from preprocess.sidecar.features import FeatureValue
+from preprocess.sidecar.parameters import ParameterValue
 from preprocess.tokens.specs import CodecSpec
 
-AudioFeature = Literal[
+AudioMeasure = Literal[
     "rms_db", "f0_hz", "spectral_centroid_hz", "spectral_flatness", "onset_strength"
 ]
 Source = Literal["audio", "tokens"]
@@ -66,8 +66,8 @@ class RmsDb(_FromSound):
         """Return the one name."""
         return (self.name,)
 
-    def features(self, clip: Clip) -> Mapping[str, FeatureValue]:
-        """Return the one feature."""
+    def parameters(self, clip: Clip) -> Mapping[str, ParameterValue]:
+        """Return the one parameter."""
         wav, what = self._wave(clip)
         level = _level(wav, clip.header.spec, what)
         return {self.name: {**level, "min": self.min, "max": self.max}}
@@ -77,12 +77,12 @@ class RmsDb(_FromSound):
 class Audio(_FromSound):
     """Level, pitch with voicing, spectral centroid, flatness, and onsets, measured in the sound.
 
-    `f0_hz` comes with a second feature, `voiced` (0 or 1), and is NaN where that is 0. The spectral
-    features are NaN in silence. Everything but `rms_db` needs the extra `features`.
+    `f0_hz` comes with a second parameter, `voiced` (0 or 1), and is NaN where that is 0. The spectral
+    parameters are NaN in silence. Everything but `rms_db` needs the extra `parameters`.
     """
 
     flag = "audio"
-    measure: Annotated[tuple[AudioFeature, ...], BeforeValidator(_listed), Field(min_length=1)] = (
+    measure: Annotated[tuple[AudioMeasure, ...], BeforeValidator(_listed), Field(min_length=1)] = (
         "rms_db",
     )
     f0_min_hz: Annotated[float, Field(gt=20, lt=2000)] = 65.0
@@ -92,28 +92,28 @@ class Audio(_FromSound):
     def __post_init__(self) -> None:
         """Look for what is needed before any clip is read."""
         if len(set(self.measure)) < len(self.measure):
-            raise UsageError("a feature stands twice in measure")
+            raise UsageError("a parameter stands twice in measure")
         if self.f0_min_hz >= self.f0_max_hz:
             raise UsageError(f"f0_min_hz {self.f0_min_hz:g} is not below {self.f0_max_hz:g}")
         missing = missing_library(self.measure)
         if missing:
-            raise UsageError(f"{missing} is not installed; pip install 'enchf-dataset[features]'")
+            raise UsageError(f"{missing} is not installed; pip install 'enchf-dataset[parameters]'")
 
     def names(self) -> Sequence[str]:
         """Return the names in `measure`, with what comes beside them."""
         found = [n for name in self.measure for n in (name, "voiced")[: 1 + (name == "f0_hz")]]
         return [self.prefix + name for name in found]
 
-    def features(self, clip: Clip) -> Mapping[str, FeatureValue]:
-        """Return the features that `measure` names, and `voiced` beside `f0_hz`."""
+    def parameters(self, clip: Clip) -> Mapping[str, ParameterValue]:
+        """Return the parameters that `measure` names, and `voiced` beside `f0_hz`."""
         wav, what = self._wave(clip)
         found: dict[str, dict[str, Any]] = {}
         for name in self.measure:
             found |= self._measured(name, wav, clip.header.spec, what)
-        return {self.prefix + name: feature for name, feature in found.items()}
+        return {self.prefix + name: parameter for name, parameter in found.items()}
 
     def _measured(
-        self, name: AudioFeature, wav: Wave, spec: CodecSpec, what: str
+        self, name: AudioMeasure, wav: Wave, spec: CodecSpec, what: str
     ) -> dict[str, dict[str, Any]]:
         if name == "rms_db":
             return {name: _level(wav, spec, what)}

@@ -15,7 +15,7 @@ from preprocess.core.errors import UsageError
 from preprocess.params.cells import cell_text
 from preprocess.params.clip import Clip
 from preprocess.params.columns import Column
-from preprocess.sidecar.features import FeatureValue
+from preprocess.sidecar.parameters import ParameterValue
 
 Kind = Literal["continuous", "categorical", "circular"]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z_]\w*$")]
@@ -32,7 +32,7 @@ def _columns(value: Any) -> Any:
 
 
 Columns = Annotated[dict[str, str], BeforeValidator(_columns)]
-"""Name of a feature -> the column that it is in."""
+"""Name of a parameter -> the column that it is in."""
 
 
 def _labels(value: Any) -> Any:
@@ -53,22 +53,22 @@ def _labels(value: Any) -> Any:
 
 
 Labels = Annotated[dict[str, list[str]], BeforeValidator(_labels)]
-"""Name of a feature -> what 0, 1, ... stand for."""
+"""Name of a parameter -> what 0, 1, ... stand for."""
 
 
 class Producer:
-    """Makes features of one clip. A subclass is a frozen dataclass of its settings."""
+    """Makes parameters of one clip. A subclass is a frozen dataclass of its settings."""
 
     __pydantic_config__ = ConfigDict(extra="forbid")
     flag: ClassVar[str]
     """The producer's key in a recipe."""
 
-    def features(self, clip: Clip) -> Mapping[str, FeatureValue]:
-        """Return the features of one clip, each `[T]`."""
+    def parameters(self, clip: Clip) -> Mapping[str, ParameterValue]:
+        """Return the parameters of one clip, each `[T]`."""
         raise NotImplementedError
 
     def names(self) -> Sequence[str] | None:
-        """Return the features that it makes of every clip; None where that shows in the clip."""
+        """Return the parameters that it makes of every clip; None where that shows in the clip."""
         return None
 
     def settings(self) -> dict[str, Any]:
@@ -76,7 +76,7 @@ class Producer:
         return {"producer": self.flag, **dataclasses.asdict(self)}  # type: ignore[call-overload]
 
     def origin(self, clip: Clip) -> str:
-        """Return a hash of what this clip's features are made from, beside its tokens and audio."""
+        """Return a hash of what this clip's parameters are made from, beside its tokens and audio."""
         return ""
 
     def check_clips(self, ids: Sequence[str]) -> Sequence[str]:
@@ -100,7 +100,7 @@ class Producer:
 
 @dataclass(frozen=True, kw_only=True)
 class Described(Producer):
-    """A producer of one feature, which is described by fields of its own."""
+    """A producer of one parameter, which is described by fields of its own."""
 
     name: Name
     units: str = ""
@@ -113,14 +113,14 @@ class Described(Producer):
         """Return the one name."""
         return (self.name,)
 
-    def _with_text(self, values: NDArray[np.floating]) -> dict[str, FeatureValue]:
+    def _with_text(self, values: NDArray[np.floating]) -> dict[str, ParameterValue]:
         text = {k: getattr(self, k) for k in ("units", "doc_string", "kind", "min", "max")}
         return {self.name: {"values": values, **text}}
 
 
 @dataclass(frozen=True, kw_only=True)
 class DescribedEach(Producer):
-    """A producer of several features, each described by its entry in the fields' mappings."""
+    """A producer of several parameters, each described by its entry in the fields' mappings."""
 
     units: dict[str, str] = field(default_factory=dict)
     doc_string: dict[str, str] = field(default_factory=dict)
@@ -129,7 +129,7 @@ class DescribedEach(Producer):
     max: dict[str, Number] = field(default_factory=dict)
 
     def _check_described(self, names: Sequence[str]) -> None:
-        """Raise `UsageError` if a mapping describes a feature that is not made."""
+        """Raise `UsageError` if a mapping describes a parameter that is not made."""
         for key in ("units", "doc_string", "kind", "min", "max", "labels"):
             for name in getattr(self, key, ()):
                 if name not in names:
@@ -137,11 +137,11 @@ class DescribedEach(Producer):
                         f"{key} of {name!r}, which it does not make; it makes {', '.join(names)}"
                     )
 
-    def _feature(
+    def _parameter(
         self, name: str, values: NDArray[np.floating], labels: Sequence[str] = ()
     ) -> dict[str, Any]:
-        """Return a feature with what the fields say of it; with `labels`, an index into them."""
-        feature: dict[str, Any] = {
+        """Return a parameter with what the fields say of it; with `labels`, an index into them."""
+        parameter: dict[str, Any] = {
             "values": values,
             "units": self.units.get(name, ""),
             "doc_string": self.doc_string.get(name, ""),
@@ -151,14 +151,14 @@ class DescribedEach(Producer):
         }
         if labels:
             listed = ", ".join(f"{i} {label}" for i, label in enumerate(labels))
-            feature |= {"kind": "categorical", "min": 0, "max": len(labels) - 1}
-            feature["doc_string"] = f"{feature['doc_string']} ({listed})".strip()
-        return feature
+            parameter |= {"kind": "categorical", "min": 0, "max": len(labels) - 1}
+            parameter["doc_string"] = f"{parameter['doc_string']} ({listed})".strip()
+        return parameter
 
-    def _read_feature(
+    def _read_parameter(
         self, name: str, values: NDArray[np.floating], column: Column
     ) -> dict[str, Any]:
-        """Return a feature that was read from cells, with the units and labels that they have.
+        """Return a parameter that was read from cells, with the units and labels that they have.
 
         Booleans are labels unless a user says that they are continuous.
 
@@ -166,5 +166,5 @@ class DescribedEach(Producer):
             PreprocessError: The fields say other units.
         """
         numbers = column.form == "Boolean" and self.kind.get(name, "categorical") != "categorical"
-        feature = self._feature(name, values, () if numbers else column.labels)
-        return {**feature, "units": column.agreed_units(feature["units"])}
+        parameter = self._parameter(name, values, () if numbers else column.labels)
+        return {**parameter, "units": column.agreed_units(parameter["units"])}

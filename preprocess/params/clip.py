@@ -50,7 +50,7 @@ class Clip:
 
     @property
     def n_frames(self) -> int:
-        """T: how many values a feature must have."""
+        """T: how many values a parameter must have."""
         return self.header.n_frames
 
     @property

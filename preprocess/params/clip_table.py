@@ -28,8 +28,8 @@ class ClipTable:
     Keys and ids of clips are compared with composed characters (NFC).
 
     Attributes:
-        columns: Feature -> what its column is worth.
-        column_names: Feature -> name of its column.
+        columns: Parameter -> what its column is worth.
+        column_names: Parameter -> name of its column.
         rows: Key -> number of its row, from 0.
     """
 
@@ -49,13 +49,13 @@ class ClipTable:
             path: The file, for messages.
             rows: Column -> cell.
             key: The column that says which clip a row is for.
-            columns: Feature -> column; empty for all but the key.
-            labels: Feature -> labels, where they are given.
-            kinds: Feature -> kind, where it is given.
+            columns: Parameter -> column; empty for all but the key.
+            labels: Parameter -> labels, where they are given.
+            kinds: Parameter -> kind, where it is given.
             decimal: The decimal mark.
 
         Raises:
-            UsageError: A column is missing or cannot name a feature, a key is missing or stands
+            UsageError: A column is missing or cannot name a parameter, a key is missing or stands
                 twice, or the cells of a column do not go together.
         """
         self._path = path
@@ -80,7 +80,7 @@ class ClipTable:
         self._check_marks()
 
     def row(self, key: str) -> dict[str, float]:
-        """Return the values of a row, by feature."""
+        """Return the values of a row, by parameter."""
         return {name: column.values[self.rows[key]] for name, column in self.columns.items()}
 
     def find(self, clip_id: str, match: Match) -> str | None:
@@ -184,7 +184,7 @@ class ClipTable:
 def _columns_of(
     path: Path, rows: Sequence[Row], key: str, columns: Mapping[str, str]
 ) -> dict[str, str]:
-    """Return feature -> column of those that are asked for, checked against what the table has."""
+    """Return parameter -> column of those that are asked for, checked against what the table has."""
     known = list(dict.fromkeys(name for row in rows for name in row))
     wanted = {n: nfc(c) for n, c in columns.items()} or {n: n for n in known if n != key}
     for column in (key, *wanted.values()):
@@ -198,7 +198,7 @@ def _columns_of(
     for name, column in wanted.items():
         if not name.isidentifier():
             raise UsageError(
-                f"table {path}: column {column!r} cannot name a feature; "
+                f"table {path}: column {column!r} cannot name a parameter; "
                 f"give columns: {{some_name: {column!r}}}"
             )
     return wanted

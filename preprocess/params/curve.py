@@ -17,7 +17,7 @@ from preprocess.core.report import listed, plural
 from preprocess.params.base import Columns, DescribedEach, Labels, Missing, Number
 from preprocess.params.clip import Clip
 from preprocess.params.curve_cells import words
-from preprocess.params.curve_midi import MidiReader, Parameter, parameters_of
+from preprocess.params.curve_midi import MidiReader, MidiSource, midi_sources
 from preprocess.params.curve_times import TimeAs
 from preprocess.params.curves import (
     CURVE_SUFFIXES,
@@ -39,7 +39,8 @@ from preprocess.params.timeline import (
     around_circle,
     to_frames,
 )
-from preprocess.sidecar.features import FeatureValue, circular_period
+from preprocess.sidecar.parameter_info import circular_period
+from preprocess.sidecar.parameters import ParameterValue
 from preprocess.sidecar.sidecar_format import ARRAY_SUFFIX, META_SUFFIX
 
 _FAR_LONGER_S = 1.0
@@ -51,11 +52,11 @@ class Curve(DescribedEach):
     """Time-stamped values, from a CSV, JSON, MIDI or other file for each clip.
 
     The files lie under `root` as the tokens do under theirs, with the same names: `a/take.1.csv`
-    for `a/take.1.ecdc`. `columns` lists the columns to take, or is `{feature: column}`. Values have
+    for `a/take.1.ecdc`. `columns` lists the columns to take, or is `{parameter: column}`. Values have
     their time in the column `time` (seconds, h:mm:ss, ISO 8601 or Unix time: `time_as`), times
     `scale` plus `offset_s`, or come at `rate_hz`. They are read at the frames' centres: `linear`,
     as a `step`, `circular`, or as the `mean` of those in the frame; `auto` takes the kind of a
-    feature for that, and steps for MIDI. `outside` says what a frame gets that the curve does not
+    parameter for that, and steps for MIDI. `outside` says what a frame gets that the curve does not
     reach, `gap` what it gets in a hole longer than `max_gap_s`. A column of words needs `labels`.
 
     Columns of a MIDI file are note, velocity, pitch (with its bend), gate, onset, note_count,
@@ -93,7 +94,7 @@ class Curve(DescribedEach):
         """Check names and find the files before any clip is read."""
         for name in self.columns:
             if not name.isidentifier():
-                raise UsageError(f"{name!r} cannot name a feature; give {{some_name: {name!r}}}")
+                raise UsageError(f"{name!r} cannot name a parameter; give {{some_name: {name!r}}}")
             categorical = name in self.labels or self.kind.get(name) == "categorical"
             if categorical and self.interpolation not in ("auto", "step"):
                 raise UsageError(f"{name!r} is categorical: take interpolation: step")
@@ -106,9 +107,9 @@ class Curve(DescribedEach):
         self._files  # noqa: B018, found once, here
 
     @cached_property
-    def _parameters(self) -> dict[str, Parameter]:
+    def _parameters(self) -> dict[str, MidiSource]:
         """What it makes, by name."""
-        return parameters_of(self.columns, self.voices)
+        return midi_sources(self.columns, self.voices)
 
     @cached_property
     def _files(self) -> dict[str, Path]:
@@ -149,7 +150,7 @@ class Curve(DescribedEach):
         """Return the columns' names."""
         return list(self.columns)
 
-    def features(self, clip: Clip) -> Mapping[str, FeatureValue]:
+    def parameters(self, clip: Clip) -> Mapping[str, ParameterValue]:
         """Return the curves at the clip's frames."""
         path = self._files.get(clip.id)
         if path is None:
@@ -204,10 +205,10 @@ class Curve(DescribedEach):
         for name, at_frames in values.items():
             base = self._parameters[name].base
             known = describe_column(self._parameters[name].column)
-            feature = self._feature(base, at_frames)
+            parameter = self._parameter(base, at_frames)
             # What is known of MIDI, where the settings say nothing else.
             said = [key for key in known if base in getattr(self, key, ())]
-            found[name] = {**feature, **known, **{key: feature[key] for key in said}}
+            found[name] = {**parameter, **known, **{key: parameter[key] for key in said}}
             if np.isnan(at_frames).any():
                 found[name].setdefault("nan", "no value in the curve")
         return found
@@ -252,22 +253,22 @@ class Curve(DescribedEach):
         )
 
     def _at_frames(self, name: str, points: Points, clip: Clip) -> dict[str, Any]:
-        feature = self._feature(name, points.values, self._labels.get(name, ()))
+        parameter = self._parameter(name, points.values, self._labels.get(name, ()))
         if points.column:
-            feature["units"] = points.column.agreed_units(feature["units"])
-            feature["source"] = f"column {self.columns[name]!r}: {points.column.reading}"
-        how = self._how(feature["kind"])
+            parameter["units"] = points.column.agreed_units(parameter["units"])
+            parameter["source"] = f"column {self.columns[name]!r}: {points.column.reading}"
+        how = self._how(parameter["kind"])
         if how == "circular":
-            feature["kind"] = "circular"
-        low, high = feature["min"], feature["max"]
-        period, lowest = circular_period(feature["units"], low, high), low or 0.0
+            parameter["kind"] = "circular"
+        low, high = parameter["min"], parameter["max"]
+        period, lowest = circular_period(parameter["units"], low, high), low or 0.0
         reading = Reading(how, self.outside, period, lowest, self.gap, self.max_gap_s)
         values = to_frames(points, clip.header.audio_length, clip.header.spec, reading)
-        circular = feature["kind"] == "circular"
-        feature["values"] = around_circle(values, period, lowest) if circular else values
+        circular = parameter["kind"] == "circular"
+        parameter["values"] = around_circle(values, period, lowest) if circular else values
         if np.isnan(values).any():
-            feature["nan"] = "no value in the curve"
-        return feature
+            parameter["nan"] = "no value in the curve"
+        return parameter
 
     def _how(self, kind: str) -> Interpolation:
         if self.interpolation == "mean" and kind == "circular":
@@ -282,7 +283,7 @@ class Curve(DescribedEach):
         """Return a parameter that is NaN in all frames."""
         base = self._parameters[name].base
         nothing: Values = np.full(clip.n_frames, np.nan)
-        return {**self._feature(base, nothing, self._labels.get(base, ())), "nan": why}
+        return {**self._parameter(base, nothing, self._labels.get(base, ())), "nan": why}
 
     def _note_length(self, first_s: float, last_s: float, clip: Clip) -> None:
         """Note a curve that goes on for longer than its clip, beside the clip."""

@@ -24,7 +24,7 @@ from preprocess.params.timeline import Outside, Reading, to_frames
 
 
 @dataclass(frozen=True)
-class Parameter:
+class MidiSource:
     """A parameter to make.
 
     Attributes:
@@ -38,20 +38,20 @@ class Parameter:
     voice: int | None = None
 
 
-def parameters_of(columns: Mapping[str, str], voices: int | None) -> dict[str, Parameter]:
+def midi_sources(columns: Mapping[str, str], voices: int | None) -> dict[str, MidiSource]:
     """Return the parameters that columns make, by name: `note` in two voices is two.
 
     Raises:
         UsageError: Two have one name, or no column has voices.
     """
-    found: dict[str, Parameter] = {}
+    found: dict[str, MidiSource] = {}
     for base, column in columns.items():
         numbers = range(1, voices + 1) if voices and column in VOICED else (None,)
         for voice in numbers:
             name = f"{base}_{voice}" if voice else base
             if name in found:
                 raise UsageError(f"two columns make the parameter {name!r}")
-            found[name] = Parameter(base, column, voice)
+            found[name] = MidiSource(base, column, voice)
     if voices and all(parameter.voice is None for parameter in found.values()):
         raise UsageError(f"voices needs a column of {', '.join(VOICED)}, got {', '.join(columns)}")
     return found
@@ -78,7 +78,7 @@ class MidiReader:
     skip_missing: bool
 
     def read(
-        self, path: Path, wanted: Mapping[str, Parameter], clip: Clip
+        self, path: Path, wanted: Mapping[str, MidiSource], clip: Clip
     ) -> tuple[dict[str, Values], float]:
         """Return the values of parameters at the frames `[T]`, and the time of the last event.
 

@@ -1,4 +1,4 @@
-"""Excel files: the cells of a sheet as people see them. Needs openpyxl, of the extra `features`."""
+"""Excel files: the cells of a sheet as people see them. Needs openpyxl, of the extra `parameters`."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def _open(path: Path, data_only: bool) -> Any:
         import openpyxl
     except ImportError:
         raise UsageError(
-            f"table {path}: openpyxl is not installed; pip install 'enchf-dataset[features]'"
+            f"table {path}: openpyxl is not installed; pip install 'enchf-dataset[parameters]'"
         ) from None
     try:
         return openpyxl.load_workbook(path, read_only=True, data_only=data_only)

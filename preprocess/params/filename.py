@@ -16,15 +16,15 @@ from preprocess.params.clip import Clip
 from preprocess.params.columns import Column, read_column
 from preprocess.params.numerals import Decimal
 from preprocess.params.spelling import nfc
-from preprocess.sidecar.features import FeatureValue
+from preprocess.sidecar.parameters import ParameterValue
 
 
 @dataclass(frozen=True)
 class Filename(DescribedEach):
     """What a regular expression finds in a clip's id, its path without suffix.
 
-    Each named group is a feature. A pattern with the groups `name` and `value` is applied again
-    and again instead, and makes one feature of each pair:
+    Each named group is a parameter. A pattern with the groups `name` and `value` is applied again
+    and again instead, and makes one parameter of each pair:
     `_(?P<name>[A-Za-z]+)_(?P<value>-?[0-9.]+)`. What is found in all clips' names is read as the
     cells of a table's column are: numbers, percentages, ISO dates, and words as labels where
     `labels` or the kind `categorical` asks for that.
@@ -63,16 +63,16 @@ class Filename(DescribedEach):
 
     @cached_property
     def _columns(self) -> dict[str, tuple[Column, dict[str, float]]]:
-        """How each feature is read, and the value of each text; filled by `check_clips`."""
+        """How each parameter is read, and the value of each text; filled by `check_clips`."""
         return {}
 
     def check_clips(self, ids: Sequence[str]) -> Sequence[str]:
         """Read what all clips' names say, and return how.
 
         Raises:
-            UsageError: What they say of a feature does not go together.
+            UsageError: What they say of a parameter does not go together.
         """
-        texts: dict[str, dict[str, str]] = {}  # feature -> text -> the first clip with it
+        texts: dict[str, dict[str, str]] = {}  # parameter -> text -> the first clip with it
         labels = {name: set(map(nfc, labels)) for name, labels in self.labels.items()}
         for clip_id in ids:
             try:
@@ -93,8 +93,8 @@ class Filename(DescribedEach):
         """Return the named groups; of pairs of name and value, a clip's own name tells."""
         return None if self._pairs else list(self._pattern.groupindex)
 
-    def features(self, clip: Clip) -> Mapping[str, FeatureValue]:
-        """Return a feature for each named group, or for each pair of name and value."""
+    def parameters(self, clip: Clip) -> Mapping[str, ParameterValue]:
+        """Return a parameter for each named group, or for each pair of name and value."""
         try:
             return {
                 name: self._made(clip, name, text) for name, text in self._find(clip.id).items()
@@ -108,7 +108,7 @@ class Filename(DescribedEach):
         return {**super().settings(), "found": found}
 
     def _find(self, clip_id: str) -> dict[str, str]:
-        """Return the text that a clip's id has for each feature."""
+        """Return the text that a clip's id has for each parameter."""
         clip_id = nfc(clip_id)
         matches = list(self._pattern.finditer(clip_id))
         if not matches:
@@ -126,7 +126,7 @@ class Filename(DescribedEach):
         return {name: str(text) for name, text in found.items()}
 
     def _read(self, name: str, clips: Mapping[str, str]) -> tuple[Column, dict[str, float]]:
-        """Return how a feature's texts are read, and their values; `clips` is text -> clip."""
+        """Return how a parameter's texts are read, and their values; `clips` is text -> clip."""
         texts = list(clips)
         try:
             column = read_column(
@@ -149,9 +149,9 @@ class Filename(DescribedEach):
             if known[0].form == "label" and not self.labels.get(name):
                 raise PreprocessError(f"{name}: one name does not tell all words; list its labels")
         column, values = known
-        feature = self._read_feature(name, np.full(clip.n_frames, values[text]), column)
+        parameter = self._read_parameter(name, np.full(clip.n_frames, values[text]), column)
         return {
-            **feature,
+            **parameter,
             "nan": "not in the file name" if np.isnan(values[text]) else "",
             "source": f"file name: {column.reading}",
         }

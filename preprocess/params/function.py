@@ -10,7 +10,7 @@ from preprocess.core.errors import PreprocessError
 from preprocess.params.base import Producer
 from preprocess.params.clip import Clip
 from preprocess.params.user_code import call, code_digest, import_function
-from preprocess.sidecar.features import FeatureValue
+from preprocess.sidecar.parameters import ParameterValue
 
 
 @dataclass(frozen=True)
@@ -24,16 +24,16 @@ class Function(Producer):
         """Import the function before any clip is read."""
         import_function(self.function)
 
-    def features(self, clip: Clip) -> Mapping[str, FeatureValue]:
+    def parameters(self, clip: Clip) -> Mapping[str, ParameterValue]:
         """Return what the function makes of the clip."""
         try:
-            features = call(self.function, clip)
+            parameters = call(self.function, clip)
         except PreprocessError as error:
             raise PreprocessError(f"{clip.path}: {error}") from error
-        if not isinstance(features, Mapping):
-            kind = type(features).__name__
+        if not isinstance(parameters, Mapping):
+            kind = type(parameters).__name__
             raise PreprocessError(f"{clip.path}: {self.function} returned {kind}, not a dict")
-        return features
+        return parameters
 
     def settings(self) -> dict[str, Any]:
         """Return the name of the function and the hash of the file that was named."""

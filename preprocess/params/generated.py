@@ -9,7 +9,7 @@ import numpy as np
 
 from preprocess.params.base import Described, Number
 from preprocess.params.clip import Clip
-from preprocess.sidecar.features import FeatureValue
+from preprocess.sidecar.parameters import ParameterValue
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,8 +19,8 @@ class Constant(Described):
     flag = "constant"
     value: Number
 
-    def features(self, clip: Clip) -> Mapping[str, FeatureValue]:
-        """Return the one feature."""
+    def parameters(self, clip: Clip) -> Mapping[str, ParameterValue]:
+        """Return the one parameter."""
         return self._with_text(np.full(clip.n_frames, self.value))
 
 
@@ -32,8 +32,8 @@ class Ramp(Described):
     start: Number
     end: Number
 
-    def features(self, clip: Clip) -> Mapping[str, FeatureValue]:
-        """Return the one feature."""
+    def parameters(self, clip: Clip) -> Mapping[str, ParameterValue]:
+        """Return the one parameter."""
         times = clip.frame_starts_s
         whole = float(times.max()) or 1.0
         return self._with_text(self.start + (self.end - self.start) * times / whole)

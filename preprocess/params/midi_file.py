@@ -1,6 +1,6 @@
 """What a MIDI file plays: its notes, from start to end, and how its controllers move.
 
-Needs mido, of the extra `features`. Sources: The Complete MIDI 1.0 Detailed Specification (pedals
+Needs mido, of the extra `parameters`. Sources: The Complete MIDI 1.0 Detailed Specification (pedals
 are down from 64 on; channel mode messages 120 to 127; registered parameter 0, the bend's range),
 RP-015 (Response to Reset All Controllers), General MIDI System Level 1 (a bend of 2 semitones).
 """
@@ -235,7 +235,7 @@ def _messages(path: Path) -> Iterator[tuple[float, Any]]:
         import mido
     except ImportError:
         raise PreprocessError(
-            f"{path}: mido is not installed; pip install 'enchf-dataset[features]'"
+            f"{path}: mido is not installed; pip install 'enchf-dataset[parameters]'"
         ) from None
     try:
         file = mido.MidiFile(path)

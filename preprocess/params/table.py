@@ -20,7 +20,7 @@ from preprocess.params.clip_table import ClipTable, Match
 from preprocess.params.numerals import Decimal
 from preprocess.params.spelling import difference, nfc
 from preprocess.params.tables import Layout, read_table
-from preprocess.sidecar.features import FeatureValue
+from preprocess.sidecar.parameters import ParameterValue
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,8 +29,8 @@ class Table(DescribedEach):
 
     `key` is the column that says which clip a row is for: its `id` (path without suffix), its
     `path`, or its `stem` (file name without suffix); `auto` takes the first of these that fits.
-    `columns` lists the columns to take, or is `{feature: column}` where a column is not named as a
-    feature can be; without it, all but the key. Numbers, percentages, durations, ISO dates and
+    `columns` lists the columns to take, or is `{parameter: column}` where a column is not named as a
+    parameter can be; without it, all but the key. Numbers, percentages, durations, ISO dates and
     Booleans are recognised; `decimal` is the decimal mark where a column does not tell. A column
     of words becomes labels in the order of `labels`, or, with the kind `categorical`, of the
     alphabet. An empty cell is NaN.
@@ -109,15 +109,15 @@ class Table(DescribedEach):
         """Return the columns' names."""
         return list(self._table.column_names)
 
-    def features(self, clip: Clip) -> Mapping[str, FeatureValue]:
+    def parameters(self, clip: Clip) -> Mapping[str, ParameterValue]:
         """Return the row's values, each in every frame."""
         table, row = self._table, self._row(clip)
         found = {}
         for name, column in table.columns.items():
             value = row.get(name, np.nan)
-            feature = self._read_feature(name, np.full(clip.n_frames, value), column)
+            parameter = self._read_parameter(name, np.full(clip.n_frames, value), column)
             found[name] = {
-                **feature,
+                **parameter,
                 "nan": "not in the table" if np.isnan(value) else "",
                 "source": f"column {table.column_names[name]!r}: {column.reading}",
             }

@@ -22,8 +22,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from preprocess.core.errors import PreprocessError
-from preprocess.dataset.schema import Parameter
-from preprocess.stats.feature_stats import FeatureStats, StatsError
+from preprocess.sidecar.parameter_info import ParameterInfo
+from preprocess.stats.parameter_stats import ParameterStats, StatsError
 from preprocess.stats.scaling import minmax_range
 from preprocess.tokens.specs import CODECS
 
@@ -54,7 +54,7 @@ def write_tokens(path: Path, codes: NDArray[np.integer], audio_length: int) -> N
     torch.save(saved, path)
 
 
-def norms(stats: Mapping[str, FeatureStats]) -> dict[str, dict[str, float | None]]:
+def norms(stats: Mapping[str, ParameterStats]) -> dict[str, dict[str, float | None]]:
     """Return `min`, `max`, `mean` and `std` of each parameter, in the order of the columns.
 
     From `min` to `max` is what `preprocess.stats.scaling.normalise` maps to 0 to 1. A range that is 0
@@ -65,15 +65,15 @@ def norms(stats: Mapping[str, FeatureStats]) -> dict[str, dict[str, float | None
         PreprocessError: A parameter has no values.
     """
     made: dict[str, dict[str, float | None]] = {}
-    for name, feature in stats.items():
+    for name, parameter in stats.items():
         try:
-            low, high = minmax_range(feature)
+            low, high = minmax_range(parameter)
         except StatsError:
             raise PreprocessError(
                 f"parameter {name!r} is NaN in all frames that the ranges are measured over"
             ) from None
         high = high if high != low else low + 1.0
-        made[name] = {"min": low, "max": high, "mean": feature.mean, "std": feature.std}
+        made[name] = {"min": low, "max": high, "mean": parameter.mean, "std": parameter.std}
     return made
 
 
@@ -89,7 +89,7 @@ def moved(norm: Mapping[str, float | None]) -> float:
 
 
 def describe_sidecar(
-    norm: Mapping[str, Mapping[str, float | None]], parameters: Mapping[str, Parameter]
+    norm: Mapping[str, Mapping[str, float | None]], parameters: Mapping[str, ParameterInfo]
 ) -> bytes:
     """Return the JSON of every sidecar: version 2, with the `names` and `norm` of version 1."""
     meta = {
@@ -112,7 +112,7 @@ def describe_sidecar(
 
 
 def conditioning_config(
-    norm: Mapping[str, Mapping[str, float | None]], parameters: Mapping[str, Parameter]
+    norm: Mapping[str, Mapping[str, float | None]], parameters: Mapping[str, ParameterInfo]
 ) -> bytes:
     """Return `conditioning_config.json`.
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from preprocess.sidecar.features import Feature
+from preprocess.sidecar.parameters import Parameter
 from preprocess.sidecar.sidecar_files import read_files, read_meta
 from preprocess.sidecar.sidecar_format import (
     ARRAY_SUFFIX,
@@ -58,13 +58,13 @@ def existing_paths(ecdc_path: Path, suffix: str = ARRAY_SUFFIX) -> tuple[Path, P
     return array_path, meta_path if is_others else old
 
 
-def read_described(ecdc_path: str | Path) -> dict[str, Feature]:
-    """Return what a sidecar's JSON says of its features; see `read_description`."""
-    return read_description(ecdc_path).features
+def read_described(ecdc_path: str | Path) -> dict[str, Parameter]:
+    """Return what a sidecar's JSON says of its parameters; see `read_description`."""
+    return read_description(ecdc_path).parameters
 
 
 def read_description(ecdc_path: str | Path) -> Sidecar:
-    """Return what a sidecar's JSON says, features in order; their values are left empty.
+    """Return what a sidecar's JSON says, parameters in order; their values are left empty.
 
     Before version 3 the JSON does not say which ranges were declared: then the array is read too.
 
@@ -76,11 +76,11 @@ def read_description(ecdc_path: str | Path) -> Sidecar:
     if meta.get("schema_version") != SCHEMA_VERSION:
         del meta  # it may be large, and is read once more
         sidecar = read_pair(array_path, meta_path)
-        features = {
-            name: dataclasses.replace(feature, values=feature.values[:0])
-            for name, feature in sidecar.features.items()
+        parameters = {
+            name: dataclasses.replace(parameter, values=parameter.values[:0])
+            for name, parameter in sidecar.parameters.items()
         }
-        return dataclasses.replace(sidecar, features=features)
+        return dataclasses.replace(sidecar, parameters=parameters)
     columns = meta.get("features", meta.get("names", ()))
     width = len(columns) if isinstance(columns, (dict, list)) else 0
     empty = np.empty((0, width), np.float32)

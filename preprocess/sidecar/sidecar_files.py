@@ -24,7 +24,7 @@ from typing import Any
 from preprocess.core.errors import DiskError, disk_errors
 from preprocess.core.files import digest_bytes
 from preprocess.core.locks import WAIT_S, LockError, locked
-from preprocess.sidecar.features import SidecarError
+from preprocess.sidecar.parameters import SidecarError
 
 MAX_META_BYTES = 4 << 20
 _PAUSES_S = (0.001, 0.002, 0.004)

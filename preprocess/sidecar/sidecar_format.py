@@ -15,15 +15,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from preprocess.core.files import digest_bytes
-from preprocess.sidecar.features import Feature, SidecarError, measure
+from preprocess.sidecar.parameters import Parameter, SidecarError, measure
 from preprocess.sidecar.records import Record, read_records
 from preprocess.tokens.frames import time_model
 from preprocess.tokens.types import EcdcHeader
 
 SCHEMA_VERSION = 3
 ARRAY_SUFFIX, META_SUFFIX, TOKEN_SUFFIX = ".cond.npy", ".cond.json", ".ecdc"
-MAX_FEATURES = 4096
-"""A feature that is read takes a hundred times the bytes of its shortest description."""
+MAX_PARAMETERS = 4096
+"""A parameter that is read takes a hundred times the bytes of its shortest description."""
 _MOST_FRAMES = 1 << 40
 _MOST_HEADER_BYTES = 1 << 16
 
@@ -33,15 +33,15 @@ class Sidecar:
     """The parameters of one clip.
 
     Attributes:
-        features: Name -> feature, in the order of the columns.
+        parameters: Name -> parameter, in the order of the columns.
         n_frames: T.
         fps: Frames per second as the sidecar states it; None where it does not.
         version: Version of the format that it was read from.
         time: The clip's time model (`preprocess.tokens.frames.time_model`); empty before version 3.
-        records: Who made which of the features, and from what; empty before version 3.
+        records: Who made which of the parameters, and from what; empty before version 3.
     """
 
-    features: dict[str, Feature]
+    parameters: dict[str, Parameter]
     n_frames: int
     fps: float | None
     version: int
@@ -70,7 +70,7 @@ def predecessor_meta_path(ecdc_path: Path) -> Path:
 
 def describe_array(
     data: bytes,
-    features: Mapping[str, Feature],
+    parameters: Mapping[str, Parameter],
     fps: float,
     header: EcdcHeader | None,
     records: Sequence[Record],
@@ -79,10 +79,10 @@ def describe_array(
 
     Args:
         data: The whole array file, whose hash ties the two together.
-        features: Name -> feature, in the order of its columns.
+        parameters: Name -> parameter, in the order of its columns.
         fps: Frames per second.
         header: Of the token file, for the time model; None where there is none.
-        records: Who made which of the features.
+        records: Who made which of the parameters.
     """
     meta = {
         "schema_version": SCHEMA_VERSION,
@@ -102,7 +102,7 @@ def describe_array(
                 "declared": f.declared,
                 "measured": f.measured,
             }
-            for name, f in features.items()
+            for name, f in parameters.items()
         },
         "time": time_model(header.audio_length, header.spec) if header else {},
         "array": digest_bytes(data),
@@ -168,8 +168,8 @@ def parse_sidecar(
     """
     columns = meta.get("features", meta.get("names", ()))
     count = len(columns) if isinstance(columns, (dict, list)) else 0
-    if count > MAX_FEATURES:
-        raise SidecarError(f"{meta_path} names {count:,} features; at most {MAX_FEATURES:,}")
+    if count > MAX_PARAMETERS:
+        raise SidecarError(f"{meta_path} names {count:,} parameters; at most {MAX_PARAMETERS:,}")
     try:
         described = _described(meta)
         version = int(meta.get("schema_version", 2 if "features" in meta else 1))
@@ -184,36 +184,36 @@ def parse_sidecar(
         raise SidecarError(
             f"{array_path} has {array.shape[1]} columns, {meta_path.name} names {len(described)}"
         )
-    features = {
-        name: Feature(array[:, column], **entry)
+    parameters = {
+        name: Parameter(array[:, column], **entry)
         for column, (name, entry) in enumerate(described.items())
     }
     if version < SCHEMA_VERSION:
-        features = {name: _told_apart(feature) for name, feature in features.items()}
-    return Sidecar(features, array.shape[0], fps, version, time, records)
+        parameters = {name: _told_apart(parameter) for name, parameter in parameters.items()}
+    return Sidecar(parameters, array.shape[0], fps, version, time, records)
 
 
-def _told_apart(feature: Feature) -> Feature:
-    """Return a feature of before version 3 with its range measured, and declared if it differs.
+def _told_apart(parameter: Parameter) -> Parameter:
+    """Return a parameter of before version 3 with its range measured, and declared if it differs.
 
     Ranges were measured before the values were rounded to the array's type, so they are compared
     as values of that type: rounding keeps the order, and with it which are the ends.
     """
-    measured = measure(feature.values)
-    low, high = feature.min, feature.max
-    if low == high == 0 and (feature.values != 0).any():  # put there where nothing was known
+    measured = measure(parameter.values)
+    low, high = parameter.min, parameter.max
+    if low == high == 0 and (parameter.values != 0).any():  # put there where nothing was known
         unknown: dict[str, Any] = {"measured": measured, **measured}
-        return replace(feature, **unknown)
+        return replace(parameter, **unknown)
     with np.errstate(over="ignore"):
         declared = any(
-            stated is not None and (found is None or feature.values.dtype.type(stated) != found)
+            stated is not None and (found is None or parameter.values.dtype.type(stated) != found)
             for stated, found in ((low, measured["min"]), (high, measured["max"]))
         )
-    return replace(feature, measured=measured, declared=declared)
+    return replace(parameter, measured=measured, declared=declared)
 
 
 def _described(meta: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """Return the features that metadata of any version describes, in the order of the columns."""
+    """Return the parameters that metadata of any version describes, in the order of the columns."""
     if "features" in meta:
         return {name: _entry(entry) for name, entry in meta["features"].items()}
     names = meta.get("names", [])

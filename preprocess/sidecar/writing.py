@@ -1,11 +1,11 @@
 """Sidecars: the parameters of one clip, aligned frame by frame with its tokens.
 
     take.1.ecdc         T frames of tokens
-    take.1.cond.npy     float16, float32 or float64 [T, D], one column per feature
+    take.1.cond.npy     float16, float32 or float64 [T, D], one column per parameter
     take.1.cond.json    names (the order of the columns), units, ranges, statistics, time
 
 Version 3 is written; versions 1 (`names` + `norm` arrays) and 2 (`features`) are read, and a
-version 2 reader reads version 3. `min` and `max` of a feature are the range to normalise by: the
+version 2 reader reads version 3. `min` and `max` of a parameter are the range to normalise by: the
 one that the writer declared, else the measured one; what was measured always stands apart under
 `measured`. The JSON carries the hash of the array, so that a reader that comes between the two
 writes of a pair notices. The format is documented in `docs/sidecar-format.md`.
@@ -22,12 +22,12 @@ from typing import Any, Literal, get_args
 import numpy as np
 
 from preprocess.core.files import digest_file
-from preprocess.sidecar.features import (
-    Feature,
-    FeatureValue,
+from preprocess.sidecar.parameters import (
+    Parameter,
+    ParameterValue,
     SidecarError,
     array_dtype,
-    check_feature,
+    check_parameter,
 )
 from preprocess.sidecar.precision import MAX_ERROR, Dtype
 from preprocess.sidecar.reading import existing_paths, read_pair
@@ -39,7 +39,7 @@ from preprocess.sidecar.sidecar_files import (
 )
 from preprocess.sidecar.sidecar_format import (
     ARRAY_SUFFIX,
-    MAX_FEATURES,
+    MAX_PARAMETERS,
     TOKEN_SUFFIX,
     Sidecar,
     describe_array,
@@ -54,7 +54,7 @@ Drop = Collection[str] | Callable[[Sidecar], Collection[str]]
 
 def write_sidecar(
     ecdc_path: str | Path,
-    features: Mapping[str, FeatureValue],
+    parameters: Mapping[str, ParameterValue],
     fps: float | None = None,
     mode: Mode = "overwrite",
     dtype: Dtype = "auto",
@@ -64,23 +64,23 @@ def write_sidecar(
     suffix: str = ARRAY_SUFFIX,
     max_error: float = MAX_ERROR,
 ) -> None:
-    """Write features of one clip beside those that its sidecar has already.
+    """Write parameters of one clip beside those that its sidecar has already.
 
     One writer at a time: what another process writes meanwhile is kept.
 
     Args:
         ecdc_path: The token file. Where it exists, lengths and rate are checked against it, and
             its hash is stored, so that an audit finds the sidecar beside other tokens.
-        features: Name -> values `[T]`, or a mapping with `values` and, as wished, `units`,
+        parameters: Name -> values `[T]`, or a mapping with `values` and, as wished, `units`,
             `doc_string`, `kind`, `min`, `max`, `mean`, `std`. `min` and `max` declare the range.
         fps: Frames per second; needed only where the token file does not exist.
-        mode: A feature that is already there is kept (`append`) or replaced (`overwrite`), and
+        mode: A parameter that is already there is kept (`append`) or replaced (`overwrite`), and
             all others stay; `replace-all` keeps none, and does not look at what is there.
         dtype: Of the array: float16, float32 or float64, which refuse values that they would
-            damage; `auto` is float16 where all survive, else float32. Features that are kept
+            damage; `auto` is float16 where all survive, else float32. Parameters that are kept
             keep theirs, where that is wider.
-        records: What made the features; those that stand in none are taken for written by hand.
-        drop: Features to leave out of what is already there; or a function that says so of the
+        records: What made the parameters; those that stand in none are taken for written by hand.
+        drop: Parameters to leave out of what is already there; or a function that says so of the
             sidecar as it is once no other process can change it.
         beside: For sidecars in a folder of their own: the token file's path there.
         suffix: What the array's name ends in, `.npy` last.
@@ -96,7 +96,7 @@ def write_sidecar(
     _check_choices(mode, dtype)
     header = read_header(ecdc_path) if ecdc_path.exists() else None
     rate = _frame_rate(fps, header, ecdc_path)
-    given = {name: check_feature(name, value) for name, value in features.items()}
+    given = {name: check_parameter(name, value) for name, value in parameters.items()}
     records = [*records, *_by_hand(given, records, ecdc_path if header else None)]
     array_path.parent.mkdir(parents=True, exist_ok=True)
     with writing(array_path, meta_path):
@@ -104,14 +104,16 @@ def write_sidecar(
         whole = all(part.exists() for part in stored)
         old = read_pair(*stored) if whole and mode != "replace-all" else None
         if old and mode == "append":
-            given = {name: feature for name, feature in given.items() if name not in old.features}
+            given = {
+                name: parameter for name, parameter in given.items() if name not in old.parameters
+            }
         kept = _kept(old, drop, given)
         frames = _common_length(given, kept, header, ecdc_path, array_path)
         staying = next((f.values.dtype.name for f in kept.values()), "float16")
         if old:
             records = _merged_records(old, kept, given, records)
-            # A feature that is replaced keeps its column.
-            kept = {n: f for n, f in old.features.items() if n in kept or n in given}
+            # A parameter that is replaced keeps its column.
+            kept = {n: f for n, f in old.parameters.items() if n in kept or n in given}
         merged = {**kept, **given}
         stored_as = array_dtype(merged, dtype, max_error, staying)
         _write_pair(array_path, meta_path, merged, frames, stored_as, rate, header, records)
@@ -122,13 +124,15 @@ def write_sidecar(
 def write_sidecar_features_for_rel(
     root: str | Path,
     ecdc_rel: str | Path,
-    features: Mapping[str, FeatureValue],
+    features: Mapping[str, ParameterValue],
     fps: float | None = None,
     mode: Mode = "overwrite",
     require_ecdc_exists: bool = False,
     dtype: Dtype = "auto",
 ) -> None:
-    """Write features of the clip whose token file is `root / ecdc_rel`; see `write_sidecar`.
+    """Write `features`, the parameters of the clip at `root / ecdc_rel`; see `write_sidecar`.
+
+    The names of the function and its arguments are the predecessor's.
 
     Raises:
         SidecarError: `ecdc_rel` leaves `root` or is no `.ecdc`; or as `write_sidecar`.
@@ -146,18 +150,18 @@ def write_sidecar_features_for_rel(
     write_sidecar(target, features, fps, mode, dtype)
 
 
-def _kept(old: Sidecar | None, drop: Drop, given: Collection[str]) -> dict[str, Feature]:
-    """Return the features of `old` that stay as they are."""
+def _kept(old: Sidecar | None, drop: Drop, given: Collection[str]) -> dict[str, Parameter]:
+    """Return the parameters of `old` that stay as they are."""
     if old is None:
         return {}
     gone = {*(drop(old) if callable(drop) else drop), *given}
-    return {name: feature for name, feature in old.features.items() if name not in gone}
+    return {name: parameter for name, parameter in old.parameters.items() if name not in gone}
 
 
 def _by_hand(
     given: Collection[str], records: Sequence[Record], ecdc_path: Path | None
 ) -> list[Record]:
-    """Return the record of the features that stand in none, with the hash of the tokens."""
+    """Return the record of the parameters that stand in none, with the hash of the tokens."""
     names = tuple(name for name in given if name not in makers(records))
     return [Record(names, digest_file(ecdc_path) if ecdc_path else "")] if names else []
 
@@ -166,7 +170,7 @@ def _merged_records(
     old: Sidecar, kept: Collection[str], given: Collection[str], records: Sequence[Record]
 ) -> list[Record]:
     """Return the records of `old` for what is kept of it, and `records` for what is written."""
-    gone = [name for name in old.features if name not in kept]
+    gone = [name for name in old.parameters if name not in kept]
     mine = [r.without([name for name in r.names if name not in given]) for r in records]
     return merge_records(old.records, gone, mine)
 
@@ -193,17 +197,17 @@ def _frame_rate(fps: float | None, header: EcdcHeader | None, ecdc_path: Path) -
 
 
 def _common_length(
-    given: dict[str, Feature],
-    kept: dict[str, Feature],
+    given: dict[str, Parameter],
+    kept: dict[str, Parameter],
     header: EcdcHeader | None,
     ecdc_path: Path,
     array_path: Path,
 ) -> int:
-    lengths = {name: len(feature.values) for name, feature in given.items()}
+    lengths = {name: len(parameter.values) for name, parameter in given.items()}
     if len(set(lengths.values())) > 1:
         each = ", ".join(f"{name} {count}" for name, count in lengths.items())
-        raise SidecarError(f"{ecdc_path}: features are of unequal length: {each}")
-    known = {len(feature.values): array_path for feature in kept.values()}
+        raise SidecarError(f"{ecdc_path}: parameters are of unequal length: {each}")
+    known = {len(parameter.values): array_path for parameter in kept.values()}
     if header is not None:
         known[header.n_frames] = ecdc_path
     if len(known) > 1:
@@ -216,7 +220,7 @@ def _common_length(
         for expected, path in known.items():
             if count != expected:
                 raise SidecarError(
-                    f"feature {name!r} has {count} frames, but {path} has {expected}"
+                    f"parameter {name!r} has {count} frames, but {path} has {expected}"
                 )
     return next(iter([*lengths.values(), *known]), 0)
 
@@ -224,23 +228,23 @@ def _common_length(
 def _write_pair(
     array_path: Path,
     meta_path: Path,
-    features: dict[str, Feature],
+    parameters: dict[str, Parameter],
     frames: int,
     dtype: np.dtype[Any],
     fps: float,
     header: EcdcHeader | None,
     records: Sequence[Record],
 ) -> None:
-    array = np.empty((frames, len(features)), dtype)
-    for column, feature in enumerate(features.values()):
-        array[:, column] = feature.values
+    array = np.empty((frames, len(parameters)), dtype)
+    for column, parameter in enumerate(parameters.values()):
+        array[:, column] = parameter.values
     buffer = io.BytesIO()
     np.save(buffer, array, allow_pickle=False)
     data = buffer.getvalue()
-    meta = describe_array(data, features, fps, header, records)
-    if len(meta) > MAX_META_BYTES or len(features) > MAX_FEATURES:
+    meta = describe_array(data, parameters, fps, header, records)
+    if len(meta) > MAX_META_BYTES or len(parameters) > MAX_PARAMETERS:
         raise SidecarError(
-            f"{meta_path} would describe {len(features):,} features in {len(meta):,} bytes; at "
-            f"most {MAX_FEATURES:,} in {MAX_META_BYTES:,} are read again"
+            f"{meta_path} would describe {len(parameters):,} parameters in {len(meta):,} bytes; at "
+            f"most {MAX_PARAMETERS:,} in {MAX_META_BYTES:,} are read again"
         )
     replace_files(array_path, meta_path, data, meta)

@@ -2,11 +2,11 @@
 
     stats = CorpusStats()
     for path in token_files:
-        stats.update(read_sidecar(path).features)
+        stats.update(read_sidecar(path).parameters)
     write_stats(root / "stats.json", {"train": stats})
 
-A clip's own statistics stand in its sidecar (`preprocess.sidecar.features.measure`); these are what a
-model is trained with. A circular feature (an angle, a phase) has a circular mean and standard
+A clip's own statistics stand in its sidecar (`preprocess.sidecar.parameters.measure`); these are what a
+model is trained with. A circular parameter (an angle, a phase) has a circular mean and standard
 deviation: the mean of 350 and 10 degrees is 0, not 180.
 """
 
@@ -18,18 +18,18 @@ from pathlib import Path
 from typing import Any
 
 from preprocess.core.files import write_bytes
-from preprocess.sidecar.features import Feature
-from preprocess.stats.feature_stats import FeatureStats, StatsError
+from preprocess.sidecar.parameters import Parameter
+from preprocess.stats.parameter_stats import ParameterStats, StatsError
 
-__all__ = ["STATS_NAME", "CorpusStats", "FeatureStats", "StatsError", "read_stats", "write_stats"]
+__all__ = ["STATS_NAME", "CorpusStats", "ParameterStats", "StatsError", "read_stats", "write_stats"]
 
 STATS_NAME = "stats.json"
 STATS_VERSION = 2
 _MAX_STATS_BYTES = 64 << 20
 
 
-class CorpusStats(Mapping[str, FeatureStats]):
-    """Statistics of every parameter of a corpus: a mapping name -> `FeatureStats`.
+class CorpusStats(Mapping[str, ParameterStats]):
+    """Statistics of every parameter of a corpus: a mapping name -> `ParameterStats`.
 
     Attributes:
         clips: How many clips it has seen.
@@ -37,57 +37,57 @@ class CorpusStats(Mapping[str, FeatureStats]):
 
     def __init__(self) -> None:
         self.clips = 0
-        self._features: dict[str, FeatureStats] = {}
+        self._parameters: dict[str, ParameterStats] = {}
 
-    def __getitem__(self, name: str) -> FeatureStats:
-        return self._features[name]
+    def __getitem__(self, name: str) -> ParameterStats:
+        return self._parameters[name]
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._features)
+        return iter(self._parameters)
 
     def __len__(self) -> int:
-        return len(self._features)
+        return len(self._parameters)
 
-    def update(self, features: Mapping[str, Feature]) -> None:
-        """Add the features of one clip, as `preprocess.sidecar.reading.read_sidecar` returns them.
+    def update(self, parameters: Mapping[str, Parameter]) -> None:
+        """Add the parameters of one clip, as `preprocess.sidecar.reading.read_sidecar` returns them.
 
         Raises:
-            StatsError: A value is infinite, or a feature's kind, unit or period is not that of
+            StatsError: A value is infinite, or a parameter's kind, unit or period is not that of
                 the clips before; nothing was added then.
         """
         piece = CorpusStats()
         piece.clips = 1
-        for name, feature in features.items():
-            declared = (feature.min, feature.max) if feature.declared else (None, None)
-            stats = FeatureStats(
-                units=feature.units, declared_min=declared[0], declared_max=declared[1]
+        for name, parameter in parameters.items():
+            declared = (parameter.min, parameter.max) if parameter.declared else (None, None)
+            stats = ParameterStats(
+                units=parameter.units, declared_min=declared[0], declared_max=declared[1]
             )
             try:
-                stats.update(feature.values, feature.kind, feature.period)
+                stats.update(parameter.values, parameter.kind, parameter.period)
             except StatsError as error:
-                raise StatsError(f"feature {name!r}: {error}") from None
-            piece._features[name] = stats
+                raise StatsError(f"parameter {name!r}: {error}") from None
+            piece._parameters[name] = stats
         self.merge(piece)
 
     def merge(self, other: CorpusStats) -> None:
         """Add all that `other` has seen.
 
         Raises:
-            StatsError: A feature's kind, unit or period differs; nothing was added then.
+            StatsError: A parameter's kind, unit or period differs; nothing was added then.
         """
         for name, stats in other.items():
             try:
-                self._features.get(name, FeatureStats()).check_fits(stats)
+                self._parameters.get(name, ParameterStats()).check_fits(stats)
             except StatsError as error:
-                raise StatsError(f"feature {name!r}: {error}") from None
+                raise StatsError(f"parameter {name!r}: {error}") from None
         for name, stats in other.items():
-            self._features.setdefault(name, FeatureStats()).merge(stats)
+            self._parameters.setdefault(name, ParameterStats()).merge(stats)
         self.clips += other.clips
 
     def to_dict(self) -> dict[str, Any]:
         """Return the statistics as JSON can hold them."""
-        features = {name: stats.to_dict() for name, stats in self.items()}
-        return {"clips": self.clips, "features": features}
+        parameters = {name: stats.to_dict() for name, stats in self.items()}
+        return {"clips": self.clips, "features": parameters}
 
     @classmethod
     def from_dict(cls, stored: Mapping[str, Any]) -> CorpusStats:
@@ -100,7 +100,7 @@ class CorpusStats(Mapping[str, FeatureStats]):
         try:
             stats.clips = int(stored["clips"])
             for name, entry in stored["features"].items():
-                stats._features[str(name)] = FeatureStats.from_dict(entry)
+                stats._parameters[str(name)] = ParameterStats.from_dict(entry)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise StatsError(f"these are no statistics of a corpus: {error}") from None
         return stats

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 MAX_LABELS = 1024
-"""A categorical feature of more labels is not counted label by label."""
+"""A categorical parameter of more labels is not counted label by label."""
 
 
 def label_counts(values: NDArray[np.float64]) -> Counter[int] | None:

@@ -15,45 +15,45 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from preprocess.stats.feature_stats import FeatureStats, StatsError
+from preprocess.stats.parameter_stats import ParameterStats, StatsError
 
 Method = Literal["minmax", "zscore"]
 
 
 def normalise(
-    values: ArrayLike, stats: FeatureStats, method: Method = "minmax"
+    values: ArrayLike, stats: ParameterStats, method: Method = "minmax"
 ) -> NDArray[np.float64]:
     """Return values as a model likes them, float64 of the same shape.
 
     Args:
         values: Of any shape.
-        stats: The feature's statistics over the corpus.
+        stats: The parameter's statistics over the corpus.
         method: `minmax` maps the declared range, or the measured one where none is declared, to 0
-            to 1; values outside of it come out outside. Of a circular feature it maps the circle,
+            to 1; values outside of it come out outside. Of a circular parameter it maps the circle,
             from the lower end of the declared range, or 0, up to a period beyond. `zscore`
-            subtracts the mean and divides by the standard deviation; only continuous features
+            subtracts the mean and divides by the standard deviation; only continuous parameters
             have these. A range or deviation of 0 divides by 1.
 
     Raises:
-        StatsError: The feature has no values, or `zscore` makes no sense for its kind.
+        StatsError: The parameter has no values, or `zscore` makes no sense for its kind.
     """
     offset, scale = _offset_and_scale(stats, method)
     return (np.asarray(values, np.float64) - offset) / scale
 
 
 def denormalise(
-    scaled: ArrayLike, stats: FeatureStats, method: Method = "minmax"
+    scaled: ArrayLike, stats: ParameterStats, method: Method = "minmax"
 ) -> NDArray[np.float64]:
     """Return what `normalise` made `scaled` of; see there."""
     offset, scale = _offset_and_scale(stats, method)
     return np.asarray(scaled, np.float64) * scale + offset
 
 
-def minmax_range(stats: FeatureStats) -> tuple[float, float]:
+def minmax_range(stats: ParameterStats) -> tuple[float, float]:
     """Return the values that `minmax` maps to 0 and 1; the same twice where the range is 0 wide.
 
     Raises:
-        StatsError: The feature has no values.
+        StatsError: The parameter has no values.
     """
     if stats.kind == "circular":
         low: float | None = stats.declared_min or 0.0
@@ -66,14 +66,14 @@ def minmax_range(stats: FeatureStats) -> tuple[float, float]:
     return low, high
 
 
-def _offset_and_scale(stats: FeatureStats, method: Method) -> tuple[float, float]:
+def _offset_and_scale(stats: ParameterStats, method: Method) -> tuple[float, float]:
     if method == "minmax":
         low, high = minmax_range(stats)
         return low, high - low or 1.0
     if method != "zscore":
         raise StatsError(f"method {method!r} must be minmax or zscore")
     if stats.kind != "continuous":
-        raise StatsError(f"zscore is for continuous features, not {stats.kind}; take minmax")
+        raise StatsError(f"zscore is for continuous parameters, not {stats.kind}; take minmax")
     if stats.mean is None or stats.std is None:
         raise StatsError("zscore needs statistics of at least one value")
     return stats.mean, stats.std or 1.0

@@ -14,7 +14,7 @@ from preprocess.core.jobs import run_items
 from preprocess.core.report import Report, listed, plural
 from preprocess.core.temporaries import remove_stale
 from preprocess.dataset.clips import find_tokens
-from preprocess.params import Producer, feature_names
+from preprocess.params import Producer, parameter_names
 from preprocess.params.clip import Clip, Wave
 from preprocess.sidecar.sidecar_files import finish_interrupted
 from preprocess.steps.annotate_clip import AnnotateConfig, AnnotatedClip, Run, annotate_clip
@@ -54,7 +54,7 @@ def annotate(
     tokens = find_tokens(root)
     if not producers:
         raise UsageError("annotate: nothing to do: name at least one producer")
-    feature_names(producers)
+    parameter_names(producers)
     for producer in producers:
         for note in producer.check_clips([rel.with_suffix("").as_posix() for rel in tokens]):
             report.note(note)

@@ -16,7 +16,7 @@ from preprocess.core.settings import CondRoot, DryRun, Prune
 from preprocess.params import Producer
 from preprocess.params.clip import Clip
 from preprocess.sidecar.array_config import ArrayConfig
-from preprocess.sidecar.features import FeatureValue, SidecarError
+from preprocess.sidecar.parameters import ParameterValue, SidecarError
 from preprocess.sidecar.reading import existing_paths, read_sidecar
 from preprocess.sidecar.records import Record
 from preprocess.sidecar.sidecar_format import Sidecar
@@ -29,7 +29,7 @@ class AnnotateConfig(ArrayConfig):
 
     audio_root: Annotated[
         Path | None,
-        Field(description="the normalized audio, mirroring the tokens; for audio features"),
+        Field(description="the normalized audio, mirroring the tokens; for audio parameters"),
     ] = None
     mode: Annotated[
         Literal["append", "overwrite", "replace-all"],
@@ -103,22 +103,22 @@ def annotate_clip(clip: Clip, target: Path, run: Run) -> AnnotatedClip:
         run: Producers and settings.
 
     Raises:
-        SidecarError: Two producers make the same feature, or the features cannot be written.
+        SidecarError: Two producers make the same parameter, or the parameters cannot be written.
     """
     mode = run.config.mode
     old = _stored(target, mode)
-    claimed, features, records = _make(clip, old, run)
-    kept = tuple(name for name in old.features if name not in claimed) if old else ()
+    claimed, parameters, records = _make(clip, old, run)
+    kept = tuple(name for name in old.parameters if name not in claimed) if old else ()
     drop = partial(_dropped, claimed=claimed, run=run)
     dropped = drop(old) if old else []
-    if mode == "append" and old and not features.keys() - old.features.keys():
+    if mode == "append" and old and not parameters.keys() - old.parameters.keys():
         return AnnotatedClip(kept=kept, current=True)
     if old and not records and not dropped:
         return AnnotatedClip(kept=kept, current=True)
     if not run.config.dry_run:
         write_sidecar(
             clip.path,
-            features,
+            parameters,
             mode=mode if old is None or mode == "append" else "overwrite",
             dtype=run.config.dtype,
             max_error=run.config.max_error,
@@ -127,32 +127,32 @@ def annotate_clip(clip: Clip, target: Path, run: Run) -> AnnotatedClip:
             beside=target,
         )
     left = tuple(name for name in kept if name not in dropped)
-    return AnnotatedClip(tuple(features), left, notes=tuple(clip.notes))
+    return AnnotatedClip(tuple(parameters), left, notes=tuple(clip.notes))
 
 
 def _make(
     clip: Clip, old: Sidecar | None, run: Run
-) -> tuple[set[str], dict[str, FeatureValue], list[Record]]:
-    """Return the names of all features of the run, and those that had to be made, with records."""
+) -> tuple[set[str], dict[str, ParameterValue], list[Record]]:
+    """Return the names of all parameters of the run, and those that had to be made, with records."""
     tokens = digest_file(clip.path)
     audio = digest_file(clip.audio_path) if clip.audio_path else ""
     claimed: set[str] = set()
-    features: dict[str, FeatureValue] = {}
+    parameters: dict[str, ParameterValue] = {}
     records = []
     for producer, rec in zip(run.producers, run.settings, strict=True):
         src = digest_bytes("".join((tokens, audio, producer.origin(clip))).encode())
         record = Record((), tokens, audio, producer.flag, run.owner, src, rec, BY)
         names = _current(old, record)
         if names is None:
-            made = producer.features(clip)
+            made = producer.parameters(clip)
             records.append(replace(record, names=tuple(made)))
-            features.update(made)
+            parameters.update(made)
             names = tuple(made)
         for name in names:
             if name in claimed:
-                raise SidecarError(f"{clip.path}: two producers make the feature {name!r}")
+                raise SidecarError(f"{clip.path}: two producers make the parameter {name!r}")
         claimed.update(names)
-    return claimed, features, records
+    return claimed, parameters, records
 
 
 def _current(old: Sidecar | None, record: Record) -> tuple[str, ...] | None:
@@ -168,11 +168,11 @@ def _current(old: Sidecar | None, record: Record) -> tuple[str, ...] | None:
 
 
 def _dropped(sidecar: Sidecar, claimed: set[str], run: Run) -> list[str]:
-    """Return which features of a sidecar the run drops, of those that it does not make."""
+    """Return which parameters of a sidecar the run drops, of those that it does not make."""
     if run.config.mode == "append":
         return []
     if run.config.mode == "replace-all":
-        return [name for name in sidecar.features if name not in claimed]
+        return [name for name in sidecar.parameters if name not in claimed]
     mine = (r.names for r in sidecar.records if run.owner and r.owner == run.owner)
     return [name for names in mine for name in names if name not in claimed]
 

@@ -114,18 +114,20 @@ def as_built(audit: AuditConfig, build: BuildConfig, has_sidecars: bool) -> Audi
     """
     return replace(
         audit,
-        features=build.features,
-        require=tuple(dict.fromkeys((*audit.require, *build.features, *build.require_features))),
+        parameters=build.parameters,
+        require=tuple(
+            dict.fromkeys((*audit.require, *build.parameters, *build.require_parameters))
+        ),
         bandwidth=build.bandwidth,
         # In groups the subfolders mean nothing.
-        split=build.split or ("train" if build.split_by == "group" else None),
+        split_name=build.split_name or ("train" if build.split_by == "group" else None),
         missing_sidecar=build.missing_sidecar if has_sidecars else "skip",
         cond_root=build.cond_root,
     )
 
 
 def _outside_splits(root: Path, tokens: list[Path], config: AuditConfig) -> Iterator[Finding]:
-    if config.split is not None:
+    if config.split_name is not None:
         return
     splits, outside = by_folder([rel.as_posix() for rel in tokens])
     for rel in outside if splits else ():

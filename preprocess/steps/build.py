@@ -26,7 +26,7 @@ from preprocess.dataset.rows import survey
 from preprocess.dataset.splits import find_splits
 from preprocess.sidecar.sidecar_format import Sidecar
 from preprocess.stats.corpus_stats import STATS_NAME, STATS_VERSION, write_stats
-from preprocess.steps.build_config import BuildConfig, row_options
+from preprocess.steps.build_config import BuildConfig
 from preprocess.steps.built_dataset import MARKER, materialize, save_moved, verify
 from preprocess.steps.outputs import refuse_nested
 from preprocess.steps.saved_folder import check_replaceable, read_marker, replace_folder
@@ -60,7 +60,7 @@ def build(
     """
     report = Report("build", item="row", output=str(output))
     audit = audit or AuditConfig()
-    options = row_options(config)
+    options = config.rows
     check_options(options)
     clips = find_clips(root, options)
     splits = find_splits(root, clips.tokens, options)
@@ -90,7 +90,7 @@ def _origin(
         settings_digest(
             step="build",
             root=str(root.resolve()),
-            options=asdict(options),
+            options={**asdict(options), "cond_root": str(clips.cond_root)},
             tokens_subdir=config.tokens_subdir,
             materialize=config.materialize,
             stats=STATS_VERSION,
@@ -135,10 +135,10 @@ def _build(
     """Make the dataset in `new`; return what of it is a mixture."""
     from enchf_dataset import EncHFDataset
 
-    options = row_options(config)
+    options = config.rows
 
     def look(rel: str, sidecar: Sidecar) -> None:
-        names = [n for n in sidecar.features if not options.chosen or n in options.chosen]
+        names = [n for n in sidecar.parameters if not options.parameters or n in options.parameters]
         makings.add(rel, parameter_makers(sidecar.records, names))
 
     with quiet_datasets():

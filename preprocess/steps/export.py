@@ -20,17 +20,17 @@ from preprocess.core.provenance import is_current, provenance, settings_digest
 from preprocess.core.report import Report, plural
 from preprocess.core.temporaries import remove_stale
 from preprocess.dataset.clips import Clips, DatasetError, clip_id, find_clips, manifest_digest
-from preprocess.dataset.options import RowOptions, check_options
+from preprocess.dataset.options import RowOptions, check_options, row_options
 from preprocess.dataset.quiet import quiet_datasets
 from preprocess.dataset.rows import clip_row, read_schema, survey
-from preprocess.dataset.schema import Parameter, Schema
+from preprocess.dataset.schema import Schema
 from preprocess.dataset.splits import find_splits
 from preprocess.publish import rnencodec
-from preprocess.sidecar.features import measure
+from preprocess.sidecar.parameter_info import ParameterInfo
+from preprocess.sidecar.parameters import Parameter, measure
 from preprocess.sidecar.precision import find_damage
 from preprocess.sidecar.sidecar_format import Sidecar, sidecar_paths
 from preprocess.stats.corpus_stats import CorpusStats
-from preprocess.steps.build_config import row_options
 from preprocess.steps.export_config import EXPORT_TARGETS, ExportConfig
 from preprocess.steps.outputs import refuse_nested
 from preprocess.steps.saved_folder import check_replaceable, read_marker, replace_folder
@@ -92,10 +92,9 @@ def _options(config: ExportConfig) -> RowOptions:
     if config.codebooks is not None and config.codebooks > rnencodec.SPEC.max_codebooks:
         most = rnencodec.SPEC.max_codebooks
         raise UsageError(f"codebooks: {config.codebooks} are asked for; the codec has up to {most}")
-    options = row_options(config)
-    options.missing_sidecar = config.missing_sidecar
-    options.bandwidth_kbps = None  # by the codebooks: that need not be one of the codec's
-    options.dtype = "float64"  # until it is known that float32 holds them
+    # By the codebooks, as their number need not be a bandwidth of the codec; float64 until it is
+    # known that float32 holds the parameters.
+    options = row_options(config, bandwidth=None, dtype="float64")
     check_options(options)
     return options
 
@@ -110,7 +109,7 @@ def _origin(
             step="export",
             version=_VERSION,
             root=str(root.resolve()),
-            options=dataclasses.asdict(options),
+            options={**dataclasses.asdict(options), "cond_root": str(clips.cond_root)},
             export=[config.codebooks, config.bandwidth, config.nan, config.allow_mixed],
             audit=repr(audit),
         ),
@@ -140,7 +139,7 @@ def _make(
             row = clip_row(root, rel, schema, True, "", clips.cond_root, RowCheck(audit))
             values = {n: _as_float32(path, n, v) for n, v in row["features"].items()}
             if rel in measured:
-                stats.update({n: parameters[n].feature(v) for n, v in values.items()})
+                stats.update({n: Parameter.from_info(parameters[n], v) for n, v in values.items()})
             values = {n: _without_nan(path, n, v, config.nan) for n, v in values.items()}
             constants.add(rel, values)
             target = new / _exported(rel)
@@ -197,7 +196,7 @@ def _read_schema(
     makings, _ = token_makings(root, clips.tokens)
 
     def look(rel: str, sidecar: Sidecar) -> None:
-        names = [n for n in sidecar.features if not options.chosen or n in options.chosen]
+        names = [n for n in sidecar.parameters if not options.parameters or n in options.parameters]
         makings.add(rel, parameter_makers(sidecar.records, names))
 
     schema = survey(root, clips, read_schema(root, clips, options), options, look)
@@ -210,7 +209,7 @@ def _read_schema(
 class Constants:
     """Parameters that keep one value in each clip, for the loaders that read them from the rows."""
 
-    def __init__(self, parameters: Mapping[str, Parameter]) -> None:
+    def __init__(self, parameters: Mapping[str, ParameterInfo]) -> None:
         self._values: dict[str, dict[str, float]] = {n: {} for n in parameters if n != "audio"}
 
     def add(self, rel: str, values: Mapping[str, NDArray[np.floating]]) -> None:

@@ -7,15 +7,17 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from preprocess.steps.build_config import ClipsConfig
+from preprocess.dataset.options import ClipOptions
+from preprocess.steps.build_config import AllowMixed
 
 EXPORT_TARGETS = ("rnencodec",)
 
 
 @dataclass(frozen=True, kw_only=True)
-class ExportConfig(ClipsConfig):
+class ExportConfig(ClipOptions):
     """What the trainers of another project get to read."""
 
+    allow_mixed: AllowMixed = False
     codebooks: Annotated[
         int | None,
         Field(ge=1, description="codebooks to slice to, instead of --bandwidth; without it, all"),

@@ -24,7 +24,7 @@ from preprocess.core.report import Report
 from preprocess.core.settings import Settings
 from preprocess.core.temporaries import remove_stale
 from preprocess.dataset.clips import find_tokens
-from preprocess.sidecar.features import Feature, FeatureValue, SidecarError
+from preprocess.sidecar.parameters import Parameter, ParameterValue, SidecarError
 from preprocess.sidecar.reading import existing_paths, read_sidecar
 from preprocess.sidecar.sidecar_format import ARRAY_SUFFIX, SCHEMA_VERSION, sidecar_paths
 from preprocess.sidecar.writing import write_sidecar
@@ -34,7 +34,7 @@ from preprocess.tokens.ecdc import MAGIC, read_ecdc, read_header, write_ecdc
 KEPT_SUFFIX = ".orig"
 
 Range = tuple[str, float | None, float | None]
-"""Name, min and max of a feature."""
+"""Name, min and max of a parameter."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,11 +55,11 @@ class MigrateConfig(Settings):
     ] = False
     rename: Annotated[
         tuple[Annotated[str, Field(pattern=r"^.+=[A-Za-z_]\w*$")], ...],
-        Field(description="features to rename, as OLD=NEW"),
+        Field(description="parameters to rename, as OLD=NEW"),
     ] = ()
 
     def renamed(self, name: str) -> str:
-        """Return the new name of a feature."""
+        """Return the new name of a parameter."""
         pairs = (pair.rpartition("=") for pair in self.rename)
         return next((new for old, _, new in pairs if old == name), name)
 
@@ -181,7 +181,9 @@ def _plan(root: Path, rel: Path, adopted: Path | None, config: MigrateConfig) ->
             f"{sidecar_paths(source)[0]} has {sidecar.n_frames} frames, but {root / rel} has "
             f"{header.n_frames}"
         )
-    declared = frozenset((name, f.min, f.max) for name, f in sidecar.features.items() if f.declared)
+    declared = frozenset(
+        (name, f.min, f.max) for name, f in sidecar.parameters.items() if f.declared
+    )
     fps = None
     if sidecar.fps is not None and sidecar.fps != header.spec.fps:
         fps = (sidecar.fps, header.spec.fps)
@@ -195,10 +197,10 @@ def _plan(root: Path, rel: Path, adopted: Path | None, config: MigrateConfig) ->
     beside = sidecar_paths(root / rel)[0]
     if source != root / rel and beside.exists():
         raise SidecarError(f"{sidecar_paths(source)[0]} and {beside} are both its sidecar")
-    for name in sidecar.features:
+    for name in sidecar.parameters:
         if not config.renamed(name).isidentifier():
             raise SidecarError(
-                f"{source}: feature {name!r} needs a name of letters, digits and underscores; "
+                f"{source}: parameter {name!r} needs a name of letters, digits and underscores; "
                 f"--rename {name!r}=..."
             )
     return Plan(rel, is_old, source, sidecar.version, declared, fps)
@@ -218,36 +220,36 @@ def _migrate_clip(
     old = read_sidecar(plan.sidecar)
     originals = existing_paths(plan.sidecar)
     targets = sidecar_paths(path)
-    features = {
+    parameters = {
         config.renamed(name): _given(f, f.declared or (name, f.min, f.max) in declared)
-        for name, f in old.features.items()
+        for name, f in old.parameters.items()
     }
-    if len(features) < len(old.features):
-        raise SidecarError(f"{plan.sidecar}: two features would have the same name")
+    if len(parameters) < len(old.parameters):
+        raise SidecarError(f"{plan.sidecar}: two parameters would have the same name")
     if config.keep_originals:
         for part in originals:
             _keep(part)
-    dtype: Any = next((f.values.dtype.name for f in old.features.values()), "auto")
+    dtype: Any = next((f.values.dtype.name for f in old.parameters.values()), "auto")
     records = [
         replace(record, names=tuple(map(config.renamed, record.names))) for record in old.records
     ]
-    write_sidecar(path, features, mode="replace-all", dtype=dtype, records=records)
+    write_sidecar(path, parameters, mode="replace-all", dtype=dtype, records=records)
     for part in originals:
         if part not in targets:
             part.unlink(missing_ok=True)
 
 
-def _given(feature: Feature, declared: bool) -> FeatureValue:
-    """Return a feature as a writer gives it; mean and std stay what they were stated to be."""
+def _given(parameter: Parameter, declared: bool) -> ParameterValue:
+    """Return a parameter as a writer gives it; mean and std stay what they were stated to be."""
     keys = ("min", "max", "mean", "std") if declared else ("mean", "std")
     return {
-        "values": feature.values,
-        "units": feature.units,
-        "doc_string": feature.doc_string,
-        "kind": feature.kind,
-        "nan": feature.nan,
-        "source": feature.source,
-        **{key: getattr(feature, key) for key in keys},
+        "values": parameter.values,
+        "units": parameter.units,
+        "doc_string": parameter.doc_string,
+        "kind": parameter.kind,
+        "nan": parameter.nan,
+        "source": parameter.source,
+        **{key: getattr(parameter, key) for key in keys},
     }
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from preprocess.core.listing import list_folder
 from preprocess.core.provenance import is_ours
-from preprocess.sidecar.features import SidecarError
+from preprocess.sidecar.parameters import SidecarError
 from preprocess.sidecar.reading import read_description
 from preprocess.sidecar.records import makers
 from preprocess.sidecar.sidecar_format import ARRAY_SUFFIX, META_SUFFIX, TOKEN_SUFFIX, sidecar_paths
@@ -50,4 +50,4 @@ def _is_ours(clip: Path) -> bool:
     except SidecarError:
         return False
     made = makers(sidecar.records)
-    return all(name in made and is_ours(made[name].to_dict()) for name in sidecar.features)
+    return all(name in made and is_ours(made[name].to_dict()) for name in sidecar.parameters)

@@ -8,8 +8,7 @@ from preprocess.core.errors import UsageError, nearest
 from preprocess.core.files import find_files, require_folder, require_writable
 from preprocess.dataset.options import RowOptions, check_options
 from preprocess.dataset.splits import find_splits
-from preprocess.params import feature_names
-from preprocess.steps.build_config import row_options
+from preprocess.params import parameter_names
 from preprocess.steps.recipe import Recipe
 from preprocess.tokens.specs import codec_spec
 
@@ -25,7 +24,7 @@ def check_recipe(recipe: Recipe) -> None:
     """
     require_folder(recipe.input, "input folder")
     require_writable(recipe.output)
-    options = row_options(recipe.build)
+    options = recipe.build.rows
     check_options(options)
     recipe.audit.has(Path("any"))
     _check_bandwidths(recipe)
@@ -45,12 +44,12 @@ def _check_bandwidths(recipe: Recipe) -> None:
 
 def _check_names(recipe: Recipe, options: RowOptions) -> None:
     """Check that the parameters that are asked for will be made."""
-    made = feature_names(recipe.annotate)
+    made = parameter_names(recipe.annotate)
     if made is None or (recipe.output / "ecdc").exists():  # there may be some that a user wrote
         return
     asked = {
-        "build: features": options.chosen,
-        "build: require_features": options.required,
+        "build: parameters": options.parameters,
+        "build: require_parameters": options.require_parameters,
         "audit: require": recipe.audit.require,
     }
     for key, names in asked.items():

@@ -19,7 +19,7 @@ from preprocess.dataset.splits import find_splits
 from preprocess.sidecar.reading import read_sidecar
 from preprocess.stats.corpus_stats import (
     CorpusStats,
-    FeatureStats,
+    ParameterStats,
     StatsError,
     read_stats,
     write_stats,
@@ -32,7 +32,7 @@ _COLUMNS = ("parameter", "unit", "values", "NaN", "min", "median", "max", "mean"
 class StatsConfig(ShardConfig):
     """Which clips are measured together."""
 
-    split: Annotated[
+    split_name: Annotated[
         str | None,
         Field(pattern=r"^\w+$", description="one split for all clips, instead of the subfolders'"),
     ] = None
@@ -49,7 +49,7 @@ def collect_stats(root: Path, output: Path, config: StatsConfig, jobs: int) -> R
     """
     report = Report("stats", output=str(output))
     options = RowOptions(
-        split_name=config.split, missing_sidecar="empty", cond_root=config.cond_root
+        split_name=config.split_name, missing_sidecar="empty", cond_root=config.cond_root
     )
     splits = find_splits(root, find_clips(root, options).tokens, options)
     where = config.cond_root or root
@@ -61,7 +61,7 @@ def collect_stats(root: Path, output: Path, config: StatsConfig, jobs: int) -> R
             try:
                 if outcome.value is None:
                     raise StatsError(outcome.message())
-                stats[split].update(outcome.value.features)
+                stats[split].update(outcome.value.parameters)
                 report.done += 1
             except PreprocessError as error:
                 report.fail(root / outcome.item, error)
@@ -89,7 +89,7 @@ def merge_stats(parts: Sequence[Path], output: Path) -> Report:
 def format_stats(splits: dict[str, CorpusStats]) -> str:
     """Return statistics as a table for people."""
     rows = [
-        (split, [_COLUMNS, *(_row(name, feature) for name, feature in stats.items())])
+        (split, [_COLUMNS, *(_row(name, parameter) for name, parameter in stats.items())])
         for split, stats in splits.items()
     ]
     lines = []
@@ -111,13 +111,13 @@ def _write(report: Report, output: Path, stats: dict[str, CorpusStats]) -> Repor
     return report.finish()
 
 
-def _row(name: str, feature: FeatureStats) -> tuple[str, ...]:
+def _row(name: str, parameter: ParameterStats) -> tuple[str, ...]:
     numbers = (
-        feature.min,
-        feature.quantiles.get("p50"),
-        feature.max,
-        feature.mean,
-        feature.std,
+        parameter.min,
+        parameter.quantiles.get("p50"),
+        parameter.max,
+        parameter.mean,
+        parameter.std,
     )
     shown = ("" if value is None else f"{value:.5g}" for value in numbers)
-    return (name, feature.units, f"{feature.count:,}", f"{feature.nan_count:,}", *shown)
+    return (name, parameter.units, f"{parameter.count:,}", f"{parameter.nan_count:,}", *shown)

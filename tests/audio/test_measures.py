@@ -1,4 +1,4 @@
-"""Features of sound, against tones, noise and clicks of known value."""
+"""Parameters of sound, against tones, noise and clicks of known value."""
 
 from __future__ import annotations
 
@@ -143,9 +143,9 @@ def test_the_producer_measures_all_at_once_and_describes_them(tmp_path):
     path = write_wav(tmp_path / "a.wav", wave)
     names = ["rms_db", "f0_hz", "spectral_centroid_hz", "spectral_flatness", "onset_strength"]
     producer = parse_producer({"audio": {"measure": names, "prefix": "in_"}})
-    found = producer.features(clip_of(12_000, audio=path))
+    found = producer.parameters(clip_of(12_000, audio=path))
     assert list(found) == [f"in_{n}" for n in ["rms_db", "f0_hz", "voiced", *names[2:]]]
-    assert all(len(feature["values"]) == 38 for feature in found.values())
+    assert all(len(parameter["values"]) == 38 for parameter in found.values())
     voiced = found["in_voiced"]["values"].astype(bool)
     assert voiced[3:16].all()
     assert not voiced[22:].any()
@@ -164,7 +164,7 @@ def test_the_decoded_tokens_can_be_measured_instead(demo_codec, tmp_path):
     clip = Clip("a", tmp_path / "a.ecdc", ecdc.header, None, demo_codec.decode)
     producer = parse_producer({"audio": {"measure": "f0_hz,rms_db", "source": "tokens"}})
     assert (producer.needs_audio, producer.needs_decoder) == (False, True)
-    found = producer.features(clip)
+    found = producer.parameters(clip)
     assert np.nanmedian(found["f0_hz"]["values"]) == pytest.approx(440, rel=0.01)
     np.testing.assert_allclose(found["rms_db"]["values"][INSIDE], -20, atol=2)
     assert "decoded tokens" in found["rms_db"]["doc_string"]
@@ -191,5 +191,5 @@ def test_a_missing_library_names_the_extra(monkeypatch):
     for name, package in (("f0_hz", "praat-parselmouth"), ("spectral_flatness", "librosa")):
         with pytest.raises(UsageError) as error:
             parse_producer({"audio": {"measure": [name]}})
-        one_line(error, package, "enchf-dataset[features]")
+        one_line(error, package, "enchf-dataset[parameters]")
     parse_producer({"audio": {"measure": ["rms_db"]}})

@@ -195,7 +195,7 @@ def test_a_clean_tree_is_clean(root, capsys, options):
 @pytest.mark.parametrize(
     ("options", "check", "part"),
     [
-        ("--require level pitch", "missing_feature", "'pitch'"),
+        ("--require level pitch", "missing_parameter", "'pitch'"),
         ("--expect-fps 50", "fps", "expected 50"),
         ("--expect-dtype float64", "dtype", "expected float64"),
     ],

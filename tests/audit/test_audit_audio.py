@@ -106,7 +106,7 @@ def test_a_record_that_says_rms_db_is_enough(tmp_path, capsys):
     assert audit(capsys, tmp_path) == (0, set(), "")
     json_path = path.with_suffix(".cond.json")
     meta = json.loads(json_path.read_text())
-    values = read_sidecar(path).features["loud"].values
+    values = read_sidecar(path).parameters["loud"].values
     write_sidecar(path, {"loud": later(values, 1)}, mode="overwrite")
     changed = json.loads(json_path.read_text())
     changed["provenance"]["made"][0]["producer"] = meta["provenance"]["made"][0]["producer"]

@@ -16,10 +16,10 @@ from tests.helpers.commands import assert_says, run, write_tokens
 T = 10
 
 
-def clip(root, name: str, samples: int = 3200, k: int = 2, **features):
+def clip(root, name: str, samples: int = 3200, k: int = 2, **parameters):
     path = write_tokens(root / f"{name}.ecdc", samples=samples, k=k, seed=sum(map(ord, name)))
     frames = -(-samples // 320)
-    write_sidecar(path, features or {"x": np.arange(frames)}, dtype="auto")
+    write_sidecar(path, parameters or {"x": np.arange(frames)}, dtype="auto")
 
 
 @pytest.fixture
@@ -39,9 +39,9 @@ def bad_name(root):
 
 REFUSED = {
     "another bandwidth": ("codec", lambda root: clip(root, "d", k=4), "1.5 kbps|3 kbps"),
-    "a name that no column has": ("feature_name", bad_name, "'../../x' is no column's name"),
+    "a name that no column has": ("parameter_name", bad_name, "'../../x' is no column's name"),
     "a parameter of few": (
-        "extra_feature",
+        "extra_parameter",
         lambda root: write_sidecar(root / "a.ecdc", {"y": np.arange(T)}),
         "'y', which 2 of 3 clips have not",
     ),
@@ -65,10 +65,10 @@ def test_what_build_refuses_the_audit_finds(root, capsys, tmp_path, check, spoil
     ("spoil", "words", "config"),
     [
         (lambda root: clip(root, "d", k=4), "--bandwidth 1.5", {"bandwidth": 1.5}),
-        (REFUSED["a parameter of few"][1], "--features x", {"features": ("x",)}),
-        (REFUSED["beside the splits"][1], "--split whole", {"split": "whole"}),
+        (REFUSED["a parameter of few"][1], "--parameters x", {"parameters": ("x",)}),
+        (REFUSED["beside the splits"][1], "--split-name whole", {"split_name": "whole"}),
     ],
-    ids=["bandwidth", "features", "split"],
+    ids=["bandwidth", "parameters", "split"],
 )
 def test_what_build_is_told_the_audit_is_told(root, capsys, tmp_path, spoil, words, config):
     spoil(root)

@@ -19,14 +19,14 @@ from tests.helpers.commands import Run, assert_says, run, write_tokens, write_to
 FRAMES = 10
 
 
-def annotated(root, name: str, samples: int = 3200, beside=None, **features):
+def annotated(root, name: str, samples: int = 3200, beside=None, **parameters):
     path = write_tokens(root / f"{name}.ecdc", samples=samples, seed=sum(map(ord, name)))
     frames = -(-samples // 320)
-    features = features or {"x": np.arange(frames)}
+    parameters = parameters or {"x": np.arange(frames)}
     for part in sidecar_paths(path):
         part.unlink(missing_ok=True)
     where = None if beside is None else beside / f"{name}.ecdc"
-    write_sidecar(path, features, beside=where, dtype="auto")
+    write_sidecar(path, parameters, beside=where, dtype="auto")
     return path
 
 
@@ -75,7 +75,7 @@ def test_a_clip_much_shorter_or_longer_than_the_rest_is_a_note(root, capsys):
     assert findings(capsys, root, "--fail-on length_outlier", status=1) == expected
 
 
-def test_a_feature_that_never_changes_is_said_once(tmp_path, capsys):
+def test_a_parameter_that_never_changes_is_said_once(tmp_path, capsys):
     for number in range(3):
         still = np.full(FRAMES, 7)
         annotated(tmp_path, f"c{number}", still=still, place=np.full(FRAMES, number))
@@ -85,14 +85,14 @@ def test_a_feature_that_never_changes_is_said_once(tmp_path, capsys):
     assert "0 errors, 1 warning" in result.out[-1]
 
 
-def test_a_feature_that_hangs_in_one_clip_is_a_note(tmp_path, capsys):
+def test_a_parameter_that_hangs_in_one_clip_is_a_note(tmp_path, capsys):
     for number in range(12):
         annotated(tmp_path, f"c{number}", x=np.arange(FRAMES) * (number != 5))
     result = run(capsys, "audit @", tmp_path)
     assert_says(result.error, ["c5.ecdc", "'x' is 0 in all of its frames"])
 
 
-def test_nan_is_an_error_unless_the_feature_says_what_it_stands_for(tmp_path, capsys):
+def test_nan_is_an_error_unless_the_parameter_says_what_it_stands_for(tmp_path, capsys):
     values = np.arange(FRAMES, dtype=float)
     values[3] = np.nan
     nothing = np.full(FRAMES, np.nan)
@@ -112,9 +112,9 @@ def test_units_and_kinds_that_differ_between_clips_are_errors(root, capsys):
     assert_says("\n".join(text), ["units of 'x': 'Hz', in most clips ''", "kind of 'x'"])
 
 
-def test_a_feature_that_most_clips_have_and_one_lacks_is_an_error(root, capsys):
+def test_a_parameter_that_most_clips_have_and_one_lacks_is_an_error(root, capsys):
     annotated(root, "clip3", y=np.arange(FRAMES))
-    expected = {("missing_feature", "clip3.ecdc"), ("extra_feature", "clip3.ecdc")}
+    expected = {("missing_parameter", "clip3.ecdc"), ("extra_parameter", "clip3.ecdc")}
     assert findings(capsys, root, status=1) == expected
 
 

@@ -90,7 +90,7 @@ def test_another_crop_whose_codes_mostly_survive_is_a_warning(root, capsys, star
     assert start == 0 or "0.493 s" in text
     words = "--missing-sidecar skip --fail-on shared_recording"
     assert run(capsys, f"audit @ {words}", root).status == 1
-    assert audit(capsys, root, "--missing-sidecar skip --split train")[0] == set()
+    assert audit(capsys, root, "--missing-sidecar skip --split-name train")[0] == set()
 
 
 def test_steady_sounds_silence_and_short_loops_are_no_recording(root, capsys):

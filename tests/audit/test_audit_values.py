@@ -22,7 +22,7 @@ def wander(rng, low: float, high: float, frames: int = FRAMES):
     return low + margin[0] + (high - low - margin.sum()) * steps
 
 
-def features(rng, frames: int = FRAMES):
+def parameters(rng, frames: int = FRAMES):
     return {
         "cutoff": {"values": wander(rng, 200, 8000, frames), "units": "Hz"},
         "level": {"values": wander(rng, -60, -6, frames), "units": "dB"},
@@ -38,27 +38,27 @@ def root(tmp_path):
     """Clips with parameters of very different sizes."""
     for number in range(CLIPS):
         path = write_tokens(tmp_path / f"c{number:02d}.ecdc", samples=320 * FRAMES, seed=number)
-        write_sidecar(path, features(np.random.default_rng(number)), dtype="auto")
+        write_sidecar(path, parameters(np.random.default_rng(number)), dtype="auto")
     return tmp_path
 
 
 def change(root, clip: str, **made):
     """Replace values of parameters of a clip, leaving what is said of them."""
     path = root / f"{clip}.ecdc"
-    old = read_sidecar(path).features
+    old = read_sidecar(path).parameters
     new = {
         name: {
-            "values": made.get(name, feature.values),
-            "units": feature.units,
-            "kind": feature.kind,
+            "values": made.get(name, parameter.values),
+            "units": parameter.units,
+            "kind": parameter.kind,
         }
-        for name, feature in old.items()
+        for name, parameter in old.items()
     }
     write_sidecar(path, new, dtype="float32")
 
 
 def values(root, clip: str, name: str):
-    return read_sidecar(root / f"{clip}.ecdc").features[name].values.astype(np.float64)
+    return read_sidecar(root / f"{clip}.ecdc").parameters[name].values.astype(np.float64)
 
 
 def audit(capsys, root, words: str = "") -> tuple[int, set[tuple[str, str]], str]:
@@ -117,7 +117,7 @@ def test_another_unit_in_one_clip_is_found_with_what_it_may_be(root, capsys, uni
 def test_two_clips_in_fifty_may_have_the_same_mistake(tmp_path, capsys):
     for number in range(50):
         path = write_tokens(tmp_path / f"c{number:02d}.ecdc", samples=320 * FRAMES, seed=number)
-        made = features(np.random.default_rng(number))
+        made = parameters(np.random.default_rng(number))
         if number in (3, 30):
             made["cutoff"]["values"] /= 1000
         write_sidecar(path, made, dtype="auto")
@@ -196,7 +196,7 @@ def rhythms(rng, number):
 
 
 @pytest.mark.parametrize("clips", [3, 12, 60])
-@pytest.mark.parametrize("make", [constants, glides, noise, rhythms, lambda r, n: features(r)])
+@pytest.mark.parametrize("make", [constants, glides, noise, rhythms, lambda r, n: parameters(r)])
 def test_good_corpora_of_all_kinds_have_no_warning_of_their_values(tmp_path, capsys, make, clips):
     for number in range(clips):
         path = write_tokens(tmp_path / f"c{number:02d}.ecdc", samples=320 * FRAMES, seed=number)

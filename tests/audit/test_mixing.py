@@ -58,7 +58,7 @@ def test_values_of_an_edited_function_beside_old_ones_are_refused(knob, tmp_path
     root, write = knob
     assert run(capsys, f"annotate @ {write(1.0)}", root).status == 0
     assert run(capsys, f"annotate @ {write(2.0, FAILS)}", root).status == 1
-    values = {float(read_sidecar(root / f"{n}.ecdc").features["x"].values[0]) for n in "abc"}
+    values = {float(read_sidecar(root / f"{n}.ecdc").parameters["x"].values[0]) for n in "abc"}
     assert values == {1.0, 2.0}
     result = run(capsys, "build @ @", root, tmp_path / "ds")
     assert result.status == 1
@@ -99,8 +99,8 @@ def test_a_producer_that_was_added_does_not_make_the_others_differ(knob, tmp_pat
     broken = tmp_path / "other.py"
     broken.write_text(KNOB.replace('"x"', '"y"').format(value=3, before=FAILS))
     run(capsys, f"annotate @ {write(1.0)} --function function={broken}:f", root)
-    assert run(capsys, "build @ @ --features x", root, tmp_path / "ds").status == 0
-    assert run(capsys, "build @ @ --features y", root, tmp_path / "ds").status == 1  # b has none
+    assert run(capsys, "build @ @ --parameters x", root, tmp_path / "ds").status == 0
+    assert run(capsys, "build @ @ --parameters y", root, tmp_path / "ds").status == 1  # b has none
 
 
 def test_a_value_that_append_keeps_keeps_its_maker(knob, tmp_path, capsys):

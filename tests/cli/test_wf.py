@@ -47,8 +47,8 @@ def look(capsys, *words):
 
 
 def first_values(root, name):
-    features = read_sidecar(root / f"{name}.ecdc").features
-    return {key: float(feature.values[0]) for key, feature in features.items()}
+    parameters = read_sidecar(root / f"{name}.ecdc").parameters
+    return {key: float(parameter.values[0]) for key, parameter in parameters.items()}
 
 
 def test_init_makes_an_empty_sidecar_for_every_clip_and_a_manifest(root, tmp_path, capsys):
@@ -79,9 +79,9 @@ def test_init_leaves_what_is_there_unless_told(root, capsys):
     write_sidecar(root / "d_tempo_1.ecdc", {"x": np.arange(FRAMES)})
     result = init(capsys, "--audio-root", root, "--dtype", "float32")
     assert_says(result.out[-1], ["3 clips", "1 up to date"])
-    assert list(read_sidecar(root / "d_tempo_1.ecdc").features) == ["x"]
+    assert list(read_sidecar(root / "d_tempo_1.ecdc").parameters) == ["x"]
     init(capsys, "--audio-root", root, "--overwrite")
-    assert read_sidecar(root / "d_tempo_1.ecdc").features == {}
+    assert read_sidecar(root / "d_tempo_1.ecdc").parameters == {}
 
 
 def test_init_stops_at_an_error_or_goes_on(root, capsys):
@@ -119,7 +119,7 @@ def test_add_runs_the_four_built_in_producers(root, demo_codec, tmp_path, capsys
         "gain": 0,
         "tempo": 120.5,
     }
-    gain = read_sidecar(root / "s/c_tempo_-3_gain_2.ecdc").features["gain"].values
+    gain = read_sidecar(root / "s/c_tempo_-3_gain_2.ecdc").parameters["gain"].values
     np.testing.assert_allclose(gain, np.linspace(0, 1, 11), atol=1e-3)
     assert first_values(root, "s/c_tempo_-3_gain_2")["tempo"] == -3
 
@@ -131,10 +131,10 @@ def test_add_measures_the_decoded_tokens(tmp_path, demo_codec, capsys):
     write_ecdc(tmp_path / "a.ecdc", demo_codec.encode(tone(440, 24_000, 24_000)[None], 24))
     words = ["--audio-root", tmp_path, "--from-audio", "--audio-feats", "rms_db,f0_hz"]
     assert add(capsys, *words, "--device", "cpu", "--create-missing").status == 0
-    features = read_sidecar(tmp_path / "a.ecdc").features
-    assert list(features) == ["rms_db", "f0_hz", "voiced"]
-    np.testing.assert_allclose(features["rms_db"].values[5:-5], -20, atol=2)
-    assert np.nanmedian(features["f0_hz"].values) == pytest.approx(440, rel=0.01)
+    parameters = read_sidecar(tmp_path / "a.ecdc").parameters
+    assert list(parameters) == ["rms_db", "f0_hz", "voiced"]
+    np.testing.assert_allclose(parameters["rms_db"].values[5:-5], -20, atol=2)
+    assert np.nanmedian(parameters["f0_hz"].values) == pytest.approx(440, rel=0.01)
 
 
 def test_add_skips_clips_without_a_sidecar_unless_told(root, capsys):
@@ -213,7 +213,7 @@ def test_a_plug_in_of_the_name_of_a_built_in_takes_its_place(root, tmp_path, cap
         (["--const", "x=high"], 2, ["'high' is no number"]),
         (["--const", "x=1", "--const", "x=2"], 2, ["'x' is given twice"]),
         (["--lin", "x=1"], 2, ["start:end"]),
-        (["--const", "x=1", "--lin", "x=0:1"], 1, ["two producers make the feature 'x'"]),
+        (["--const", "x=1", "--lin", "x=0:1"], 1, ["two producers make the parameter 'x'"]),
         (["--const", "my x=1"], 1, ["'my x'", "letters, digits"]),
         (["--const", "x=16777217"], 1, ["'x'", "16777217", "float64"]),
         (["--filename-regex", "("], 2, ["no regular expression"]),
@@ -250,7 +250,7 @@ def test_audit_fails_on_what_it_failed_on(root, tmp_path, capsys):
     assert audit(capsys, *base, "--fail-on", "frame_mismatch").status == 0
     assert audit(capsys, *base, "--fail-on", "frame_mismatch,missing_sidecar").status == 1
     found = audit(capsys, *base, "--require", "gain,pitch", "--export-csv", tmp_path / "f.csv")
-    assert_says("\n".join(found.err), ["missing_feature: has no 'pitch'"])
+    assert_says("\n".join(found.err), ["missing_parameter: has no 'pitch'"])
     with open(tmp_path / "f.csv", newline="") as file:
         rows = list(csv.DictReader(file))
     # The old token file of the four has more codebooks: no dataset holds it beside the others.

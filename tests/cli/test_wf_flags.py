@@ -70,9 +70,9 @@ def test_create_missing_makes_a_sidecar_where_no_producer_makes_anything(root, c
     result = add(capsys, root, "--from-filename", "--create-missing")
     assert result.status == 0
     assert_says(result.out[-1], ["2 clips"])
-    assert list(read_sidecar(root / "a_tempo_120.5.ecdc").features) == ["tempo"]
+    assert list(read_sidecar(root / "a_tempo_120.5.ecdc").parameters) == ["tempo"]
     empty = read_sidecar(root / "plain.ecdc")
-    assert (empty.features, empty.n_frames) == ({}, FRAMES)
+    assert (empty.parameters, empty.n_frames) == ({}, FRAMES)
     assert_says(add(capsys, root, "--from-filename", "--create-missing").out[-1], ["up to date"])
 
 
@@ -105,7 +105,7 @@ def test_a_plug_in_named_by_its_path_takes_a_built_ins_place_too(
     monkeypatch.syspath_prepend(tmp_path)
     result = add(capsys, root, "--producer", name, "--const", "x=1", "--create-missing")
     assert (result.status, result.err) == (0, [])
-    assert read_sidecar(root / "plain.ecdc").features["x"].values[0] == 5
+    assert read_sidecar(root / "plain.ecdc").parameters["x"].values[0] == 5
 
 
 @pytest.mark.parametrize(
@@ -120,7 +120,7 @@ def test_a_regex_is_searched_for_in_the_full_file_name(root, capsys, regex):
     """One that names the ending found nothing: the name came without it."""
     result = add(capsys, root, "--from-filename", "--filename-regex", regex, "--create-missing")
     assert result.status == 0
-    assert read_sidecar(root / "a_tempo_120.5.ecdc").features["tempo"].values[0] == 120.5
+    assert read_sidecar(root / "a_tempo_120.5.ecdc").parameters["tempo"].values[0] == 120.5
 
 
 def test_indices_out_of_range_are_named_and_the_others_shown(root, capsys):

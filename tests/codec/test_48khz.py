@@ -58,11 +58,11 @@ def test_parameters_stand_where_the_segments_do(result):
     assert sidecar.n_frames == ecdc.codes.shape[1] == 306
     assert ecdc.scales is not None and len(ecdc.scales) == 3
     times = frame_starts_s(ecdc.audio_length, codec_spec("encodec_48khz"))
-    level = sidecar.features["rms_db"].values.astype(np.float64)
+    level = sidecar.parameters["rms_db"].values.astype(np.float64)
     loud = times[level > level.max() - 20]
     assert CLICK_S - 1 / 150 < loud.min() <= CLICK_S
     assert loud.max() <= CLICK_S + 2_000 / 44_100 + 1 / 150
-    position = sidecar.features["position"].values.astype(np.float64)
+    position = sidecar.parameters["position"].values.astype(np.float64)
     np.testing.assert_allclose(position, times / times.max(), atol=1e-3)
     assert sidecar.time["stride_samples"] == 47_520
 

@@ -80,7 +80,11 @@ def test_every_producer_is_a_flag_with_its_keys(capsys, name):
         (AuditConfig, "--require a b --expect-fps 75", {"require": ("a", "b"), "expect_fps": 75}),
         (AuditConfig, "--expect-dtype float64", {"expect_dtype": "float64"}),
         (AnnotateConfig, "--dtype float64 --max-error 0", {"dtype": "float64", "max_error": 0}),
-        (BuildConfig, "--materialize none --split test", {"materialize": "none", "split": "test"}),
+        (
+            BuildConfig,
+            "--materialize none --split-name test",
+            {"materialize": "none", "split_name": "test"},
+        ),
         (CodecConfig, "--codec x --device cpu", {"codec": "x", "device": "cpu"}),
     ],
 )
@@ -130,7 +134,7 @@ def test_an_unknown_flag_suggests_the_nearest(capsys, command, parts):
         ("audit a --expect-fps 0", ["--expect-fps", "greater than 0"]),
         ("audit a --range-tol -1", ["--range-tol", "'-1'"]),
         ("audit a --format xml", ["--format", "xml", "json"]),
-        ("build a b --split ../x", ["--split", "'../x'"]),
+        ("build a b --split-name ../x", ["--split-name", "'../x'"]),
         ("build a b --tokens-subdir ..", ["--tokens-subdir", "'..'"]),
     ],
 )

@@ -110,4 +110,4 @@ def test_version_1_trees_link_and_copy_whole(tmp_path, capsys, how):
     if how == "copy":
         shutil.rmtree(ecdc)
     for name in "ab":
-        assert read_sidecar(out / f"tokens/{name}.ecdc").features["x"].max == 9
+        assert read_sidecar(out / f"tokens/{name}.ecdc").parameters["x"].max == 9

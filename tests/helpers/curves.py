@@ -19,7 +19,7 @@ def curve(root: Path, **settings: Any) -> Producer:
     return parse_producer({"curve": {"root": root, **settings}})
 
 
-def features(
+def parameters(
     root: Path,
     name: str = "c",
     samples: int = 24_000,
@@ -27,9 +27,9 @@ def features(
     notes: list[tuple[str, str]] | None = None,
     **settings: Any,
 ) -> dict[str, Any]:
-    """Return the features of a clip; what is worth attention is added to `notes`."""
+    """Return the parameters of a clip; what is worth attention is added to `notes`."""
     clip = clip_of(samples, model, name)
-    found = dict(curve(root, **settings).features(clip))
+    found = dict(curve(root, **settings).parameters(clip))
     if notes is not None:
         notes += clip.notes
     return found
@@ -71,5 +71,5 @@ def wheel(value: float, channel: int = 0) -> mido.Message:
 
 def values_of(root: Path, *columns: str, **settings: Any) -> list[NDArray[np.float64]]:
     """Return the values of columns, one array each."""
-    found = features(root, columns=list(columns), **settings)
+    found = parameters(root, columns=list(columns), **settings)
     return [found[name]["values"] for name in columns]

@@ -22,7 +22,7 @@ SECONDS = {"train/a/take.1": 3, "train/a/take.2": 2, "train/b": 2, "validation/c
 NAMES = ["pitch", "level", "scene", "phase", "gain"]
 
 
-def features(clip: str, frames: int) -> dict:
+def parameters(clip: str, frames: int) -> dict:
     """Return one parameter of every kind: declared, measured, labels, an angle, a constant."""
     rng = np.random.default_rng(len(clip))
     return {
@@ -41,7 +41,7 @@ def token_tree(root: Path) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         ecdc = random_ecdc("encodec_24khz", 24_000 * seconds - 13, 16)
         write_ecdc(path, ecdc)
-        write_sidecar(path, features(clip, ecdc.codes.shape[1]))
+        write_sidecar(path, parameters(clip, ecdc.codes.shape[1]))
     return root
 
 

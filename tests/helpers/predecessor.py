@@ -34,15 +34,15 @@ def version_1(path: Path, meta_name: str = ".cond.json", **columns: Any) -> NDAr
     return array
 
 
-def version_2(path: Path, features: dict[str, dict[str, Any]]) -> NDArray[np.float16]:
+def version_2(path: Path, parameters: dict[str, dict[str, Any]]) -> NDArray[np.float16]:
     """Write a sidecar of version 2 for a token file, and return its array `[T, D]`."""
-    array = np.stack([f["values"] for f in features.values()], axis=1).astype(np.float16)
+    array = np.stack([f["values"] for f in parameters.values()], axis=1).astype(np.float16)
     described = {}
-    for name, feature in features.items():
-        values = np.asarray(feature["values"], np.float64)
+    for name, parameter in parameters.items():
+        values = np.asarray(parameter["values"], np.float64)
         entry = {key: float(getattr(values, key)()) for key in ("min", "max", "mean", "std")}
         entry |= {"units": "", "doc_string": ""}
-        described[name] = entry | {k: v for k, v in feature.items() if k != "values"}
+        described[name] = entry | {k: v for k, v in parameter.items() if k != "values"}
     meta = {"features": described, "schema_version": 2, "fps": 75.0, "source_rate": 75.0}
     _write(path, array, meta, ".cond.json")
     return array

@@ -20,16 +20,16 @@ from tests.helpers.formats import examples, one_line
 
 
 def column(tmp_path, cells: list, name: str = "x", **settings):
-    """Return the features that a column makes of clips a, b, ...: from JSON, cells as they are."""
+    """Return the parameters that a column makes of clips a, b, ...: from JSON, cells as they are."""
     path = tmp_path / "t.jsonl"
     rows = [{"id": chr(97 + at), name: cell} for at, cell in enumerate(cells)]
     path.write_text("\n".join(map(json.dumps, rows)))
     producer = parse_producer({"table": {"path": path, **settings}})
-    return [producer.features(clip_of(name=row["id"]))[name] for row in rows]
+    return [producer.parameters(clip_of(name=row["id"]))[name] for row in rows]
 
 
 def values(tmp_path, cells: list, **settings) -> list[float]:
-    return [float(feature["values"][0]) for feature in column(tmp_path, cells, **settings)]
+    return [float(parameter["values"][0]) for parameter in column(tmp_path, cells, **settings)]
 
 
 @pytest.mark.parametrize(
@@ -88,7 +88,7 @@ def test_a_column_that_does_not_tell_is_not_read_against_the_others(tmp_path):
         parse_producer({"table": {"path": path}})
     one_line(error, "column 'count'", "'1.234' may be thousands", "'level' has a decimal comma")
     producer = parse_producer({"table": {"path": path, "decimal": ","}})
-    found = producer.features(clip_of(name="a"))
+    found = producer.parameters(clip_of(name="a"))
     assert (found["level"]["values"][0], found["count"]["values"][0]) == (-1.5, 1234)
 
 
@@ -140,10 +140,10 @@ def test_numbers_of_both_conventions_are_read_back(numbers, mark, group):
 )
 def test_percentages_durations_and_dates_are_numbers_with_units(tmp_path, cells, expected, units):
     """They became labels, in the order of the alphabet."""
-    features = column(tmp_path, cells)
-    assert [feature["values"][0] for feature in features] == expected
-    assert {feature["units"] for feature in features} == {units}
-    assert {feature["kind"] for feature in features} == {"continuous"}
+    parameters = column(tmp_path, cells)
+    assert [parameter["values"][0] for parameter in parameters] == expected
+    assert {parameter["units"] for parameter in parameters} == {units}
+    assert {parameter["kind"] for parameter in parameters} == {"continuous"}
 
 
 @pytest.mark.parametrize(
@@ -187,10 +187,10 @@ def test_units_that_contradict_the_cells_are_an_error(tmp_path):
 )
 def test_booleans_are_0_and_1_whichever_are_there(tmp_path, cells, expected, text):
     """A column of TRUE alone was 0."""
-    features = column(tmp_path, cells)
-    np.testing.assert_array_equal([feature["values"][0] for feature in features], expected)
-    assert {(f["kind"], f["min"], f["max"]) for f in features} == {("categorical", 0, 1)}
-    assert text in features[0]["doc_string"]
+    parameters = column(tmp_path, cells)
+    np.testing.assert_array_equal([parameter["values"][0] for parameter in parameters], expected)
+    assert {(f["kind"], f["min"], f["max"]) for f in parameters} == {("categorical", 0, 1)}
+    assert text in parameters[0]["doc_string"]
     plain = column(tmp_path, cells, kind={"x": "continuous"})[0]
     assert (plain["kind"], plain["max"]) == ("continuous", None)
 
@@ -266,10 +266,10 @@ def test_how_columns_were_read_is_said_once_and_stored(tmp_path, capsys):
             "mix: percentages in %; when: dates in days since 1970-01-01; loud: Booleans 0 no, 1 yes; "
             "mood: labels 0 calm, 1 wild (1 empty, NA among them)"
         ]
-    features = read_sidecar(tmp_path / "ecdc/b.ecdc").features
-    assert features["level"].source == "column 'level': numbers with a decimal comma"
-    assert features["loud"].source == "column 'loud': Booleans 0 no, 1 yes"
-    assert (features["mix"].units, features["mix"].values[0]) == ("%", 6)
+    parameters = read_sidecar(tmp_path / "ecdc/b.ecdc").parameters
+    assert parameters["level"].source == "column 'level': numbers with a decimal comma"
+    assert parameters["loud"].source == "column 'loud': Booleans 0 no, 1 yes"
+    assert (parameters["mix"].units, parameters["mix"].values[0]) == ("%", 6)
 
 
 def test_an_empty_cell_elsewhere_makes_no_other_clip_anew(tmp_path, capsys):

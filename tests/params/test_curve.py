@@ -11,7 +11,7 @@ from preprocess.core.errors import PreprocessError, UsageError
 from preprocess.sidecar.reading import read_sidecar
 from tests.helpers.clips import clip_of
 from tests.helpers.commands import assert_says, run, write_tokens
-from tests.helpers.curves import curve, features
+from tests.helpers.curves import curve, parameters
 from tests.helpers.formats import one_line
 
 TIMES = np.arange(0, 1.01, 0.01)
@@ -41,7 +41,9 @@ WRITERS = {
 def test_every_format_gives_the_same_curve(tmp_path, name):
     WRITERS[name](tmp_path / name)
     rate = {"rate_hz": 100.0} if name.endswith(".npy") else {}
-    found = features(tmp_path, name.split(".")[0], columns=["pitch"], units={"pitch": "Hz"}, **rate)
+    found = parameters(
+        tmp_path, name.split(".")[0], columns=["pitch"], units={"pitch": "Hz"}, **rate
+    )
     centres = (np.arange(75) * 320 + 160) / 24_000
     np.testing.assert_allclose(found["pitch"]["values"], 440 + 100 * centres, rtol=1e-6)
     assert (found["pitch"]["units"], found["pitch"]["kind"]) == ("Hz", "continuous")
@@ -51,22 +53,22 @@ def test_the_kind_decides_how_it_is_interpolated(tmp_path):
     (tmp_path / "c.csv").write_text("t,scene,phase\n0,0,350\n0.5,3,10\n1,3,30\n")
     settings = {"time": "t", "columns": ["scene", "phase"], "units": {"phase": "deg"}}
     kinds = {"scene": "categorical", "phase": "circular"}
-    found = features(tmp_path, kind=kinds, **settings)
+    found = parameters(tmp_path, kind=kinds, **settings)
     assert set(found["scene"]["values"]) == {0, 3}
     phase = found["phase"]["values"]
     assert np.all((phase >= 350) | (phase <= 30))
-    assert set(features(tmp_path, interpolation="step", **settings)["phase"]["values"]) <= {
+    assert set(parameters(tmp_path, interpolation="step", **settings)["phase"]["values"]) <= {
         350,
         10,
         30,
     }
-    turned = features(tmp_path, interpolation="circular", time="t", columns=["phase"])
+    turned = parameters(tmp_path, interpolation="circular", time="t", columns=["phase"])
     assert turned["phase"]["kind"] == "circular"
 
 
 def test_columns_are_renamed_and_an_empty_cell_is_nan(tmp_path):
     (tmp_path / "c.csv").write_text("time,Cut Off\n0,1\n0.5,\n1,1\n")
-    found = features(tmp_path, columns={"cutoff": "Cut Off"})
+    found = parameters(tmp_path, columns={"cutoff": "Cut Off"})
     assert np.isnan(found["cutoff"]["values"]).any()
     assert found["cutoff"]["nan"] == "no value in the curve"
 
@@ -96,7 +98,7 @@ def test_columns_are_renamed_and_an_empty_cell_is_nan(tmp_path):
 def test_a_bad_file_is_one_line_that_names_it(tmp_path, name, content, settings, words):
     (tmp_path / name).write_text(content)
     with pytest.raises(PreprocessError) as error:
-        features(tmp_path, **{"columns": ["pitch"], **settings})
+        parameters(tmp_path, **{"columns": ["pitch"], **settings})
     one_line(error, name, *words)
 
 
@@ -109,7 +111,7 @@ def test_arrays_are_read_without_pickles_and_of_the_right_shape(tmp_path):
     ):
         np.save(tmp_path / "c.npy", array, allow_pickle=True)
         with pytest.raises(PreprocessError) as error:
-            features(tmp_path, columns=["pitch"], **settings)
+            parameters(tmp_path, columns=["pitch"], **settings)
         one_line(error, "c.npy", words)
 
 
@@ -117,7 +119,7 @@ def test_a_json_file_of_a_gigabyte_is_not_read(tmp_path):
     with open(tmp_path / "c.json", "wb") as file:
         file.truncate(1 << 30)
     with pytest.raises(PreprocessError) as error:
-        features(tmp_path, columns=["pitch"])
+        parameters(tmp_path, columns=["pitch"])
     one_line(error, "c.json", "64 MiB")
 
 
@@ -166,7 +168,7 @@ def test_files_and_clips_without_a_counterpart_are_listed(root, tmp_path, capsys
     result = run(capsys, f"{command} missing=nan", root)
     assert result.status == 0
     assert_says("\n".join(result.err), ["no curve for 1 clip: a/take.2"])
-    assert read_sidecar(root / "a/take.2.ecdc").features["pitch"].nan == "no curve"
+    assert read_sidecar(root / "a/take.2.ecdc").parameters["pitch"].nan == "no curve"
     write_rows(curves / "a/take.2.csv")
     assert_says(run(capsys, f"{command} missing=nan", root).out[-1], ["1 clip in", "1 up to date"])
 
@@ -178,7 +180,7 @@ def test_curves_may_lie_beside_the_tokens_and_their_sidecars(root, capsys):
         units = f"'units={{pitch: Hz{rate}}}'"
         result = run(capsys, f"annotate @ --curve root={root} columns=pitch {units}", root)
         assert (result.status, result.err) == (0, [])
-        assert read_sidecar(root / "a/take.1.ecdc").features["pitch"].units == f"Hz{rate}"
+        assert read_sidecar(root / "a/take.1.ecdc").parameters["pitch"].units == f"Hz{rate}"
 
 
 def test_a_folder_of_other_clips_stops_before_any(root, tmp_path, capsys):

@@ -10,7 +10,7 @@ import pytest
 
 from preprocess.tokens.frames import frame_start_samples
 from preprocess.tokens.specs import codec_spec
-from tests.helpers.curves import control, features, off, on, values_of, wheel, write_midi
+from tests.helpers.curves import control, off, on, parameters, values_of, wheel, write_midi
 
 MODELS = ("encodec_24khz", "encodec_32khz", "encodec_48khz")
 # A tick of 1/1,200 s at this tempo: 16 of them are a frame at 24 kHz, 24 at 32 kHz, 8 at 48 kHz.
@@ -37,7 +37,7 @@ def test_midi_notes_controllers_and_bend_stand_at_their_times(tmp_path):
     ]
     write_midi(tmp_path / "c.mid", events, tempo=400_000)
     columns = {"pitch": "note", "velocity": "velocity", "gate": "gate", "mod": "cc1"}
-    found = features(tmp_path, columns={**columns, "bend": "pitch_bend"})
+    found = parameters(tmp_path, columns={**columns, "bend": "pitch_bend"})
     centres = (np.arange(75) * 320 + 160) / 24_000
 
     def at(name, seconds):
@@ -64,7 +64,7 @@ def test_midi_channels_are_told_apart(tmp_path):
     events = [(0.0, on(60, channel=0)), (0.0, on(72, channel=9)), (1.0, off(60))]
     write_midi(tmp_path / "c.mid", events)
     for channel, note in ((1, 60), (10, 72), (None, 72)):
-        values = features(tmp_path, columns={"n": "note"}, channel=channel)["n"]["values"]
+        values = parameters(tmp_path, columns={"n": "note"}, channel=channel)["n"]["values"]
         assert values[10] == note
 
 
@@ -78,7 +78,7 @@ def test_a_tempo_change_moves_what_follows(tmp_path):
     ]
     file.tracks.append(track)
     file.save(tmp_path / "c.mid")
-    gate = features(tmp_path, columns=["gate"])["gate"]["values"]
+    gate = parameters(tmp_path, columns=["gate"])["gate"]["values"]
     assert int(np.argmax(gate)) == 56  # 0.75 s is sample 18,000, and the frame starts at 17,920
 
 
@@ -155,8 +155,8 @@ def test_any_notes_are_what_a_search_through_all_of_them_finds(tmp_path, model):
     write_midi(tmp_path / "c.mid", [(tick / 1200, event) for tick, _, event in events], TEMPO)
     columns = {"n": "note", "v": "velocity", "count": "note_count"}
     settings = {"model": model, "samples": samples}
-    chords = features(tmp_path, columns=columns, voices=3, **settings)
-    last = features(tmp_path, columns=columns, **settings)
+    chords = parameters(tmp_path, columns=columns, voices=3, **settings)
+    last = parameters(tmp_path, columns=columns, **settings)
     inside = [[] for _ in chords["count"]["values"]]
     for note in notes:
         span = Fraction(note[0], 1200), Fraction(note[1], 1200)
@@ -181,7 +181,7 @@ def test_voices_are_the_highest_notes_first_and_say_what_they_leave_out(tmp_path
     write_midi(tmp_path / "c.mid", [*((0.2, n) for n in chord), (0.6, off(67))])
     notes: list[tuple[str, str]] = []
     columns = {"note": "note", "vel": "velocity", "gate": "gate"}
-    found = features(tmp_path, columns=columns, voices=2, notes=notes, units={"note": "semitone"})
+    found = parameters(tmp_path, columns=columns, voices=2, notes=notes, units={"note": "semitone"})
     assert list(found) == ["note_1", "note_2", "vel_1", "vel_2", "gate"]
     assert [found[name]["values"][30] for name in found] == [67, 64, 30, 20, 1]
     assert [found[name]["values"][60] for name in found] == [64, 60, 20, 10, 1]

@@ -7,7 +7,7 @@ import pytest
 
 from preprocess.core.errors import PreprocessError, UsageError
 from tests.helpers.clips import clip_of
-from tests.helpers.curves import control, curve, features, off, on, values_of, wheel, write_midi
+from tests.helpers.curves import control, curve, off, on, parameters, values_of, wheel, write_midi
 from tests.helpers.formats import one_line
 
 TEMPO = 400_000  # a tick of 1/1,200 s, 16 of them a frame
@@ -16,7 +16,7 @@ TEMPO = 400_000  # a tick of 1/1,200 s, 16 of them a frame
 def test_midi_controllers_can_be_smoothed_and_described_otherwise(tmp_path):
     write_midi(tmp_path / "c.mid", [(0.0, control(1, 0)), (1.0, control(1, 127))])
     settings = {"columns": {"mod": "cc1"}, "interpolation": "linear", "max": {"mod": 200}}
-    found = features(tmp_path, doc_string={"mod": "Wheel"}, **settings)["mod"]
+    found = parameters(tmp_path, doc_string={"mod": "Wheel"}, **settings)["mod"]
     np.testing.assert_allclose(found["values"][37], 63.5, atol=1)
     assert (found["max"], found["min"], found["doc_string"]) == (200, 0, "Wheel")
 
@@ -51,10 +51,10 @@ def test_a_bend_is_that_of_the_notes_channel_while_it_sounds(tmp_path):
     events += [(0.3, off(60, 1)), (0.3, off(72, 2)), (0.32, wheel(-1)), (0.32, on(50))]
     events += [(0.325, off(50)), (0.3251, wheel(0))]
     write_midi(tmp_path / "c.mid", events, TEMPO)
-    found = features(tmp_path, columns=["pitch"], voices=2)
+    found = parameters(tmp_path, columns=["pitch"], voices=2)
     assert [found[f"pitch_{k}"]["values"][15] for k in (1, 2)] == [73, 60]
     assert found["pitch_1"]["values"][24] == 48
-    assert features(tmp_path, columns=["pitch"], channel=2)["pitch"]["values"][15] == 60
+    assert parameters(tmp_path, columns=["pitch"], channel=2)["pitch"]["values"][15] == 60
 
 
 @pytest.mark.parametrize(
@@ -72,8 +72,8 @@ def test_the_pedal_prolongs_notes(tmp_path, after, ends_s):
     events = [(0.0, control(64, 127)), (0.0, on(60)), (0.2, off(60)), *after]
     write_midi(tmp_path / "c.mid", events, TEMPO)
     columns = ["note", "velocity", "gate", "note_count"]
-    for _, feature in features(tmp_path, columns=columns).items():
-        sounds = np.nan_to_num(feature["values"]) > 0
+    for _, parameter in parameters(tmp_path, columns=columns).items():
+        sounds = np.nan_to_num(parameter["values"]) > 0
         assert np.flatnonzero(sounds).tolist() == list(range(round(75 * ends_s)))
     for gate in values_of(tmp_path, "gate", sustain=False):
         assert gate.sum() == 15
@@ -94,7 +94,7 @@ DEFAULTS = {"cc1": 0, "cc7": 100, "cc10": 64, "cc11": 127, "cc64": 0, "pitch_ben
 def test_a_controller_that_never_moves_has_the_default_of_the_standard(tmp_path):
     write_midi(tmp_path / "c.mid", [(0.0, on(60))])
     notes: list[tuple[str, str]] = []
-    found = features(tmp_path, columns=[*DEFAULTS, "aftertouch"], notes=notes)
+    found = parameters(tmp_path, columns=[*DEFAULTS, "aftertouch"], notes=notes)
     for name, value in {**DEFAULTS, "aftertouch": 0}.items():
         assert set(found[name]["values"]) == {value}
     said = " ".join(what for what, _ in notes)
@@ -104,17 +104,17 @@ def test_a_controller_that_never_moves_has_the_default_of_the_standard(tmp_path)
 @pytest.mark.parametrize("key", ["mod", "cc1"])
 def test_a_default_is_what_a_controller_has_before_it_moves(tmp_path, key):
     write_midi(tmp_path / "c.mid", [(0.5, control(1, 90))])
-    mod = features(tmp_path, columns={"mod": "cc1"}, default={key: 30})["mod"]["values"]
+    mod = parameters(tmp_path, columns={"mod": "cc1"}, default={key: 30})["mod"]["values"]
     assert (set(mod[:37]), set(mod[38:])) == ({30}, {90})
     # In lines between events it holds until the first, instead of drifting there.
-    mod = features(tmp_path, columns={"mod": "cc1"}, interpolation="linear")["mod"]["values"]
+    mod = parameters(tmp_path, columns={"mod": "cc1"}, interpolation="linear")["mod"]["values"]
     assert (set(mod[:37]), set(mod[38:])) == ({0}, {90})
 
 
 def test_a_default_serves_clips_without_the_controller(tmp_path):
     write_midi(tmp_path / "c.mid", [(0.0, on(60))])
     notes: list[tuple[str, str]] = []
-    found = features(tmp_path, columns=["cc20"], default={"cc20": 7}, notes=notes)
+    found = parameters(tmp_path, columns=["cc20"], default={"cc20": 7}, notes=notes)
     assert set(found["cc20"]["values"]) == {7}
     assert notes == []
 
@@ -123,7 +123,7 @@ def test_missing_nan_helps_a_clip_without_the_controller(tmp_path):
     write_midi(tmp_path / "c.mid", [(0.0, on(60))])
     notes: list[tuple[str, str]] = []
     columns = {"knob": "cc20", "gate": "gate"}
-    found = features(tmp_path, columns=columns, missing="nan", notes=notes)
+    found = parameters(tmp_path, columns=columns, missing="nan", notes=notes)
     assert list(found) == ["knob", "gate"]
     assert np.isnan(found["knob"]["values"]).all()
     assert found["knob"]["nan"] == "no cc20 in the curve"
@@ -134,18 +134,18 @@ def test_missing_nan_helps_a_clip_without_the_controller(tmp_path):
 def test_a_controller_without_a_default_is_named(tmp_path):
     write_midi(tmp_path / "c.mid", [(0.0, on(60)), (0.0, control(3, 1))])
     with pytest.raises(PreprocessError) as error:
-        features(tmp_path, columns=["cc20"])
+        parameters(tmp_path, columns=["cc20"])
     one_line(error, "c.mid", "no cc20, it has cc3", "default: {cc20: 0}", "missing: nan")
     with pytest.raises(PreprocessError) as error:
-        features(tmp_path, columns=["cc200"])
+        parameters(tmp_path, columns=["cc200"])
     one_line(error, "no 'cc200'", "cc127")
     write_midi(tmp_path / "c.mid", [(0.5, control(20, 1))])
     with pytest.raises(PreprocessError) as error:
-        features(tmp_path, columns=["cc20"])
+        parameters(tmp_path, columns=["cc20"])
     one_line(error, "c.mid", "the first cc20 is at 0.5 s", "outside", "default: {cc20: 0}")
-    feature = features(tmp_path, columns=["cc20"], outside="nan")["cc20"]
-    early = feature["values"]
-    assert feature["nan"] == "no value in the curve"
+    parameter = parameters(tmp_path, columns=["cc20"], outside="nan")["cc20"]
+    early = parameter["values"]
+    assert parameter["nan"] == "no value in the curve"
     assert np.isnan(early[:37]).all()
     assert set(early[38:]) == {1}
 
@@ -188,9 +188,9 @@ def test_what_is_not_for_midi_or_for_midi_alone_is_one_line(tmp_path):
     (tmp_path / "d.csv").write_text("time,note\n0,1\n1,1\n")
     producer = curve(tmp_path, columns=["note"], interpolation="mean")
     with pytest.raises(PreprocessError) as error:
-        producer.features(clip_of(24_000, name="c"))
+        producer.parameters(clip_of(24_000, name="c"))
     one_line(error, "c.mid", "step or linear")
     producer = curve(tmp_path, columns=["note"], voices=2)
     with pytest.raises(PreprocessError) as error:
-        producer.features(clip_of(24_000, name="d"))
+        producer.parameters(clip_of(24_000, name="d"))
     one_line(error, "d.csv", "voices")

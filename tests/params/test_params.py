@@ -15,36 +15,36 @@ from tests.helpers.commands import write_wav
 from tests.helpers.signals import tone
 
 
-def features_of(entry: dict, clip: Clip) -> dict:
-    return dict(parse_producer(entry).features(clip))
+def parameters_of(entry: dict, clip: Clip) -> dict:
+    return dict(parse_producer(entry).parameters(clip))
 
 
 def filename(pattern: str, name: str, **settings: dict) -> dict[str, float]:
-    """Return the value of each feature that a pattern makes of a clip's id."""
-    found = features_of({"filename": {"pattern": pattern, **settings}}, clip_of(name=name))
-    assert all(len(set(feature["values"])) == 1 for feature in found.values())
-    assert all(len(feature["values"]) == 10 for feature in found.values())
-    return {key: feature["values"][0] for key, feature in found.items()}
+    """Return the value of each parameter that a pattern makes of a clip's id."""
+    found = parameters_of({"filename": {"pattern": pattern, **settings}}, clip_of(name=name))
+    assert all(len(set(parameter["values"])) == 1 for parameter in found.values())
+    assert all(len(parameter["values"]) == 10 for parameter in found.values())
+    return {key: parameter["values"][0] for key, parameter in found.items()}
 
 
 @pytest.mark.parametrize(("samples", "frames"), [(1, 1), (320, 1), (321, 2), (24_000, 75)])
 def test_constant_is_the_value_in_every_frame(samples, frames):
     entry = {"constant": {"name": "x", "value": 2.5, "units": "Hz", "min": 0, "max": 5}}
-    feature = features_of(entry, clip_of(samples))["x"]
-    np.testing.assert_array_equal(feature["values"], [2.5] * frames)
-    assert (feature["units"], feature["min"], feature["max"]) == ("Hz", 0, 5)
+    parameter = parameters_of(entry, clip_of(samples))["x"]
+    np.testing.assert_array_equal(parameter["values"], [2.5] * frames)
+    assert (parameter["units"], parameter["min"], parameter["max"]) == ("Hz", 0, 5)
 
 
 @pytest.mark.parametrize(("samples", "frames"), [(320, 1), (3200, 10), (3201, 11)])
 def test_ramp_goes_from_start_to_end(samples, frames):
-    feature = features_of({"ramp": {"name": "x", "start": 5, "end": 1}}, clip_of(samples))["x"]
-    np.testing.assert_allclose(feature["values"], np.linspace(5, 1, frames))
+    parameter = parameters_of({"ramp": {"name": "x", "start": 5, "end": 1}}, clip_of(samples))["x"]
+    np.testing.assert_allclose(parameter["values"], np.linspace(5, 1, frames))
 
 
 def test_ramp_is_linear_in_time_where_segments_overlap():
     """At 48 kHz frames 148 and 149 of a segment lie where the next one's first frames do."""
     clip = clip_of(96_000, "encodec_48khz")
-    values = features_of({"ramp": {"name": "x", "start": 0, "end": 95_680}}, clip)["x"]["values"]
+    values = parameters_of({"ramp": {"name": "x", "start": 0, "end": 95_680}}, clip)["x"]["values"]
     starts = [0 + 320 * i for i in range(150)]
     starts += [47_520 + 320 * i for i in range(150)] + [95_040, 95_360, 95_680]
     np.testing.assert_allclose(values, starts, rtol=1e-12)
@@ -98,13 +98,13 @@ def test_file_names_are_read_as_a_column(tmp_path):
         "file names: x: numbers with a decimal comma (1 empty, NA among them); "
         "k: labels 0 calm, 1 odd, 2 wild"
     ]
-    found = [producer.features(clip_of(name=name)) for name in ids[:3]]
+    found = [producer.parameters(clip_of(name=name)) for name in ids[:3]]
     np.testing.assert_array_equal([f["x"]["values"][0] for f in found], [1.234, 2.5, np.nan])
     assert [f["k"]["values"][0] for f in found] == [2, 0, 1]
     assert found[2]["x"]["nan"] == "not in the file name"
     assert found[0]["x"]["source"] == "file name: numbers with a decimal comma"
     with pytest.raises(PreprocessError, match="k: one name does not tell all words"):
-        producer.features(clip_of(name="d_3_loud"))
+        producer.parameters(clip_of(name="d_3_loud"))
     other = parse_producer({"filename": settings})
     other.check_clips([*ids, "d_3_loud"])
     assert other.settings() != producer.settings()  # as labels moved, all are made again
@@ -131,9 +131,9 @@ def test_file_names_that_do_not_go_together_stop_before_any_clip(ids, settings, 
 
 def test_labels_are_declared_as_categories():
     entry = {"filename": {"pattern": "(?P<k>[abc])", "labels": {"k": ["a", "b", "c"]}}}
-    feature = features_of(entry, clip_of(name="b"))["k"]
-    assert (feature["kind"], feature["min"], feature["max"]) == ("categorical", 0, 2)
-    assert "0 a, 1 b, 2 c" in feature["doc_string"]
+    parameter = parameters_of(entry, clip_of(name="b"))["k"]
+    assert (parameter["kind"], parameter["min"], parameter["max"]) == ("categorical", 0, 2)
+    assert "0 a, 1 b, 2 c" in parameter["doc_string"]
 
 
 @pytest.mark.parametrize(
@@ -187,7 +187,7 @@ def test_rms_db_of_a_tone_is_its_level(tmp_path, model, level):
     wave = tone(hertz, spec.sample_rate, 2 * spec.sample_rate, level)
     path = write_wav(tmp_path / "a.wav", np.stack([wave] * spec.channels, 1), spec.sample_rate)
     clip = clip_of(len(wave), model, audio=path)
-    values = features_of({"rms_db": {}}, clip)["rms_db"]["values"]
+    values = parameters_of({"rms_db": {}}, clip)["rms_db"]["values"]
     assert len(values) == clip.n_frames
     np.testing.assert_allclose(values, 20 * np.log10(level), atol=0.01)
 
@@ -213,7 +213,7 @@ def test_a_click_lies_in_the_frames_that_cover_it(tmp_path, model, samples, at, 
     wave = np.zeros((samples, spec.channels))
     wave[at] = 0.5
     path = write_wav(tmp_path / "a.wav", wave, spec.sample_rate)
-    values = features_of({"rms_db": {}}, clip_of(samples, model, audio=path))["rms_db"]["values"]
+    values = parameters_of({"rms_db": {}}, clip_of(samples, model, audio=path))["rms_db"]["values"]
     assert np.flatnonzero(values > SILENCE_DB).tolist() == frames
     covered = min(spec.hop, samples - at // spec.hop * spec.hop) if at == samples - 1 else spec.hop
     np.testing.assert_allclose(values[frames], 20 * np.log10(0.5 / np.sqrt(covered)), atol=1e-6)
@@ -221,7 +221,7 @@ def test_a_click_lies_in_the_frames_that_cover_it(tmp_path, model, samples, at, 
 
 def test_silence_has_a_floor(tmp_path):
     path = write_wav(tmp_path / "a.wav", np.zeros(3200))
-    values = features_of({"rms_db": {}}, clip_of(audio=path))["rms_db"]["values"]
+    values = parameters_of({"rms_db": {}}, clip_of(audio=path))["rms_db"]["values"]
     np.testing.assert_allclose(values, SILENCE_DB)
 
 
@@ -231,9 +231,9 @@ def _function(tmp_path, body: str) -> dict:
     return {"function": {"function": f"{path}:f"}}
 
 
-def test_a_function_gets_the_clip_and_gives_features(tmp_path):
+def test_a_function_gets_the_clip_and_gives_parameters(tmp_path):
     body = "return {'t': clip.frame_starts_s, 'n': {'values': [clip.n_frames] * clip.n_frames}}"
-    found = features_of(_function(tmp_path, body), clip_of(960))
+    found = parameters_of(_function(tmp_path, body), clip_of(960))
     np.testing.assert_allclose(found["t"], [0, 320 / 24_000, 640 / 24_000])
     assert found["n"] == {"values": [3, 3, 3]}
 
@@ -250,6 +250,6 @@ def test_a_function_gets_the_clip_and_gives_features(tmp_path):
 )
 def test_what_fails_in_a_function_names_the_clip(tmp_path, body, why):
     with pytest.raises(PreprocessError) as caught:
-        features_of(_function(tmp_path, body), clip_of())
+        parameters_of(_function(tmp_path, body), clip_of())
     assert str(caught.value).startswith("a/b.ecdc: ")
     assert why in str(caught.value)

@@ -13,7 +13,7 @@ from preprocess.sidecar.reading import read_sidecar
 from preprocess.tokens.frames import n_frames
 from preprocess.tokens.specs import codec_spec
 from tests.helpers.commands import assert_says, run, write_tokens
-from tests.helpers.curves import curve, features
+from tests.helpers.curves import curve, parameters
 from tests.helpers.formats import one_line
 
 SECONDS = np.arange(0, 1.01, 0.05)
@@ -55,14 +55,14 @@ def write_log(path, stamp, values, times=SECONDS, column="time,x"):
 def test_times_of_every_kind_are_the_same_curve(tmp_path, name):
     stamp, settings = STAMPS[name]
     write_log(tmp_path / "c.csv", stamp, SECONDS)
-    values = features(tmp_path, columns=["x"], **settings)["x"]["values"]
+    values = parameters(tmp_path, columns=["x"], **settings)["x"]["values"]
     np.testing.assert_allclose(values, CENTRES, atol=1e-6)
 
 
 def test_one_moment_in_two_zones_is_one_time(tmp_path):
     rows = "2024-05-01T12:00:00+02:00,0\n2024-05-01T10:00:00.5Z,5\n2024-05-01T08:00:01-0200,10\n"
     (tmp_path / "c.csv").write_text(f"time,x\n{rows}")
-    values = features(tmp_path, columns=["x"])["x"]["values"]
+    values = parameters(tmp_path, columns=["x"])["x"]["values"]
     np.testing.assert_allclose(values, 10 * CENTRES, atol=1e-9)
 
 
@@ -72,7 +72,7 @@ def test_dates_of_excel_are_times(tmp_path):
     for seconds in SECONDS:
         book.active.append([START + datetime.timedelta(seconds=seconds), seconds])
     book.save(tmp_path / "c.xlsx")
-    values = features(tmp_path, columns=["x"])["x"]["values"]
+    values = parameters(tmp_path, columns=["x"])["x"]["values"]
     np.testing.assert_allclose(values, CENTRES, atol=1e-3)  # Excel rounds to the millisecond
 
 
@@ -81,9 +81,9 @@ def test_offset_and_scale_place_a_log_in_its_clip(tmp_path):
     times = np.arange(0, 4, 0.1)
     write_log(tmp_path / "c.csv", lambda t: f"{1000 * t:.0f}", times, times)
     settings = {"columns": ["x"], "scale": 0.001, "offset_s": -2.0}
-    np.testing.assert_allclose(features(tmp_path, **settings)["x"]["values"], CENTRES + 2)
+    np.testing.assert_allclose(parameters(tmp_path, **settings)["x"]["values"], CENTRES + 2)
     np.save(tmp_path / "d.npy", times)
-    values = features(tmp_path, "d", rate_hz=10_000.0, scale=1000.0, offset_s=-2.0, columns=["x"])
+    values = parameters(tmp_path, "d", rate_hz=10_000.0, scale=1000.0, offset_s=-2.0, columns=["x"])
     np.testing.assert_allclose(values["x"]["values"], CENTRES + 2)
 
 
@@ -103,14 +103,14 @@ def test_offset_and_scale_place_a_log_in_its_clip(tmp_path):
 def test_times_that_are_none_are_one_line(tmp_path, cells, settings, words):
     (tmp_path / "c.csv").write_text("time,x\n" + "".join(f"{cell},1\n" for cell in cells))
     with pytest.raises(PreprocessError) as error:
-        features(tmp_path, columns=["x"], **settings)
+        parameters(tmp_path, columns=["x"], **settings)
     one_line(error, "c.csv", *words)
 
 
 def test_words_are_an_error_that_shows_them_and_both_ways_out(tmp_path):
     write_log(tmp_path / "c.csv", str, ["idle", "run", "stop", "idle"], range(4))
     with pytest.raises(PreprocessError) as error:
-        features(tmp_path, columns={"state": "x"})
+        parameters(tmp_path, columns={"state": "x"})
     one_line(
         error, "c.csv: x", "holds words", "'idle', 'run', 'stop'", "kind: {state: categorical}"
     )
@@ -120,16 +120,16 @@ def test_words_are_an_error_that_shows_them_and_both_ways_out(tmp_path):
 def test_words_become_the_labels_that_are_given(tmp_path):
     write_log(tmp_path / "c.csv", str, ["run", "", "none", "stop"], [0, 0.2, 0.4, 0.6])
     labels = {"x": ["stop", "run", "none"]}
-    found = features(tmp_path, columns=["x"], labels=labels)["x"]
+    found = parameters(tmp_path, columns=["x"], labels=labels)["x"]
     assert found["values"][[0, 40, 70]].tolist() == [1, 2, 0]
     assert np.isnan(found["values"][20])
     assert (found["kind"], found["min"], found["max"]) == ("categorical", 0, 2)
     assert "0 stop, 1 run, 2 none" in found["doc_string"]
     with pytest.raises(PreprocessError) as error:
-        features(tmp_path, columns=["x"], labels={"x": ["run"]})
+        parameters(tmp_path, columns=["x"], labels={"x": ["run"]})
     one_line(error, "c.csv: x", "'stop'", "row 4", "none of run")
     with pytest.raises(UsageError):
-        features(tmp_path, columns=["x"], labels=labels, interpolation="mean")
+        parameters(tmp_path, columns=["x"], labels=labels, interpolation="mean")
 
 
 def test_labels_that_are_not_given_are_those_of_all_files(tmp_path):
@@ -137,8 +137,8 @@ def test_labels_that_are_not_given_are_those_of_all_files(tmp_path):
     write_log(tmp_path / "c.csv", str, ["run", "idle"], [0, 0.5])
     write_log(tmp_path / "d.csv", str, ["stop", "run"], [0, 0.5])
     settings = {"columns": ["x"], "kind": {"x": "categorical"}}
-    first = features(tmp_path, "c", **settings)["x"]
-    second = features(tmp_path, "d", **settings)["x"]
+    first = parameters(tmp_path, "c", **settings)["x"]
+    second = parameters(tmp_path, "d", **settings)["x"]
     assert [first["values"][0], first["values"][-1]] == [1, 0]
     assert [second["values"][0], second["values"][-1]] == [2, 1]
     assert first["doc_string"] == second["doc_string"] == "(0 idle, 1 run, 2 stop)"
@@ -150,13 +150,13 @@ def test_a_log_faster_than_the_frames_is_averaged_or_held(tmp_path):
     noise = np.random.default_rng(1).normal(size=1000)
     write_log(tmp_path / "c.csv", lambda t: f"{t:.3f}", noise, np.arange(1000) / 1000)
     columns = {"columns": ["x"]}
-    mean = features(tmp_path, interpolation="mean", **columns)["x"]["values"]
-    held = features(tmp_path, interpolation="step", **columns)["x"]["values"]
+    mean = parameters(tmp_path, interpolation="mean", **columns)["x"]["values"]
+    held = parameters(tmp_path, interpolation="step", **columns)["x"]["values"]
     assert 0.2 < mean.std() / noise.std() < 0.35
     expected = [noise[-(-i * 40 // 3) : -(-(i + 1) * 40 // 3)].mean() for i in range(75)]
     np.testing.assert_allclose(mean, expected)
     np.testing.assert_array_equal(held, noise[np.floor(CENTRES * 1000 + 1e-6).astype(int)])
-    turned = features(tmp_path, interpolation="mean", kind={"x": "circular"}, **columns)["x"]
+    turned = parameters(tmp_path, interpolation="mean", kind={"x": "circular"}, **columns)["x"]
     np.testing.assert_allclose(np.angle(np.exp(1j * turned["values"])), mean, atol=1.5)
     assert np.all((turned["values"] >= 0) & (turned["values"] < 2 * np.pi))
 
@@ -164,7 +164,7 @@ def test_a_log_faster_than_the_frames_is_averaged_or_held(tmp_path):
 def test_circular_steps_lie_on_the_circle(tmp_path):
     write_log(tmp_path / "c.csv", str, [400, -20], [0, 0.5])
     settings = {"kind": {"x": "circular"}, "units": {"x": "deg"}, "interpolation": "step"}
-    assert set(features(tmp_path, columns=["x"], **settings)["x"]["values"]) == {40, 340}
+    assert set(parameters(tmp_path, columns=["x"], **settings)["x"]["values"]) == {40, 340}
 
 
 @pytest.mark.parametrize("model", ["encodec_24khz", "encodec_32khz", "encodec_48khz"])
@@ -176,7 +176,7 @@ def test_a_csv_with_a_row_a_frame_is_the_frames(tmp_path, model):
     (tmp_path / "c.csv").write_text(f"loud,bright\n{text}")
     settings = {"model": model, "samples": 10 * spec.sample_rate, "rate_hz": spec.fps}
     notes: list[tuple[str, str]] = []
-    found = features(tmp_path, columns=["loud", "bright"], notes=notes, **settings)
+    found = parameters(tmp_path, columns=["loud", "bright"], notes=notes, **settings)
     np.testing.assert_array_equal(found["loud"]["values"], values[:, 0])
     np.testing.assert_array_equal(found["bright"]["values"], values[:, 1])
     assert notes == []
@@ -185,13 +185,13 @@ def test_a_csv_with_a_row_a_frame_is_the_frames(tmp_path, model):
 def test_rows_beyond_the_last_frame_are_noted_and_too_few_an_error(tmp_path):
     (tmp_path / "c.csv").write_text("x\n" + "1\n" * 80)
     notes: list[tuple[str, str]] = []
-    features(tmp_path, columns=["x"], rate_hz=75, notes=notes)
+    parameters(tmp_path, columns=["x"], rate_hz=75, notes=notes)
     assert [(what.split(": ")[1], detail) for what, detail in notes] == [
         ("more rows than frames", "80 for 75")
     ]
     (tmp_path / "c.csv").write_text("x\n" + "1\n" * 70)
     with pytest.raises(PreprocessError) as error:
-        features(tmp_path, columns=["x"], rate_hz=75)
+        parameters(tmp_path, columns=["x"], rate_hz=75)
     one_line(error, "c.csv", "x: the curve has 70 values, the clip 75 frames")
 
 
@@ -199,13 +199,13 @@ def test_a_hole_names_its_file_and_its_time(tmp_path):
     times = np.delete(SECONDS, slice(4, 18))
     write_log(tmp_path / "c.csv", str, times, times)
     with pytest.raises(PreprocessError) as error:
-        features(tmp_path, columns=["x"])
+        parameters(tmp_path, columns=["x"])
     one_line(error, "c.csv: x: no value from 0.15 s to 0.9 s", "0.5 s", "gap", "max_gap_s")
     for gap, at_middle in (("interpolate", CENTRES[40]), ("hold", 0.15), ("nan", np.nan)):
-        found = features(tmp_path, columns=["x"], gap=gap)["x"]
+        found = parameters(tmp_path, columns=["x"], gap=gap)["x"]
         np.testing.assert_allclose(found["values"][40], at_middle, atol=1e-9)
     assert found["nan"] == "no value in the curve"
-    bridged = features(tmp_path, columns=["x"], max_gap_s=0.8)["x"]["values"]
+    bridged = parameters(tmp_path, columns=["x"], max_gap_s=0.8)["x"]["values"]
     np.testing.assert_allclose(bridged, CENTRES, atol=1e-9)
 
 
@@ -237,10 +237,10 @@ def test_a_column_that_one_file_lacks_is_nan_where_that_is_wanted(root, tmp_path
     result = run(capsys, f"{command} missing=nan", root)
     assert result.status == 0
     assert_says(result.error, ["no x in the curve, 'x' is NaN: 1 clip: b"])
-    feature = read_sidecar(root / "b.ecdc").features["x"]
-    assert np.isnan(feature.values).all()
-    assert feature.nan == "no x in the curve"
-    assert not np.isnan(read_sidecar(root / "a.ecdc").features["x"].values).any()
+    parameter = read_sidecar(root / "b.ecdc").parameters["x"]
+    assert np.isnan(parameter.values).all()
+    assert parameter.nan == "no x in the curve"
+    assert not np.isnan(read_sidecar(root / "a.ecdc").parameters["x"].values).any()
 
 
 def test_a_log_of_a_german_excel_is_read_as_it_was_meant(tmp_path):
@@ -250,23 +250,23 @@ def test_a_log_of_a_german_excel_is_read_as_it_was_meant(tmp_path):
     (tmp_path / "c.csv").write_bytes(text.encode("cp1252"))
     settings = {"columns": {"size": "Größe", "open": "Öffnung"}, "time": "Zeit", "header": 2}
     with pytest.raises(PreprocessError) as error:
-        features(tmp_path, **settings)
+        parameters(tmp_path, **settings)
     one_line(error, "c.csv", "encoding: cp1252")
-    found = features(tmp_path, encoding="cp1252", **settings)
+    found = parameters(tmp_path, encoding="cp1252", **settings)
     np.testing.assert_allclose(found["size"]["values"], CENTRES, atol=1e-9)
     np.testing.assert_allclose(found["open"]["values"], 100 * CENTRES, atol=1e-9)
     assert (found["open"]["units"], found["size"]["units"]) == ("%", "")
     assert found["size"]["source"] == "column 'Größe': numbers with a decimal comma"
     with pytest.raises(PreprocessError) as error:
-        features(tmp_path, encoding="cp1252", units={"open": "Hz"}, **settings)
+        parameters(tmp_path, encoding="cp1252", units={"open": "Hz"}, **settings)
     one_line(error, "c.csv: open", "units says 'Hz'")
 
 
 def test_booleans_of_a_log_are_labels_where_that_is_asked_for(tmp_path):
     write_log(tmp_path / "c.csv", str, ["FALSE", "TRUE"], [0, 0.5])
     with pytest.raises(PreprocessError) as error:
-        features(tmp_path, columns=["x"])
+        parameters(tmp_path, columns=["x"])
     one_line(error, "c.csv: x", "Booleans", "kind: {x: categorical}", "labels: {x: [FALSE, TRUE]}")
-    found = features(tmp_path, columns=["x"], kind={"x": "categorical"})["x"]
+    found = parameters(tmp_path, columns=["x"], kind={"x": "categorical"})["x"]
     assert set(found["values"]) == {0, 1}
     assert found["doc_string"] == "(0 FALSE, 1 TRUE)"

@@ -65,9 +65,9 @@ def table(path, **settings):
 
 
 def row_of(producer, name: str) -> dict[str, float]:
-    found = producer.features(clip_of(name=name))
+    found = producer.parameters(clip_of(name=name))
     assert all(len(set(f["values"])) == 1 or np.isnan(f["values"]).all() for f in found.values())
-    return {key: float(feature["values"][0]) for key, feature in found.items()}
+    return {key: float(parameter["values"][0]) for key, parameter in found.items()}
 
 
 @pytest.mark.parametrize("name", WRITERS)
@@ -78,7 +78,7 @@ def test_every_format_gives_the_same(tmp_path, name):
     assert row_of(producer, "a/one") == {"pitch": 60.5, "mood": 0}
     assert row_of(producer, "a/two") == {"pitch": 72, "mood": 1}
     assert np.isnan(row_of(producer, "b/one")["pitch"])
-    pitch, mood = producer.features(clip_of(name="b/one")).values()
+    pitch, mood = producer.parameters(clip_of(name="b/one")).values()
     assert (pitch["units"], pitch["nan"]) == ("MIDI", "not in the table")
     assert (mood["kind"], mood["min"], mood["max"]) == ("categorical", 0, 1)
     assert "0 calm, 1 wild" in mood["doc_string"]
@@ -218,7 +218,7 @@ def test_rows_and_clips_without_a_counterpart_are_listed(root, tmp_path, capsys)
     result = run(capsys, f"annotate @ --table path={path} match=id missing=nan", root)
     assert result.status == 0
     assert_says("\n".join(result.err), ["no row for 2 clips: a/two, b/one"])
-    assert read_sidecar(root / "b/one.ecdc").features["v"].nan == "not in the table"
+    assert read_sidecar(root / "b/one.ecdc").parameters["v"].nan == "not in the table"
 
 
 def test_a_row_for_two_clips_and_a_table_for_none_stop_before_any_is_written(
@@ -243,4 +243,4 @@ def test_an_edited_row_concerns_its_own_clip_alone(root, tmp_path, capsys):
     write_csv(path, ["id", "v"], [*rows[:2], ["b/one", 4]])
     result = run(capsys, f"annotate @ --table path={path}", root)
     assert_says(result.out[-1], ["1 clip in", "2 up to date"])
-    assert read_sidecar(root / "b/one.ecdc").features["v"].values[0] == 4
+    assert read_sidecar(root / "b/one.ecdc").parameters["v"].values[0] == 4

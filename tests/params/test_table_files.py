@@ -22,7 +22,7 @@ def table(path, **settings):
 
 
 def row_of(producer, name: str) -> dict[str, float]:
-    return {k: float(f["values"][0]) for k, f in producer.features(clip_of(name=name)).items()}
+    return {k: float(f["values"][0]) for k, f in producer.parameters(clip_of(name=name)).items()}
 
 
 def write_excel(path, lines, formats=(), sheet="Sheet1"):
@@ -185,7 +185,7 @@ def test_excel_cells_are_read_as_they_are_shown(tmp_path):
     row = row_of(producer, "b")
     assert np.isnan(row.pop("loud"))
     assert row == {"mix": 7, "length": 90, "day": 1, "moment": 86_400, "decimal": 2.5}
-    assert producer.features(clip_of(name="a"))["mix"]["units"] == "%"
+    assert producer.parameters(clip_of(name="a"))["mix"]["units"] == "%"
 
 
 def test_a_formula_without_its_value_names_the_cell(tmp_path):

@@ -24,7 +24,7 @@ def table(tmp_path, keys, **settings):
 
 def values(producer, ids) -> dict[str, float]:
     producer.check_clips(ids)
-    return {i: float(producer.features(clip_of(name=i))["v"]["values"][0]) for i in ids}
+    return {i: float(producer.parameters(clip_of(name=i))["v"]["values"][0]) for i in ids}
 
 
 @pytest.mark.parametrize(
@@ -79,7 +79,7 @@ def test_clips_that_differ_in_their_accents_alone_are_two(tmp_path):
 )
 def test_a_row_that_only_looks_right_is_shown_with_the_difference(tmp_path, key, clip, words):
     with pytest.raises(PreprocessError) as error:
-        table(tmp_path, [key]).features(clip_of(name=clip))
+        table(tmp_path, [key]).parameters(clip_of(name=clip))
     one_line(error, "has no row for", *words)
     with pytest.raises(UsageError) as error:
         table(tmp_path, [key]).check_clips([clip])
@@ -90,7 +90,7 @@ def test_a_row_that_only_looks_right_is_shown_with_the_difference(tmp_path, key,
 
 def test_a_row_that_is_not_alike_has_no_hint(tmp_path):
     with pytest.raises(PreprocessError) as error:
-        table(tmp_path, ["take"]).features(clip_of(name="tale"))
+        table(tmp_path, ["take"]).parameters(clip_of(name="tale"))
     assert "much like" not in one_line(error)
 
 
@@ -105,7 +105,7 @@ def test_names_of_columns_are_compared_with_composed_characters(tmp_path):
     path = tmp_path / "t.csv"
     path.write_text("Schlu\u0308ssel,Ho\u0308he\na,5\n", encoding="utf-8")
     settings = {"path": path, "key": "Schlüssel", "columns": {"height": "Höhe"}}
-    found = parse_producer({"table": settings}).features(clip_of(name="a"))
+    found = parse_producer({"table": settings}).parameters(clip_of(name="a"))
     assert found["height"]["values"][0] == 5
 
 

@@ -59,7 +59,7 @@ def test_their_normalised_values_are_ours(tokens, version):
             sidecar = read_sidecar(tokens / f"{clip}.ecdc")
             got = getattr(theirs, version)(path, names)
             for j, name in enumerate(names):
-                ours = normalise(sidecar.features[name].values, stats[name])
+                ours = normalise(sidecar.parameters[name].values, stats[name])
                 np.testing.assert_allclose(got[:, j], np.clip(ours, 0, 1), atol=2e-6)
                 if split == "train":
                     assert ours.min() >= 0 and ours.max() <= 1
@@ -85,7 +85,7 @@ def test_norm_is_of_the_split_train_in_the_order_of_the_columns(tokens):
 
 def test_conditioning_config_goes_into_their_settings(tokens):
     """Their dynamic loaders refuse a range in `parameter_specs`, which they take from files."""
-    _, out = export(tokens, "--features", "level", "pitch")
+    _, out = export(tokens, "--parameters", "level", "pitch")
     config = json.loads((out / "conditioning_config.json").read_bytes())
     assert (config["feature_names"], config["num_features"]) == (["level", "pitch"], 2)
     assert config["fps"] == 75 and config["parameter_specs"] == {"level": None, "pitch": None}
@@ -111,7 +111,7 @@ def test_what_their_arithmetic_moves_is_a_note(tokens, capsys, low, width):
     assert status == 0 and len(notes) == 1 and "'odd'" in notes[0]
     theirs = TheirReading(out, "train")
     got = theirs.first(theirs.paths[0], ["odd"])[:, 0]
-    ours = read_sidecar(tokens / "train/a/take.1.ecdc").features["odd"].values
+    ours = read_sidecar(tokens / "train/a/take.1.ecdc").parameters["odd"].values
     worst = np.abs(got - (ours - low) / width).max()
     assert 1e-4 < worst <= float(notes[0].split("up to ")[1].split("%")[0]) / 100
 

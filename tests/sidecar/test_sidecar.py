@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from preprocess.sidecar.features import measure
+from preprocess.sidecar.parameters import measure
 from preprocess.sidecar.reading import read_described, read_sidecar
 from preprocess.sidecar.records import Record
 from preprocess.sidecar.sidecar_files import MAX_META_BYTES
@@ -54,7 +54,7 @@ def clip(tmp_path) -> Path:
 
 def columns(clip: Path) -> dict[str, bytes]:
     """Return the bytes of each column."""
-    return {name: f.values.tobytes() for name, f in read_sidecar(clip).features.items()}
+    return {name: f.values.tobytes() for name, f in read_sidecar(clip).parameters.items()}
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -85,9 +85,9 @@ def put(clip: Path, array: bytes | np.ndarray, meta: bytes | object) -> Path:
     return clip
 
 
-def version_2(**features: dict) -> dict:
+def version_2(**parameters: dict) -> dict:
     """Return the metadata that the predecessor writes."""
-    return {"schema_version": 2, "fps": 75.0, "source_rate": 75.0, "features": features}
+    return {"schema_version": 2, "fps": 75.0, "source_rate": 75.0, "features": parameters}
 
 
 def assert_refused(clip: Path, *mentions: object) -> None:
@@ -102,9 +102,9 @@ def assert_refused(clip: Path, *mentions: object) -> None:
 def test_values_and_their_meaning_survive(clip):
     write_sidecar(clip, {"level": LEVEL, "label": LABEL, "phase": PHASE, "bare": RAMP})
     sidecar = read_sidecar(clip)
-    assert list(sidecar.features) == ["level", "label", "phase", "bare"]
+    assert list(sidecar.parameters) == ["level", "label", "phase", "bare"]
     assert (sidecar.n_frames, sidecar.fps, sidecar.version) == (T, 75.0, 3)
-    level, label, phase, bare = sidecar.features.values()
+    level, label, phase, bare = sidecar.parameters.values()
     assert level.values.tobytes() == RAMP.astype(np.float32).tobytes()
     assert (level.units, level.doc_string) == ("dB", "Level of the clip")
     assert [f.kind for f in (level, label, phase, bare)] == [
@@ -119,14 +119,14 @@ def test_values_and_their_meaning_survive(clip):
 
 def test_declared_range_and_measured_one_are_both_kept(clip):
     write_sidecar(clip, {"level": LEVEL, "bare": RAMP})
-    level, bare = read_sidecar(clip).features.values()
+    level, bare = read_sidecar(clip).parameters.values()
     assert (level.min, level.max, level.declared) == (-80, 6, True)
     assert (bare.min, bare.max, bare.declared) == (-60, 0, False)
-    for feature in (level, bare):
-        assert feature.measured["min"] == -60
-        assert feature.measured["max"] == 0
-        assert feature.measured["mean"] == feature.mean == pytest.approx(RAMP.mean())
-        assert feature.measured["std"] == feature.std == pytest.approx(RAMP.std())
+    for parameter in (level, bare):
+        assert parameter.measured["min"] == -60
+        assert parameter.measured["max"] == 0
+        assert parameter.measured["mean"] == parameter.mean == pytest.approx(RAMP.mean())
+        assert parameter.measured["std"] == parameter.std == pytest.approx(RAMP.std())
 
 
 @pytest.mark.parametrize(
@@ -155,7 +155,7 @@ def test_metadata_is_strict_json_even_where_all_is_nan(clip):
     meta = json.loads(sidecar_paths(clip)[1].read_text(), parse_constant=refuse)
     assert [meta["features"]["f0_hz"][key] for key in STATISTICS] == [None] * 4
     assert [meta["features"]["x"][key] for key in STATISTICS] == [1, 1, 1, 0]
-    assert np.isnan(read_sidecar(clip).features["f0_hz"].values).all()
+    assert np.isnan(read_sidecar(clip).parameters["f0_hz"].values).all()
 
 
 def test_version_2_reader_reads_what_we_write(clip):
@@ -192,13 +192,13 @@ def test_names_with_dots_are_clips_of_their_own(clip):
     assert sorted(contents(clip.parent)) == [
         f"take.{n}{suffix}" for n in (1, 2) for suffix in (".cond.json", ".cond.npy", ".ecdc")
     ]
-    assert list(read_sidecar(clip).features) == ["x"]
-    assert list(read_sidecar(other).features) == ["y"]
+    assert list(read_sidecar(clip).parameters) == ["x"]
+    assert list(read_sidecar(other).parameters) == ["y"]
 
 
 def write_odd(clip: Path) -> None:
-    features = {"first": RAMP, "odd": ODD.view(np.float16), "last": LEVEL}
-    write_sidecar(clip, features, dtype="float16", max_error=1e-3)
+    parameters = {"first": RAMP, "odd": ODD.view(np.float16), "last": LEVEL}
+    write_sidecar(clip, parameters, dtype="float16", max_error=1e-3)
 
 
 @pytest.mark.parametrize(
@@ -206,7 +206,7 @@ def write_odd(clip: Path) -> None:
 )
 def test_other_columns_are_kept_byte_for_byte(mode, replaced, clip):
     write_odd(clip)
-    before, kept = columns(clip), read_sidecar(clip).features
+    before, kept = columns(clip), read_sidecar(clip).parameters
     changes = {"new": RAMP + 1, "first": RAMP * 2}
     write_sidecar(clip, changes, mode=mode, dtype="float16", max_error=1e-3)
     after = columns(clip)
@@ -214,7 +214,7 @@ def test_other_columns_are_kept_byte_for_byte(mode, replaced, clip):
     assert (after["odd"], after["last"]) == (before["odd"], before["last"])
     assert (after["first"] != before["first"]) == replaced
     for name in ("odd", "last"):
-        old, new = vars(kept[name]).copy(), vars(read_sidecar(clip).features[name]).copy()
+        old, new = vars(kept[name]).copy(), vars(read_sidecar(clip).parameters[name]).copy()
         del old["values"], new["values"]
         assert old == new
 
@@ -227,29 +227,29 @@ def test_dropped_column_goes_and_the_others_stay(clip):
 
 
 def test_sidecar_without_columns_still_has_its_frames(tmp_path):
-    """All features dropped: `[T, 0]` is no bytes, whatever T, and not a damaged file."""
+    """All parameters dropped: `[T, 0]` is no bytes, whatever T, and not a damaged file."""
     clip = tmp_path / "long.ecdc"
     write_ecdc(clip, random_ecdc("encodec_24khz", 1000 * 320, 1))
     write_sidecar(clip, {"x": np.zeros(1000)})
     write_sidecar(clip, {}, drop=("x",))
-    assert (read_sidecar(clip).features, read_sidecar(clip).n_frames) == ({}, 1000)
+    assert (read_sidecar(clip).parameters, read_sidecar(clip).n_frames) == ({}, 1000)
 
 
 def test_kept_columns_keep_their_values_when_the_array_grows_to_float32(clip):
     write_odd(clip)
-    before = {n: f.values.astype(np.float32) for n, f in read_sidecar(clip).features.items()}
+    before = {n: f.values.astype(np.float32) for n, f in read_sidecar(clip).parameters.items()}
     write_sidecar(clip, {"index": 3001 + np.arange(T)}, dtype="auto")
-    after = read_sidecar(clip).features
+    after = read_sidecar(clip).parameters
     assert all(np.array_equal(after[n].values, v, equal_nan=True) for n, v in before.items())
     assert after["index"].values.tolist() == list(range(3001, 3001 + T))
 
 
 @pytest.mark.parametrize("name", ["other", "pitch"])
 def test_float32_array_stays_float32(name, clip):
-    """440.1 Hz is 440.0 in float16: writing another feature later must not cost that."""
+    """440.1 Hz is 440.0 in float16: writing another parameter later must not cost that."""
     write_sidecar(clip, {"pitch": np.full(T, 440.1)})
     write_sidecar(clip, {name: np.full(T, 440.1)}, dtype="float16" if name == "other" else "auto")
-    values = read_sidecar(clip).features["pitch"].values
+    values = read_sidecar(clip).parameters["pitch"].values
     assert values.dtype == np.float32
     assert values.tobytes() == np.full(T, 440.1, np.float32).tobytes()
 
@@ -264,14 +264,14 @@ def test_float32_array_stays_float32(name, clip):
 )
 @examples(40)
 def test_any_half_precision_values_survive_in_their_order(values, dtype, tmp_path):
-    features = {f"f{i}": column for i, column in enumerate(values)}
+    parameters = {f"f{i}": column for i, column in enumerate(values)}
     clip = tmp_path / "any.ecdc"
     for path in sidecar_paths(clip):
         path.unlink(missing_ok=True)
-    write_sidecar(clip, features, fps=75.0, dtype=dtype)
-    back = read_sidecar(clip).features
-    assert list(back) == list(features)
-    for name, column in features.items():
+    write_sidecar(clip, parameters, fps=75.0, dtype=dtype)
+    back = read_sidecar(clip).parameters
+    assert list(back) == list(parameters)
+    for name, column in parameters.items():
         assert np.array_equal(back[name].values, np.array(column), equal_nan=True)
 
 
@@ -279,7 +279,7 @@ def test_any_half_precision_values_survive_in_their_order(values, dtype, tmp_pat
 
 
 @pytest.mark.parametrize(
-    ("features", "options", "mentions"),
+    ("parameters", "options", "mentions"),
     [
         ({"x": np.zeros(T - 1)}, {}, ["'x'", T - 1, T, "take.1.ecdc"]),
         ({"x": RAMP, "y": RAMP[1:]}, {}, ["unequal length", "x 75", "y 74", "take.1.ecdc"]),
@@ -296,11 +296,11 @@ def test_any_half_precision_values_survive_in_their_order(values, dtype, tmp_pat
         ({"x": RAMP}, {"dtype": "float8"}, ["float8"]),
     ],
 )
-def test_wrong_features_are_one_line_and_change_nothing(features, options, mentions, clip):
+def test_wrong_parameters_are_one_line_and_change_nothing(parameters, options, mentions, clip):
     write_sidecar(clip, {"old": np.zeros(T)})
     before = contents(clip.parent)
     with pytest.raises(SidecarError) as error:
-        write_sidecar(clip, features, **options)
+        write_sidecar(clip, parameters, **options)
     one_line(error, *mentions)
     assert contents(clip.parent) == before
 
@@ -357,7 +357,7 @@ def test_reader_between_the_two_writes_of_a_pair_waits_for_the_second(clip, monk
     new = [path.read_bytes() for path in sidecar_paths(clip)]
     put(clip, new[0], old[1])
     monkeypatch.setattr("preprocess.sidecar.sidecar_files.time.sleep", lambda _: put(clip, *new))
-    assert read_sidecar(clip).features["x"].max == 1.0
+    assert read_sidecar(clip).parameters["x"].max == 1.0
 
 
 @pytest.mark.parametrize("missing", [0, 1])
@@ -367,7 +367,7 @@ def test_half_a_pair_names_what_is_missing_and_can_be_written_anew(missing, clip
     path.unlink()
     assert_refused(clip, path, "missing")
     write_sidecar(clip, {"y": RAMP})
-    assert list(read_sidecar(clip).features) == ["y"]
+    assert list(read_sidecar(clip).parameters) == ["y"]
 
 
 # Files of other versions, and hostile ones
@@ -379,8 +379,8 @@ def test_version_1_is_read(dtype, clip):
     norm = {"min": [-60, 0], "max": [0, 74], "mean": [-30, 37], "std": [17.5, None]}
     put(clip, array, {"names": ["level", "index"], "norm": norm, "fps": 75})
     sidecar = read_sidecar(clip)
-    level, index = sidecar.features.values()
-    assert list(sidecar.features) == ["level", "index"]
+    level, index = sidecar.parameters.values()
+    assert list(sidecar.parameters) == ["level", "index"]
     assert (sidecar.version, sidecar.fps, sidecar.time) == (1, 75.0, {})
     assert index.values.tolist() == list(range(T))
     assert [getattr(level, key) for key in STATISTICS] == [-60, 0, -30, 17.5]
@@ -390,24 +390,24 @@ def test_version_1_is_read(dtype, clip):
 def test_version_1_without_statistics_is_read(clip):
     put(clip, np.ones((T, 2), np.float16), {"names": ["a", "b"]})
     sidecar = read_sidecar(clip)
-    assert [(f.min, f.std) for f in sidecar.features.values()] == [(None, None)] * 2
+    assert [(f.min, f.std) for f in sidecar.parameters.values()] == [(None, None)] * 2
     assert sidecar.fps is None
 
 
 def test_version_2_is_read_and_extended(clip):
-    """What a predecessor wrote stays, byte for byte, when a feature is added."""
+    """What a predecessor wrote stays, byte for byte, when a parameter is added."""
     entry = {"min": -80, "max": 6, "mean": -30, "std": 17, "units": "dB", "doc_string": "Level"}
     put(clip, RAMP.astype(np.float16)[:, None], version_2(level=entry))
     old = read_sidecar(clip)
-    level = old.features["level"]
+    level = old.parameters["level"]
     assert (old.version, level.units, level.doc_string, level.declared) == (2, "dB", "Level", True)
     assert [getattr(level, key) for key in STATISTICS] == [-80, 6, -30, 17]
     write_sidecar(clip, {"x": PHASE}, mode="append")
     new = read_sidecar(clip)
-    assert (new.version, list(new.features)) == (3, ["level", "x"])
-    widened = new.features["level"].values
+    assert (new.version, list(new.parameters)) == (3, ["level", "x"])
+    widened = new.parameters["level"].values
     assert (widened.dtype, widened.tolist()) == (np.float32, level.values.tolist())
-    assert [getattr(new.features["level"], key) for key in STATISTICS] == [-80, 6, -30, 17]
+    assert [getattr(new.parameters["level"], key) for key in STATISTICS] == [-80, 6, -30, 17]
 
 
 @pytest.mark.parametrize(
@@ -434,25 +434,25 @@ def test_a_range_of_an_old_version_is_declared_if_it_is_not_the_measured_one(
     if version == 1:
         meta = {"names": ["x"], "norm": {key: [value] for key, value in numbers.items()}}
     put(clip, values.astype(np.float16)[:, None], meta)
-    for feature in (read_sidecar(clip).features["x"], read_described(clip)["x"]):
-        assert feature.declared == declared
-        assert feature.measured == measure(values.astype(np.float16))
-        assert (feature.min, feature.max) == ((low, high) if low == low else (None, None))
+    for parameter in (read_sidecar(clip).parameters["x"], read_described(clip)["x"]):
+        assert parameter.declared == declared
+        assert parameter.measured == measure(values.astype(np.float16))
+        assert (parameter.min, parameter.max) == ((low, high) if low == low else (None, None))
     assert len(read_described(clip)["x"].values) == 0
 
 
 def test_a_range_of_zeros_that_the_values_do_not_have_is_none(clip):
     """The predecessor wrote four zeros where it knew no statistics."""
     put(clip, RAMP.astype(np.float16)[:, None], version_2(x=dict.fromkeys(STATISTICS, 0.0)))
-    feature = read_sidecar(clip).features["x"]
-    assert (feature.min, feature.max, feature.declared) == (-60, 0, False)
-    assert feature.mean == pytest.approx(-30, abs=1e-3)
+    parameter = read_sidecar(clip).parameters["x"]
+    assert (parameter.min, parameter.max, parameter.declared) == (-60, 0, False)
+    assert parameter.mean == pytest.approx(-30, abs=1e-3)
 
 
 def test_what_stood_in_an_old_range_is_normalised_by_it(clip):
     put(clip, np.full((T, 1), 0.8, np.float16), version_2(x={"min": 0, "max": 1}))
     stats = CorpusStats()
-    stats.update(read_sidecar(clip).features)
+    stats.update(read_sidecar(clip).parameters)
     assert normalise([0.8, 0.0, 1.0], stats["x"]) == pytest.approx([0.8, 0.0, 1.0])
 
 
@@ -465,30 +465,30 @@ def test_float64_is_written_read_and_kept(values, clip):
     write_sidecar(clip, {"x": values}, dtype="float64")
     assert np.load(sidecar_paths(clip)[0]).dtype == np.float64
     write_sidecar(clip, {"other": RAMP})
-    features = read_sidecar(clip).features
-    assert features["x"].values.tobytes() == values.tobytes()
-    assert features["other"].values.tobytes() == RAMP.tobytes()
+    parameters = read_sidecar(clip).parameters
+    assert parameters["x"].values.tobytes() == values.tobytes()
+    assert parameters["other"].values.tobytes() == RAMP.tobytes()
 
 
 def test_a_float64_array_of_the_predecessor_keeps_every_bit(clip):
     put(clip, TIMES[:, None], version_2(time={}))
-    assert read_sidecar(clip).features["time"].values.tobytes() == TIMES.tobytes()
+    assert read_sidecar(clip).parameters["time"].values.tobytes() == TIMES.tobytes()
 
 
-def test_the_type_may_become_narrower_when_all_features_are_written_anew(clip):
+def test_the_type_may_become_narrower_when_all_parameters_are_written_anew(clip):
     write_sidecar(clip, {"x": RAMP}, dtype="float64")
     write_sidecar(clip, {"x": RAMP})
-    assert read_sidecar(clip).features["x"].values.dtype == np.float32
+    assert read_sidecar(clip).parameters["x"].values.dtype == np.float32
 
 
 def test_statistics_that_are_nan_are_read_as_unknown(clip):
     """Python writes NaN into JSON where a column was all NaN; the file must remain usable."""
     nan = dict.fromkeys(STATISTICS, float("nan"))
     put(clip, np.full((T, 1), np.nan, np.float16), version_2(f0_hz=nan))
-    feature = read_sidecar(clip).features["f0_hz"]
-    assert [getattr(feature, key) for key in STATISTICS] == [None] * 4
+    parameter = read_sidecar(clip).parameters["f0_hz"]
+    assert [getattr(parameter, key) for key in STATISTICS] == [None] * 4
     write_sidecar(clip, {"x": RAMP})
-    assert list(read_sidecar(clip).features) == ["f0_hz", "x"]
+    assert list(read_sidecar(clip).parameters) == ["f0_hz", "x"]
 
 
 class Payload:
@@ -539,7 +539,7 @@ def test_array_that_is_none_is_one_line_that_names_it(array, clip):
     assert_refused(put(clip, array, version_2(x={})), sidecar_paths(clip)[0])
 
 
-def with_feature(**entry: object) -> dict:
+def with_parameter(**entry: object) -> dict:
     return version_2(x=entry)
 
 
@@ -552,17 +552,17 @@ METAS = {
     "list": [1],
     "null": None,
     "too large": b" " * MAX_META_BYTES + b"{}",
-    "features as list": {"features": ["x"]},
-    "feature as number": {"features": {"x": 1}},
-    "statistic as text": with_feature(min="low"),
-    "statistic beyond floats": with_feature(min=10**400),
-    "measured as number": with_feature(measured=3),
-    "rate as text": {**with_feature(), "fps": "fast"},
-    "rate beyond floats": {**with_feature(), "fps": 10**400},
-    "time as list": {**with_feature(), "time": [1]},
-    "provenance as text": {**with_feature(), "provenance": "none"},
-    "version to come": {**with_feature(), "schema_version": 4},
-    "endless version": {**with_feature(), "schema_version": float("inf")},
+    "parameters as list": {"features": ["x"]},
+    "parameter as number": {"features": {"x": 1}},
+    "statistic as text": with_parameter(min="low"),
+    "statistic beyond floats": with_parameter(min=10**400),
+    "measured as number": with_parameter(measured=3),
+    "rate as text": {**with_parameter(), "fps": "fast"},
+    "rate beyond floats": {**with_parameter(), "fps": 10**400},
+    "time as list": {**with_parameter(), "time": [1]},
+    "provenance as text": {**with_parameter(), "provenance": "none"},
+    "version to come": {**with_parameter(), "schema_version": 4},
+    "endless version": {**with_parameter(), "schema_version": float("inf")},
     "names as number": {"names": 5},
     "norm as list": {**ONE_NAME, "norm": []},
     "norm as number": {**ONE_NAME, "norm": {"min": 3}},
@@ -596,14 +596,14 @@ def test_no_changed_byte_gives_anything_but_a_sidecar_or_our_error(data, tmp_pat
     except SidecarError as error:
         assert str(tmp_path) in str(error)
     else:
-        lengths = {len(feature.values) for feature in sidecar.features.values()}
+        lengths = {len(parameter.values) for parameter in sidecar.parameters.values()}
         assert lengths <= {sidecar.n_frames}
 
 
 # The predecessor's function
 
 
-def predecessors_features(frames: int) -> dict:
+def predecessors_parameters(frames: int) -> dict:
     return {
         "gain_db": {
             "values": np.linspace(-12, 0, frames),
@@ -621,23 +621,23 @@ def predecessors_features(frames: int) -> dict:
 
 
 def test_predecessors_call_writes_its_sidecar(tmp_path):
-    features = predecessors_features(100)
+    parameters = predecessors_parameters(100)
     write_sidecar_features_for_rel(
         root=tmp_path,
         ecdc_rel=Path("ecdc/II_Double.ecdc"),
-        features=features,
+        features=parameters,
         fps=75.0,
         mode="overwrite",
         require_ecdc_exists=False,
     )
     assert sorted(contents(tmp_path)) == ["ecdc/II_Double.cond.json", "ecdc/II_Double.cond.npy"]
     sidecar = read_sidecar(tmp_path / "ecdc" / "II_Double.ecdc")
-    gain, scene, energy = sidecar.features.values()
-    assert list(sidecar.features) == ["gain_db", "scene_id", "energy"]
+    gain, scene, energy = sidecar.parameters.values()
+    assert list(sidecar.parameters) == ["gain_db", "scene_id", "energy"]
     assert (sidecar.n_frames, sidecar.fps, gain.units) == (100, 75.0, "dB")
     assert (scene.min, scene.max, scene.declared) == (7, 7, True)
-    assert energy.mean == pytest.approx(features["energy"].mean())
-    assert np.array_equal(energy.values, features["energy"])
+    assert energy.mean == pytest.approx(parameters["energy"].mean())
+    assert np.array_equal(energy.values, parameters["energy"])
 
 
 @pytest.mark.parametrize(
@@ -673,8 +673,8 @@ def test_what_nan_stands_for_is_kept(clip):
     values = np.where(np.arange(T) % 2, np.nan, 1.0)
     write_sidecar(clip, {"pitch": {"values": values, "nan": "unvoiced"}, "level": RAMP})
     write_sidecar(clip, {"level": RAMP / 2})
-    features = read_sidecar(clip).features
-    assert (features["pitch"].nan, features["level"].nan) == ("unvoiced", "")
+    parameters = read_sidecar(clip).parameters
+    assert (parameters["pitch"].nan, parameters["level"].nan) == ("unvoiced", "")
 
 
 def test_both_files_are_whole_before_the_first_is_renamed(clip, monkeypatch):
@@ -695,7 +695,7 @@ def test_both_files_are_whole_before_the_first_is_renamed(clip, monkeypatch):
     monkeypatch.setattr(sidecar_files.os, "replace", replace)
     write_sidecar(clip, {"x": RAMP / 2})
     assert renamed == [meta_path, array_path]
-    assert read_sidecar(clip).features["x"].values[0] == -30
+    assert read_sidecar(clip).parameters["x"].values[0] == -30
 
 
 def test_a_reader_beside_a_writer_sees_one_pair_or_the_other(clip):
@@ -703,17 +703,17 @@ def test_a_reader_beside_a_writer_sees_one_pair_or_the_other(clip):
     import threading
 
     def write(number: int) -> None:
-        feature = {"values": np.full(T, number), "doc_string": str(number)}
-        write_sidecar(clip, {"x": feature})
+        parameter = {"values": np.full(T, number), "doc_string": str(number)}
+        write_sidecar(clip, {"x": parameter})
 
     write(0)
     writer = threading.Thread(target=lambda: [write(number) for number in range(1, 60)])
     writer.start()
     seen = set()
     while writer.is_alive():
-        feature = read_sidecar(clip).features["x"]
-        assert set(feature.values) == {float(feature.doc_string)}
-        seen.add(feature.doc_string)
+        parameter = read_sidecar(clip).parameters["x"]
+        assert set(parameter.values) == {float(parameter.doc_string)}
+        seen.add(parameter.doc_string)
     writer.join()
-    assert read_sidecar(clip).features["x"].doc_string == "59"
+    assert read_sidecar(clip).parameters["x"].doc_string == "59"
     assert len(seen) > 1

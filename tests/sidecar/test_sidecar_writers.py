@@ -15,7 +15,7 @@ import pytest
 from preprocess.core import locks
 from preprocess.core.locks import LockError, locked
 from preprocess.sidecar import sidecar_files
-from preprocess.sidecar.features import SidecarError
+from preprocess.sidecar.parameters import SidecarError
 from preprocess.sidecar.reading import read_sidecar
 from preprocess.sidecar.writing import sidecar_paths, write_sidecar
 from tests.helpers.commands import files_under, run, write_tokens
@@ -44,7 +44,7 @@ def clip(tmp_path) -> Path:
 
 
 def names(clip: Path) -> set[str]:
-    return set(read_sidecar(clip).features)
+    return set(read_sidecar(clip).parameters)
 
 
 def start_writer(clip: Path, writer: int, count: int) -> subprocess.Popen:
@@ -55,8 +55,8 @@ def start_writer(clip: Path, writer: int, count: int) -> subprocess.Popen:
 
 def assert_one_pair(clip: Path) -> None:
     """Check that values and texts are of one write."""
-    for name, feature in read_sidecar(clip).features.items():
-        assert name == "old" or set(feature.values) == {float(feature.doc_string)}
+    for name, parameter in read_sidecar(clip).parameters.items():
+        assert name == "old" or set(parameter.values) == {float(parameter.doc_string)}
 
 
 def test_no_writer_loses_an_update_and_no_reader_fails(clip):

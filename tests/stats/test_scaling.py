@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from preprocess.sidecar.features import check_feature
-from preprocess.stats.corpus_stats import CorpusStats, FeatureStats, StatsError
+from preprocess.sidecar.parameters import check_parameter
+from preprocess.stats.corpus_stats import CorpusStats, ParameterStats, StatsError
 from preprocess.stats.scaling import denormalise, normalise
 from tests.helpers.formats import one_line
 
@@ -14,9 +14,9 @@ RNG = np.random.default_rng(3)
 LEVELS = RNG.uniform(-60, 0, 5000)
 
 
-def stats_of(values=LEVELS, **more) -> FeatureStats:
+def stats_of(values=LEVELS, **more) -> ParameterStats:
     corpus = CorpusStats()
-    corpus.update({"x": check_feature("x", {"values": values, **more})})
+    corpus.update({"x": check_parameter("x", {"values": values, **more})})
     return corpus["x"]
 
 
@@ -91,7 +91,7 @@ def test_a_circle_is_scaled_by_its_range_and_has_no_zscore():
 @pytest.mark.parametrize(
     ("stats", "method", "words"),
     [
-        (FeatureStats(), "minmax", "at least one value"),
+        (ParameterStats(), "minmax", "at least one value"),
         (stats_of([np.nan]), "zscore", "at least one value"),
         (stats_of(), "robust", "minmax or zscore"),
     ],

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from preprocess.sidecar.features import check_feature
+from preprocess.sidecar.parameters import check_parameter
 from preprocess.stats.corpus_stats import (
     CorpusStats,
-    FeatureStats,
+    ParameterStats,
     StatsError,
     read_stats,
     write_stats,
@@ -26,8 +26,8 @@ RNG = np.random.default_rng(1)
 LEVELS = RNG.normal(-20, 8, 30_000)
 
 
-def stats_of(*pieces, kind="continuous", **more) -> FeatureStats:
-    stats = FeatureStats()
+def stats_of(*pieces, kind="continuous", **more) -> ParameterStats:
+    stats = ParameterStats()
     for piece in pieces:
         stats.update(np.asarray(piece), kind, **more)
     return stats
@@ -36,7 +36,7 @@ def stats_of(*pieces, kind="continuous", **more) -> FeatureStats:
 def corpus(*clips) -> CorpusStats:
     stats = CorpusStats()
     for clip in clips:
-        stats.update({name: check_feature(name, value) for name, value in clip.items()})
+        stats.update({name: check_parameter(name, value) for name, value in clip.items()})
     return stats
 
 
@@ -52,9 +52,9 @@ def test_shards_merge_to_the_same_in_any_order_and_through_json():
     shards = [stats_of(*np.array_split(part, 5)) for part in np.array_split(LEVELS, 3)]
     whole = stats_of(LEVELS).quantiles
     for order in itertools.permutations(shards):
-        merged = FeatureStats()
+        merged = ParameterStats()
         for shard in order:
-            merged.merge(FeatureStats.from_dict(json.loads(json.dumps(shard.to_dict()))))
+            merged.merge(ParameterStats.from_dict(json.loads(json.dumps(shard.to_dict()))))
         assert merged.mean == pytest.approx(LEVELS.mean(), rel=1e-12)
         assert merged.std == pytest.approx(LEVELS.std(), rel=1e-12)
         assert merged.quantiles == whole
@@ -284,7 +284,7 @@ def test_units_kinds_and_periods_that_differ_are_refused_and_nothing_is_added():
         ({"b": [5.0], "a": {"values": [1.0], "units": "Hz", "kind": "categorical"}}, "kind"),
     ):
         with pytest.raises(StatsError) as error:
-            stats.update({n: check_feature(n, v) for n, v in other.items()})
+            stats.update({n: check_parameter(n, v) for n, v in other.items()})
         one_line(error, "'a'", word)
         assert (stats.clips, stats["a"].count, stats["b"].count) == (1, 1, 1)
 
@@ -351,7 +351,7 @@ def test_statistics_with_quantiles_from_before_are_to_be_written_again(tmp_path)
 def test_quantiles_of_another_number_of_values_are_refused():
     stored = stats_of([1.0, 2.0]).to_dict()
     with pytest.raises(StatsError, match="quantiles of 2 values"):
-        FeatureStats.from_dict({**stored, "count": 3})
+        ParameterStats.from_dict({**stored, "count": 3})
 
 
 def test_a_missing_file_is_one_line(tmp_path):

@@ -40,8 +40,8 @@ def root(tmp_path):
 
 
 def values_of(root, name: str = "take.1") -> dict[str, list[float]]:
-    features = read_sidecar(root / f"{name}.ecdc").features
-    return {key: feature.values.tolist() for key, feature in features.items()}
+    parameters = read_sidecar(root / f"{name}.ecdc").parameters
+    return {key: parameter.values.tolist() for key, parameter in parameters.items()}
 
 
 def stamps(root) -> dict[str, int]:
@@ -61,8 +61,8 @@ def test_every_clip_gets_an_aligned_sidecar(root, capsys):
         assert array.shape == (frames, 2)
         assert list(meta["features"]) == ["x", "r"]
         assert (meta["fps"], meta["source_rate"]) == (75, 75)
-    feature = read_sidecar(root / "take.1.ecdc").features["x"]
-    assert (feature.units, feature.min, feature.max, feature.declared) == ("Hz", 0, 2, True)
+    parameter = read_sidecar(root / "take.1.ecdc").parameters["x"]
+    assert (parameter.units, parameter.min, parameter.max, parameter.declared) == ("Hz", 0, 2, True)
     assert len(files_under(root)) == 9
 
 
@@ -97,7 +97,7 @@ def test_changed_tokens_of_another_length_make_them_again(root, capsys):
     assert values_of(root) == {"x": [1] * 20}
 
 
-def test_a_feature_by_hand_of_another_length_names_both_lengths_and_files(root, capsys):
+def test_a_parameter_by_hand_of_another_length_names_both_lengths_and_files(root, capsys):
     write_by_hand(root)
     write_tokens(root / "take.1.ecdc", samples=6400)
     result = run(capsys, f"annotate @ {X}", root)
@@ -117,12 +117,12 @@ def test_changed_code_of_the_user_makes_them_again(root, tmp_path):
 def test_a_value_that_the_type_would_damage_is_named_with_the_ways_out(root, capsys):
     line = "--ramp name=r start=-60 end=0.1"
     assert run(capsys, f"annotate @ {line}", root).status == 0
-    assert read_sidecar(root / "take.1.ecdc").features["r"].values.dtype == np.float32
+    assert read_sidecar(root / "take.1.ecdc").parameters["r"].values.dtype == np.float32
     result = run(capsys, f"annotate @ {line} --dtype float16", root)
     assert result.status == 1
     assert_says(result.err[1], ["take.1.ecdc", "'r'", "float16 would make", "max_error"])
     assert run(capsys, f"annotate @ {line} --dtype float16 --max-error 1e-3", root).status == 0
-    assert read_sidecar(root / "take.1.ecdc").features["r"].values.dtype == np.float16
+    assert read_sidecar(root / "take.1.ecdc").parameters["r"].values.dtype == np.float16
     time = "--ramp name=r start=1700000000 end=1700000010"
     result = run(capsys, f"annotate @ {time}", root)
     assert result.status == 1
@@ -168,10 +168,10 @@ def test_overwrite_after_append_overwrites(root, capsys):
     assert values_of(root)["x"] == [2] * 10
 
 
-def test_two_producers_of_one_feature_are_refused(root, capsys):
+def test_two_producers_of_one_parameter_are_refused(root, capsys):
     result = run(capsys, f"annotate @ {X} --ramp name=x start=0 end=1", root)
     assert result.status == 2
-    assert_says(result.error, ["two producers (constant and ramp) make the feature 'x'"])
+    assert_says(result.error, ["two producers (constant and ramp) make the parameter 'x'"])
     assert not stamps(root)
 
 
@@ -200,7 +200,7 @@ def test_wrong_usage_is_one_line(root, capsys, words, parts):
 @pytest.mark.parametrize("text", ["%", "dB: re full scale", "yes", "1/s", "°C", "@", "5", "#", ""])
 def test_units_are_text_whatever_yaml_would_make_of_them(root, capsys, text):
     assert run(capsys, f"annotate @ {X} 'units={text}'", root).status == 0
-    assert read_sidecar(root / "take.1.ecdc").features["x"].units == text
+    assert read_sidecar(root / "take.1.ecdc").parameters["x"].units == text
 
 
 def test_labels_of_file_names_are_given_as_yaml(root, capsys):
@@ -348,6 +348,6 @@ def test_rms_from_tokens_is_that_of_the_decoded_audio(token_folder, demo_codec, 
         ecdc = read_ecdc(path)
         rms = frame_rms(demo_codec.decode(ecdc), ecdc.header.spec)
         expected = 20 * np.log10(np.maximum(rms, 1e-6))
-        heard = read_sidecar(path).features["heard"].values
+        heard = read_sidecar(path).parameters["heard"].values
         np.testing.assert_allclose(heard, expected, atol=0.05)
         assert len(heard) == ecdc.codes.shape[1]

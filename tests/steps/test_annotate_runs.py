@@ -27,8 +27,8 @@ def root(tmp_path):
 
 def values(root, name: str = "a") -> dict[str, float]:
     """Return the value of each parameter in the first frame."""
-    features = read_sidecar(root / f"{name}.ecdc").features
-    return {key: float(feature.values[0]) for key, feature in features.items()}
+    parameters = read_sidecar(root / f"{name}.ecdc").parameters
+    return {key: float(parameter.values[0]) for key, parameter in parameters.items()}
 
 
 def annotate(capsys, root, words: str, status: int = 0):
@@ -37,8 +37,8 @@ def annotate(capsys, root, words: str, status: int = 0):
     return result
 
 
-def write_by_hand(root, **features: float) -> None:
-    write_sidecar(root / "a.ecdc", {name: np.full(10, v) for name, v in features.items()})
+def write_by_hand(root, **parameters: float) -> None:
+    write_sidecar(root / "a.ecdc", {name: np.full(10, v) for name, v in parameters.items()})
 
 
 def test_a_curve_after_a_table_keeps_what_the_table_made(root, tmp_path, capsys):
@@ -113,10 +113,10 @@ def test_only_what_changed_is_made_again(root, tmp_path, capsys):
     assert (calls.read_text(), values(root)) == (".", {"s": 3, "x": 2})
 
 
-def test_two_producers_of_one_feature_are_refused_though_one_is_up_to_date(root, capsys):
+def test_two_producers_of_one_parameter_are_refused_though_one_is_up_to_date(root, capsys):
     annotate(capsys, root, X1)
     result = annotate(capsys, root, f"{X1} --ramp name=x start=0 end=1", status=2)
-    assert "two producers (constant and ramp) make the feature 'x'" in result.error
+    assert "two producers (constant and ramp) make the parameter 'x'" in result.error
     assert values(root) == {"x": 1}
 
 

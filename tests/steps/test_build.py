@@ -40,7 +40,7 @@ def test_rows_hold_tokens_and_parameters_not_only_paths(token_folder, capsys):
     )
     np.testing.assert_array_equal(row["codes"], ecdc.codes)
     np.testing.assert_array_equal(
-        np.float32(row["features"]["level"]), sidecar.features["level"].values.astype(np.float32)
+        np.float32(row["features"]["level"]), sidecar.parameters["level"].values.astype(np.float32)
     )
 
 
@@ -67,7 +67,7 @@ def test_links_still_hold_when_the_whole_tree_moves(token_folder):
 
 
 def test_one_split_of_a_given_name(token_folder):
-    assert list(load_from_disk(str(build(token_folder, "--split", "test")[1]))) == ["test"]
+    assert list(load_from_disk(str(build(token_folder, "--split-name", "test")[1]))) == ["test"]
 
 
 def test_subfolders_are_splits(token_folder):
@@ -100,7 +100,7 @@ def test_a_dataset_that_is_current_is_left_alone_and_a_stale_one_replaced(token_
 
 def test_a_changed_option_makes_it_again(token_folder):
     _, out = build(token_folder)
-    build(token_folder, "--features", "index")
+    build(token_folder, "--parameters", "index")
     row = load_from_disk(str(out))["train"][2]
     assert row["features"] == {"index": [2.0] * 78}
 
@@ -258,7 +258,7 @@ def test_a_folder_that_is_no_built_dataset_is_not_touched(token_folder, capsys):
     ("flags", "message"),
     [
         (["--bandwidth", "7"], "no bandwidth of 7 kbps"),
-        (["--split", "a/b"], "--split: "),
+        (["--split-name", "a/b"], "--split-name: "),
         (["--tokens-subdir", "../x"], "--tokens-subdir: "),
         (["--materialize", "move"], "--materialize"),
         (["--split-by", "group", "--fractions", "train=x"], "--fractions"),

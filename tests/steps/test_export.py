@@ -16,7 +16,7 @@ from preprocess.cli.main import main
 from preprocess.sidecar.reading import read_sidecar
 from preprocess.sidecar.writing import write_sidecar
 from preprocess.tokens.ecdc import read_ecdc, write_ecdc
-from tests.helpers.export import NAMES, SECONDS, TheirReading, export, features, token_tree
+from tests.helpers.export import NAMES, SECONDS, TheirReading, export, parameters, token_tree
 from tests.helpers.formats import random_ecdc
 from tests.helpers.predecessor import preprocess
 
@@ -61,7 +61,7 @@ def test_another_codec_is_an_error_that_names_both(token_folder, capsys):
 def test_clips_of_two_bandwidths_need_a_number_of_codebooks(tokens, capsys):
     path = tokens / "train/b.ecdc"
     write_ecdc(path, random_ecdc("encodec_24khz", 47_987, 4))
-    write_sidecar(path, features("train/b", 150))
+    write_sidecar(path, parameters("train/b", 150))
     line = fails(tokens, capsys, "--allow-mixed")
     assert "has 4 codebooks, the clips before it 16" in line and "--codebooks 4" in line
     assert export(tokens, "--codebooks", "4")[0] == 0
@@ -69,7 +69,7 @@ def test_clips_of_two_bandwidths_need_a_number_of_codebooks(tokens, capsys):
 
 def test_nan_is_an_error_or_the_number_that_stands_for_it(tokens, capsys):
     """Their loss would be NaN from the first batch on."""
-    values = features("train/b", 150)
+    values = parameters("train/b", 150)
     values["level"] = {"values": [np.nan, -10.0] * 75, "units": "dB", "nan": "silence"}
     write_sidecar(tokens / "train/b.ecdc", values)
     assert "parameter 'level' is NaN at frame 0" in fails(tokens, capsys)
@@ -164,7 +164,7 @@ def test_our_own_tools_read_an_export_back(tokens):
         old, new = tokens / f"{clip}.ecdc", out / f"tokens/{clip}.ecdc"
         a, b = read_ecdc(old), read_ecdc(new)
         assert np.array_equal(a.codes, b.codes) and a.audio_length == b.audio_length
-        before, after = read_sidecar(old).features, read_sidecar(new).features
+        before, after = read_sidecar(old).parameters, read_sidecar(new).parameters
         for name in NAMES:
             np.testing.assert_array_equal(
                 after[name].values, before[name].values.astype(np.float32)
@@ -177,7 +177,7 @@ def test_clips_made_otherwise_are_refused_or_named_in_the_export(tokens, capsys)
     path = tokens / "train/b.ecdc"
     ecdc = read_ecdc(path)
     write_ecdc(path, dataclasses.replace(ecdc, extra={"rec": "other", "by": "enchf-dataset 9"}))
-    write_sidecar(path, features("train/b", 150))
+    write_sidecar(path, parameters("train/b", 150))
     line = fails(tokens, capsys)
     assert "tokens by other settings" in line and "--allow-mixed" in line
     status, out = export(tokens, "--allow-mixed")

@@ -42,9 +42,9 @@ def test_errors_of_one_clip_count_as_one_clip(tmp_path):
     assert _why_not_build(Report("annotate"), Report("audit"), tmp_path) == ""
 
 
-def sidecar(root, name, seed, **feature):
+def sidecar(root, name, seed, **parameter):
     path = write_tokens(root / f"{name}.ecdc", seed=seed)
-    write_sidecar(path, {"x": {"values": np.arange(10.0), "min": 0, "max": 9} | feature})
+    write_sidecar(path, {"x": {"values": np.arange(10.0), "min": 0, "max": 9} | parameter})
     return path
 
 
@@ -98,4 +98,4 @@ def test_a_parameter_that_is_not_taken_is_not_checked(root, tmp_path, capsys):
     for name in "abc":
         write_sidecar(root / f"{name}.ecdc", {"y": {"values": np.arange(10), "max": 1, "min": 0}})
     assert run(capsys, "build @ @", root, tmp_path / "ds").status == 1
-    assert run(capsys, "build @ @ --features x", root, tmp_path / "ds").status == 0
+    assert run(capsys, "build @ @ --parameters x", root, tmp_path / "ds").status == 0

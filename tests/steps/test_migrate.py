@@ -40,15 +40,15 @@ def contents(root):
 
 
 def values(root, name):
-    features = read_sidecar(root / f"{name}.ecdc").features
-    return {key: feature.values.tobytes() for key, feature in features.items()}
+    parameters = read_sidecar(root / f"{name}.ecdc").parameters
+    return {key: parameter.values.tobytes() for key, parameter in parameters.items()}
 
 
 def test_old_files_load_as_they_are(root):
     for name, version in (("v1", 1), ("v1_odd", 1), ("s/v2", 2), ("new", 3)):
         sidecar = read_sidecar(root / f"{name}.ecdc")
         assert sidecar.version == version
-        np.testing.assert_allclose(sidecar.features["gain"].values, GAIN, rtol=1e-3)
+        np.testing.assert_allclose(sidecar.parameters["gain"].values, GAIN, rtol=1e-3)
     assert read_ecdc(root / "v1.ecdc").codes.shape == (4, FRAMES)
 
 
@@ -114,12 +114,12 @@ def test_originals_go_where_that_is_asked_for(root, capsys):
 
 def test_a_range_is_declared_where_it_says_more_than_the_values(root, capsys):
     preprocess(capsys, "migrate", root, "--write")
-    gain = read_sidecar(root / "s/v2.ecdc").features["gain"]
+    gain = read_sidecar(root / "s/v2.ecdc").parameters["gain"]
     assert (gain.declared, gain.min, gain.max) == (True, -80, 0)
     assert (gain.units, gain.doc_string) == ("dB", "Level")
     assert gain.measured["min"] == -60
-    assert not read_sidecar(root / "v1.ecdc").features["gain"].declared
-    assert not read_sidecar(root / "s/v2.ecdc").features["scene"].declared
+    assert not read_sidecar(root / "v1.ecdc").parameters["gain"].declared
+    assert not read_sidecar(root / "s/v2.ecdc").parameters["scene"].declared
 
 
 def test_a_range_that_its_values_fill_is_declared_where_another_clip_shows_it(tmp_path, capsys):
@@ -132,10 +132,10 @@ def test_a_range_that_its_values_fill_is_declared_where_another_clip_shows_it(tm
     assert preprocess(capsys, "migrate", tmp_path, "--write").status == 0
     stats = CorpusStats()
     for name in ("a", "b"):
-        features = read_sidecar(tmp_path / f"{name}.ecdc").features
-        assert (features["level"].declared, features["other"].declared) == (True, False)
-        assert [getattr(features["level"], key) for key in level] == [*level.values()]
-        stats.update(features)
+        parameters = read_sidecar(tmp_path / f"{name}.ecdc").parameters
+        assert (parameters["level"].declared, parameters["other"].declared) == (True, False)
+        assert [getattr(parameters["level"], key) for key in level] == [*level.values()]
+        stats.update(parameters)
     assert (stats["level"].declared_min, stats["level"].declared_max) == (0, 1)
     assert normalise([0.8], stats["level"]) == 0.8
 
@@ -147,7 +147,7 @@ def test_the_type_of_the_array_stays(dtype, tmp_path, capsys):
     np.save(tmp_path / "a.cond.npy", values[:, None])
     (tmp_path / "a.cond.json").write_text(json.dumps({"features": {"gain": {}}}))
     assert preprocess(capsys, "migrate", tmp_path, "--write").status == 0
-    after = read_sidecar(tmp_path / "a.ecdc").features["gain"].values
+    after = read_sidecar(tmp_path / "a.ecdc").parameters["gain"].values
     assert (after.dtype, after.tobytes()) == (dtype, values.tobytes())
 
 
@@ -192,7 +192,7 @@ def test_a_name_that_is_no_identifier_is_renamed_when_told_how(tmp_path, capsys)
     assert_says(result.error, ["'my gain'", "--rename 'my gain'="])
     words = ["migrate", tmp_path, "--write", "--rename", "my gain=gain"]
     assert preprocess(capsys, *words).status == 0
-    assert list(read_sidecar(tmp_path / "a.ecdc").features) == ["gain"]
+    assert list(read_sidecar(tmp_path / "a.ecdc").parameters) == ["gain"]
 
 
 @pytest.mark.parametrize(
@@ -220,7 +220,7 @@ def test_the_form_between_the_versions_is_read(tmp_path):
     stats = {"gain": {"min": -60.0, "max": 0.0, "mean": -30.0, "std": 19.0}}
     meta = {"names": ["gain"], "stats": stats, "units": {"gain": "dB"}, "docs": {"gain": "Level"}}
     (tmp_path / "a.cond.json").write_text(json.dumps(meta))
-    gain = read_sidecar(tmp_path / "a.ecdc").features["gain"]
+    gain = read_sidecar(tmp_path / "a.ecdc").parameters["gain"]
     assert (gain.units, gain.doc_string, gain.min, gain.std) == ("dB", "Level", -60, 19)
 
 

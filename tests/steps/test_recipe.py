@@ -22,7 +22,7 @@ SECTIONS = {
     "normalize": NormalizeConfig(target_rms=0.2, extensions=("wav",), on_clip="cut"),
     "encode": EncodeConfig(bandwidth=24, verify=True, suffix=".tok"),
     "audit": AuditConfig(require=("a", "b"), expect_fps=75, expect_dtype="float32"),
-    "build": BuildConfig(bandwidth=6, split="train", materialize="copy"),
+    "build": BuildConfig(bandwidth=6, split_name="train", materialize="copy"),
 }
 CONFIGS = sorted(Path(__file__).parents[2].glob("configs/*.yaml"))
 PATHS = "input: a\noutput: b\n"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from preprocess.core.report import SHARED_BY, Report, print_report
-from preprocess.params import feature_names, parse_producer
+from preprocess.params import parameter_names, parse_producer
 from tests.helpers.commands import assert_says, files_under, run, write_tone
 
 HEAD = "input: in\noutput: out\ncodec: encodec_24khz_demo\n"
@@ -32,12 +32,12 @@ FAULTS = {
         ["a split is named twice: train, train, test"],
     ),
     "a parameter of no producer": (
-        "build: {features: [levle]}\nannotate: [rms_db: {name: level}]",
-        ["build: features: no producer makes 'levle' (did you mean 'level'?)"],
+        "build: {parameters: [levle]}\nannotate: [rms_db: {name: level}]",
+        ["build: parameters: no producer makes 'levle' (did you mean 'level'?)"],
     ),
     "a required parameter of no producer": (
-        "build: {require_features: [a]}",
-        ["build: require_features: no producer makes 'a'; they make none"],
+        "build: {require_parameters: [a]}",
+        ["build: require_parameters: no producer makes 'a'; they make none"],
     ),
     "a parameter that the audit requires": (
         "audit: {require: [a]}\nannotate: [constant: {name: b, value: 1}]",
@@ -45,7 +45,7 @@ FAULTS = {
     ),
     "two producers of a parameter": (
         "annotate: [constant: {name: rms_db, value: 1}, rms_db]",
-        ["two producers (constant and rms_db) make the feature 'rms_db'"],
+        ["two producers (constant and rms_db) make the parameter 'rms_db'"],
     ),
     "a name that is none": (
         "annotate: [constant: {name: 'a b', value: 1}]",
@@ -102,7 +102,7 @@ def test_an_output_that_is_a_file_is_such_a_fault(folder, capsys):
 
 
 def test_a_recipe_without_a_fault_runs(folder, capsys):
-    text = "build: {split_by: group, group: '/(.)', features: [level], fractions: [train=1]}\n"
+    text = "build: {split_by: group, group: '/(.)', parameters: [level], fractions: [train=1]}\n"
     result = run_recipe(folder, capsys, text + "annotate: [rms_db: {name: level}]")
     assert result.status == 0
     assert "out/dataset/enchf_build.json" in files_under(folder)
@@ -128,7 +128,7 @@ def test_a_recipe_without_a_fault_runs(folder, capsys):
 )
 def test_what_producers_make_is_known_where_their_settings_say_it(entries, names):
     pytest.importorskip("parselmouth")
-    assert feature_names([parse_producer(entry) for entry in entries]) == names
+    assert parameter_names([parse_producer(entry) for entry in entries]) == names
 
 
 def test_a_fault_of_many_clips_is_said_once(capsys):

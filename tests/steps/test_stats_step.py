@@ -38,7 +38,7 @@ def test_each_split_has_its_own(root, capsys):
 
 
 def test_all_clips_can_be_one_split_in_a_file_elsewhere(root, tmp_path, capsys):
-    run(capsys, f"stats @ --split all --output {tmp_path}/new/s.json", root)
+    run(capsys, f"stats @ --split-name all --output {tmp_path}/new/s.json", root)
     assert read_stats(tmp_path / "new/s.json")["all"]["x"].count == 90
     assert not (root / "stats.json").exists()
 
@@ -72,7 +72,7 @@ def test_a_table_of_labels_has_no_median(root, capsys):
     for path in root.rglob("*.ecdc"):
         mood = {"values": np.arange(FRAMES) % 4, "kind": "categorical"}
         write_sidecar(path, {"mood": mood})
-    lines = run(capsys, "stats @ --split all", root).out
+    lines = run(capsys, "stats @ --split-name all", root).out
     assert next(line.split() for line in lines if "mood" in line) == ["mood", "90", "0", "0", "3"]
     assert next(line.split() for line in lines if " x " in line)[5] == "44.5"
 

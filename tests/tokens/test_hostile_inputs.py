@@ -15,7 +15,7 @@ import pytest
 import torch
 
 from preprocess.cli.main import main
-from preprocess.sidecar.features import SidecarError
+from preprocess.sidecar.parameters import SidecarError
 from preprocess.sidecar.reading import read_described, read_sidecar
 from preprocess.sidecar.sidecar_files import MAX_META_BYTES
 from preprocess.tokens.ecdc import MAX_HEADER_BYTES, read_ecdc, read_header
@@ -179,7 +179,7 @@ def sidecar(tmp_path: Path, text: str) -> Path:
 
 MANY = ",".join(f'"{i:x}":{{}}' for i in range(300_000))
 COSTLY_JSON = {
-    "many features": f'{{"features":{{{MANY}}}}}',
+    "many parameters": f'{{"features":{{{MANY}}}}}',
     "many names": f'{{"names":[{",".join(["1"] * 1_000_000)}]}}',
     "many lists": f'{{"features":{{"a":{{}}}},"x":[{",".join(["[]"] * 1_000_000)}]}}',
     "deep": '{"features":{"a":{}},"x":' + "[" * 1_000_000,
@@ -198,11 +198,11 @@ def test_metadata_costs_a_small_factor_of_its_size(text, tmp_path):
 
 
 @pytest.mark.parametrize("reader", [read_sidecar, read_described])
-def test_more_features_than_any_sidecar_has_are_refused_by_number(reader, tmp_path):
-    path = sidecar(tmp_path, COSTLY_JSON["many features"])
+def test_more_parameters_than_any_sidecar_has_are_refused_by_number(reader, tmp_path):
+    path = sidecar(tmp_path, COSTLY_JSON["many parameters"])
     with pytest.raises(SidecarError) as error:
         reader(path)
-    one_line(error, tmp_path / "a.cond.json", "300,000 features", "4,096")
+    one_line(error, tmp_path / "a.cond.json", "300,000 parameters", "4,096")
 
 
 @linux
@@ -221,9 +221,9 @@ def test_an_array_that_lies_about_its_shape_is_refused_first(shape, tmp_path):
 
 
 HOSTILE_SIDECARS = {
-    "a path": ("../../x", 75, "feature_name"),
-    "a null character": ("a\0b", 75, "feature_name"),
-    "no name": ("", 75, "feature_name"),
+    "a path": ("../../x", 75, "parameter_name"),
+    "a null character": ("a\0b", 75, "parameter_name"),
+    "no name": ("", 75, "parameter_name"),
     "another frame rate": ("x", 150, "fps"),
     "a frame rate that is none": ("x", float("nan"), "fps"),
 }

@@ -19,7 +19,7 @@ from preprocess.steps.build import build
 from preprocess.steps.build_config import BuildConfig
 
 _CONFIG = (
-    "split",
+    "split_name",
     "suffix",
     "recursive",
     "tokens_subdir",
@@ -52,7 +52,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("tokens_dir", type=Path, help="folder with token files")
     parser.add_argument("out_dir", type=Path, help="folder for the saved dataset")
-    parser.add_argument("--split", default="train", help="name of the one split (default: train)")
+    parser.add_argument(
+        "--split", dest="split_name", default="train", help="name of the one split (default: train)"
+    )
     parser.add_argument("--suffix", default=BuildConfig.suffix, help="ending of the token files")
     parser.add_argument("--recursive", action="store_true", help="look into subfolders")
     parser.add_argument(

@@ -67,14 +67,14 @@ class FileClip:
             raise PreprocessError(
                 f"{self.path} has {header.n_frames} frames, its sidecar {sidecar.n_frames}"
             )
-        return Shape(header.n_codebooks, len(sidecar.features))
+        return Shape(header.n_codebooks, len(sidecar.parameters))
 
     def read(self) -> Content:
         """Return what it holds, see `Clip`."""
         ecdc, sidecar = read_ecdc(self.path), self._sidecar()
         if sidecar is None:
             return Content(self.path.name, ecdc.model, ecdc.codes, None)
-        parameters = {name: feature.values for name, feature in sidecar.features.items()}
+        parameters = {name: parameter.values for name, parameter in sidecar.parameters.items()}
         return Content(self.path.name, ecdc.model, ecdc.codes, parameters)
 
     def _sidecar(self) -> Sidecar | None:

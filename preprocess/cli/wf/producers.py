@@ -20,10 +20,10 @@ from preprocess.core.errors import PreprocessError, UsageError
 from preprocess.params.audio import Audio
 from preprocess.params.clip import Clip
 from preprocess.params.user_code import call_function, import_code
-from preprocess.sidecar.features import FeatureValue
+from preprocess.sidecar.parameters import ParameterValue
 from preprocess.tokens.ecdc import read_header
 
-Produced = Mapping[str, FeatureValue]
+Produced = Mapping[str, ParameterValue]
 _PAIR = r"_(?P<name>[A-Za-z]\w*)_(?P<value>-?\d+(?:\.\d+)?)"
 
 
@@ -49,7 +49,7 @@ class BuiltIn:
         return any(hasattr(args, flag[2:].replace("-", "_")) for flag in self.flags)
 
     def produce(self, ecdc_path: Path, frames: int, args: argparse.Namespace) -> Produced:
-        """Return its features of one clip."""
+        """Return its parameters of one clip."""
         return self._produce(ecdc_path, frames, args)
 
 
@@ -80,7 +80,7 @@ class PlugIn:
         self._optional("shutdown", args)
 
     def produce(self, ecdc_path: Path, frames: int, args: argparse.Namespace) -> Produced:
-        """Return its features of one clip."""
+        """Return its parameters of one clip."""
         made = call_function(self._module.produce, self.name, ecdc_path, frames, args=args) or {}
         if not isinstance(made, Mapping):
             raise PreprocessError(f"{self.name} returned {type(made).__name__}, not a dict")
@@ -129,7 +129,7 @@ def _from_filename(ecdc_path: Path, frames: int, args: argparse.Namespace) -> Pr
         raise UsageError(f"--filename-regex {text!r} is no regular expression: {error}") from None
     if not {"name", "value"} <= set(pattern.groupindex):
         raise UsageError(f"--filename-regex {text!r} needs the groups (?P<name>) and (?P<value>)")
-    found: dict[str, FeatureValue] = {}
+    found: dict[str, ParameterValue] = {}
     for match in pattern.finditer(ecdc_path.name):
         name, value = match["name"], match["value"]
         if match.end("value") == len(ecdc_path.stem) + 1:  # `[\d.]+` takes the ending's dot along
@@ -153,7 +153,7 @@ def _from_audio(ecdc_path: Path, frames: int, args: argparse.Namespace) -> Produ
     header = read_header(ecdc_path)
     weights = getattr(args, "hf_model", None)
     codec = _codec(header.model, weights, getattr(args, "device", "auto"))
-    return producer.features(Clip(ecdc_path.stem, ecdc_path, header, None, codec.decode))
+    return producer.parameters(Clip(ecdc_path.stem, ecdc_path, header, None, codec.decode))
 
 
 @cache

@@ -1,4 +1,4 @@
-"""`wf-sidecar-add`: features from producers, added to the sidecars of all clips.
+"""`wf-sidecar-add`: parameters from producers, added to the sidecars of all clips.
 
 The flags of a plug-in appear once it is named: `wf-sidecar-add --producers-dir DIR --producer NAME
 --help` shows them.
@@ -16,7 +16,7 @@ from preprocess.cli.wf.producers import BUILT_IN, BuiltIn, PlugIn, find_producer
 from preprocess.core.errors import PreprocessError, UsageError
 from preprocess.core.parser import OneLineParser
 from preprocess.core.report import Report, exit_status, print_report
-from preprocess.sidecar.features import FeatureValue
+from preprocess.sidecar.parameters import ParameterValue
 from preprocess.sidecar.precision import FLOATS
 from preprocess.sidecar.reading import existing_paths
 from preprocess.sidecar.writing import write_sidecar
@@ -72,7 +72,7 @@ def _add(args: argparse.Namespace, producers: Producers) -> int:
         if not all(parts) and not args.create_missing:
             missing.append(clip.tokens)
             return False
-        return add_features(clip, producers, args, create=not any(parts))
+        return add_parameters(clip, producers, args, create=not any(parts))
 
     report = Report("add", output=str(args.cond_root or args.audio_root))
     for plug_in in plug_ins:
@@ -90,7 +90,7 @@ def _add(args: argparse.Namespace, producers: Producers) -> int:
     return 0 if report.ok else 1
 
 
-def add_features(
+def add_parameters(
     clip: Place, producers: Producers, args: argparse.Namespace, create: bool = False
 ) -> bool:
     """Add what the producers make of one clip, and return whether something was written.
@@ -98,25 +98,25 @@ def add_features(
     With `create`, an empty sidecar is written where they make nothing.
 
     Raises:
-        PreprocessError: Two producers make the same feature, or it cannot be written.
+        PreprocessError: Two producers make the same parameter, or it cannot be written.
     """
     frames = read_header(clip.tokens).n_frames
-    features: dict[str, FeatureValue] = {}
+    parameters: dict[str, ParameterValue] = {}
     for producer in producers:
         for name, value in producer.produce(clip.tokens, frames, args).items():
-            if name in features:
-                raise PreprocessError(f"{clip.tokens}: two producers make the feature {name!r}")
-            features[name] = value
-    if features or create:
+            if name in parameters:
+                raise PreprocessError(f"{clip.tokens}: two producers make the parameter {name!r}")
+            parameters[name] = value
+    if parameters or create:
         write_sidecar(
             clip.tokens,
-            features,
+            parameters,
             mode=args.mode,
             dtype=args.dtype,
             beside=clip.beside,
             suffix=clip.suffix,
         )
-    return bool(features) or create
+    return bool(parameters) or create
 
 
 def _add_flags(parser: argparse.ArgumentParser) -> None:
@@ -134,7 +134,7 @@ def _add_flags(parser: argparse.ArgumentParser) -> None:
         "--mode",
         choices=("append", "overwrite"),
         default="append",
-        help="a feature that is already there is kept, or replaced",
+        help="a parameter that is already there is kept, or replaced",
     )
     parser.add_argument(
         "--create-missing",

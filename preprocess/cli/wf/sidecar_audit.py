@@ -31,8 +31,8 @@ ISSUES: dict[str, tuple[str, ...]] = {
     "fps_mismatch": ("fps",),
     "duplicate_names": ("unreadable_sidecar",),
     "names_length_mismatch": ("unreadable_sidecar",),
-    "missing_features": ("missing_feature",),
-    "missing_names": ("missing_feature",),
+    "missing_features": ("missing_parameter",),
+    "missing_names": ("missing_parameter",),
     "norm_invalid": ("unreadable_sidecar",),
     "norm_length_mismatch": ("unreadable_sidecar",),
     "norm_inverted": ("out_of_range",),
@@ -51,7 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     add_place_flags(parser)
     parser.add_argument("--expect-fps", help="frame rate (default: the codec's own)")
     parser.add_argument("--expect-dtype", choices=FLOATS)
-    parser.add_argument("--require", default="", help="features, separated by commas")
+    parser.add_argument("--require", default="", help="parameters, separated by commas")
     parser.add_argument("--verify-ranges", action="store_true", help="check values against ranges")
     parser.add_argument("--range-tol", default="1e-3", help="tolerance, of the range")
     parser.add_argument("--list", type=number_or_all, default=50, metavar="N", help="N or all")

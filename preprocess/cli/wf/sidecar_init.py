@@ -12,7 +12,7 @@ from preprocess.core.errors import PreprocessError, printable
 from preprocess.core.files import write_bytes
 from preprocess.core.parser import OneLineParser
 from preprocess.core.report import Report, exit_status, print_report
-from preprocess.sidecar.features import SidecarError
+from preprocess.sidecar.parameters import SidecarError
 from preprocess.sidecar.precision import FLOATS, Dtype
 from preprocess.sidecar.reading import existing_paths, read_sidecar
 from preprocess.sidecar.sidecar_format import Sidecar, sidecar_paths
@@ -85,7 +85,7 @@ def _row(clip: Place, audio_root: Path, cond_root: Path) -> tuple[object, ...]:
         printable(clip.tokens.relative_to(audio_root).as_posix()),
         printable(array.relative_to(cond_root).as_posix()),
         header.n_frames,
-        len(sidecar.features),
+        len(sidecar.parameters),
         header.spec.fps,
         header.n_codebooks,
     )

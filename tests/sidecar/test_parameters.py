@@ -1,11 +1,11 @@
-"""A feature is checked and measured before it is written; no value is damaged in silence."""
+"""A parameter is checked and measured before it is written; no value is damaged in silence."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from preprocess.sidecar.features import SidecarError, array_dtype, check_feature, measure
+from preprocess.sidecar.parameters import SidecarError, array_dtype, check_parameter, measure
 from preprocess.sidecar.precision import MAX_ERROR
 from tests.helpers.formats import one_line
 
@@ -14,13 +14,18 @@ HALF_INTEGERS = np.array([2047.0, 2048.0, 2050.0, -2052.0, 65_504.0])
 
 
 def test_statistics_are_measured_where_only_values_are_given():
-    feature = check_feature("level", VALUES)
-    assert feature.values.tolist() == VALUES.tolist()
-    assert (feature.min, feature.max) == (-2.5, 7.0)
-    assert (feature.mean, feature.std) == (VALUES.mean(), VALUES.std())
-    assert feature.measured == {"min": -2.5, "max": 7.0, "mean": feature.mean, "std": feature.std}
-    assert (feature.units, feature.doc_string, feature.kind) == ("", "", "continuous")
-    assert not feature.declared
+    parameter = check_parameter("level", VALUES)
+    assert parameter.values.tolist() == VALUES.tolist()
+    assert (parameter.min, parameter.max) == (-2.5, 7.0)
+    assert (parameter.mean, parameter.std) == (VALUES.mean(), VALUES.std())
+    assert parameter.measured == {
+        "min": -2.5,
+        "max": 7.0,
+        "mean": parameter.mean,
+        "std": parameter.std,
+    }
+    assert (parameter.units, parameter.doc_string, parameter.kind) == ("", "", "continuous")
+    assert not parameter.declared
 
 
 @pytest.mark.parametrize(
@@ -28,42 +33,44 @@ def test_statistics_are_measured_where_only_values_are_given():
     [({"min": -60, "max": 0.0}, -60, 0), ({"min": -60}, -60, 7), ({"max": 9}, -2.5, 9)],
 )
 def test_declared_range_stands_apart_from_the_measured_one(given, low, high):
-    feature = check_feature("level", {"values": VALUES if "max" not in given else -VALUES, **given})
-    measured = feature.measured
-    assert feature.declared
-    assert feature.min == given.get("min", measured["min"])
-    assert feature.max == given.get("max", measured["max"])
+    parameter = check_parameter(
+        "level", {"values": VALUES if "max" not in given else -VALUES, **given}
+    )
+    measured = parameter.measured
+    assert parameter.declared
+    assert parameter.min == given.get("min", measured["min"])
+    assert parameter.max == given.get("max", measured["max"])
     assert {measured["min"], measured["max"]} in ({-2.5, 7.0}, {-7.0, 2.5})
 
 
 def test_given_mean_and_deviation_are_kept_and_declare_no_range():
-    feature = check_feature("level", {"values": VALUES, "mean": 5, "std": 2})
-    assert (feature.mean, feature.std, feature.declared) == (5.0, 2.0, False)
-    assert feature.measured["mean"] == VALUES.mean()
+    parameter = check_parameter("level", {"values": VALUES, "mean": 5, "std": 2})
+    assert (parameter.mean, parameter.std, parameter.declared) == (5.0, 2.0, False)
+    assert parameter.measured["mean"] == VALUES.mean()
 
 
 def test_statistics_pass_over_nan():
     assert measure(np.array([np.nan, 1.0, 3.0])) == {"min": 1, "max": 3, "mean": 2, "std": 1}
-    assert check_feature("f0_hz", [np.nan, 1.0, 3.0]).max == 3.0
+    assert check_parameter("f0_hz", [np.nan, 1.0, 3.0]).max == 3.0
 
 
 def test_nothing_is_stated_where_all_is_nan():
-    feature = check_feature("f0_hz", [np.nan, np.nan])
-    assert set(feature.measured.values()) == {None}
-    assert (feature.min, feature.max, feature.mean, feature.std) == (None,) * 4
+    parameter = check_parameter("f0_hz", [np.nan, np.nan])
+    assert set(parameter.measured.values()) == {None}
+    assert (parameter.min, parameter.max, parameter.mean, parameter.std) == (None,) * 4
 
 
 @pytest.mark.parametrize("values", [[1, 2], (True, False), range(3), np.arange(3, dtype=np.int16)])
 def test_any_sequence_of_numbers_will_do(values):
-    feature = check_feature("x", values)
-    assert feature.values.dtype == np.float64
-    assert feature.values.tolist() == [float(v) for v in values]
+    parameter = check_parameter("x", values)
+    assert parameter.values.dtype == np.float64
+    assert parameter.values.tolist() == [float(v) for v in values]
 
 
 @pytest.mark.parametrize("name", ["", " ", "a b", "a-b", "1st", "a.b", "a/b", "../a", "a\nb"])
 def test_name_that_is_no_identifier_is_refused(name):
     with pytest.raises(SidecarError) as error:
-        check_feature(name, VALUES)
+        check_parameter(name, VALUES)
     one_line(error, repr(name))
 
 
@@ -91,15 +98,15 @@ def test_name_that_is_no_identifier_is_refused(name):
         ({"values": VALUES, "kind": "label"}, "'label' must be one of continuous, categorical"),
     ],
 )
-def test_feature_that_makes_no_sense_is_one_line_that_names_it(value, says):
+def test_parameter_that_makes_no_sense_is_one_line_that_names_it(value, says):
     with pytest.raises(SidecarError) as error:
-        check_feature("level", value)
+        check_parameter("level", value)
     one_line(error, "'level'", says)
 
 
 def dtype_of(values, dtype="auto", max_error=MAX_ERROR, **others):
-    features = {"index": values, **others}
-    checked = {name: check_feature(name, v) for name, v in features.items()}
+    parameters = {"index": values, **others}
+    checked = {name: check_parameter(name, v) for name, v in parameters.items()}
     return array_dtype(checked, dtype, max_error).name
 
 
@@ -222,19 +229,19 @@ def test_what_float32_damages_is_refused_and_float64_holds(values, becomes, dtyp
 )
 def test_what_no_float_holds_is_refused(values, says):
     with pytest.raises(SidecarError) as error:
-        check_feature("time", values)
+        check_parameter("time", values)
     one_line(error, "'time'", says)
 
 
 def test_what_stays_keeps_its_type_whatever_is_asked_for():
-    feature = check_feature("x", [0.5])
+    parameter = check_parameter("x", [0.5])
     for asked, stays, expected in (
         ("float16", "float32", "float32"),
         ("auto", "float64", "float64"),
         ("float32", "float64", "float64"),
         ("float64", "float16", "float64"),
     ):
-        assert array_dtype({"x": feature}, asked, at_least=stays) == np.dtype(expected)
+        assert array_dtype({"x": parameter}, asked, at_least=stays) == np.dtype(expected)
 
 
 @pytest.mark.parametrize(
@@ -251,32 +258,32 @@ def test_what_stays_keeps_its_type_whatever_is_asked_for():
 )
 def test_circular_values_are_wrapped(described, values, wrapped):
     """400 and -20 degrees were stored as they are, and normalised to beyond 0 and 1."""
-    feature = check_feature("angle", {"values": values, "kind": "circular", **described})
-    np.testing.assert_allclose(feature.values, wrapped, atol=1e-12)
+    parameter = check_parameter("angle", {"values": values, "kind": "circular", **described})
+    np.testing.assert_allclose(parameter.values, wrapped, atol=1e-12)
     low = described.get("min", described["max"] - 360 if "max" in described else 0)
-    assert np.nanmin(feature.values) >= low
-    assert np.nanmax(feature.values) < low + feature.period
-    assert feature.measured["max"] == np.nanmax(feature.values)
+    assert np.nanmin(parameter.values) >= low
+    assert np.nanmax(parameter.values) < low + parameter.period
+    assert parameter.measured["max"] == np.nanmax(parameter.values)
 
 
 def test_a_circle_of_which_one_end_is_declared_is_whole():
     """The other end was measured, and the period with it."""
-    feature = check_feature(
+    parameter = check_parameter(
         "angle", {"values": [10, 90], "kind": "circular", "units": "deg", "min": -180}
     )
-    assert (feature.min, feature.max, feature.period) == (-180, 180, 360)
+    assert (parameter.min, parameter.max, parameter.period) == (-180, 180, 360)
 
 
 def test_an_angle_within_its_circle_keeps_every_bit():
     values = np.random.default_rng(0).uniform(-np.pi, np.pi, 1000)
     circle = {"values": values, "kind": "circular", "min": -np.pi, "max": np.pi}
-    assert check_feature("phase", circle).values.tobytes() == values.tobytes()
+    assert check_parameter("phase", circle).values.tobytes() == values.tobytes()
 
 
 def test_a_label_is_a_whole_number():
     for values in ([0, 1.5], [np.nan, 1.5], [1, 1e-9]):
         with pytest.raises(SidecarError) as error:
-            check_feature("mood", {"values": values, "kind": "categorical"})
+            check_parameter("mood", {"values": values, "kind": "categorical"})
         one_line(error, "'mood'", f"frame 1 is {values[1]:g}", "whole number")
-    labels = check_feature("mood", {"values": [np.nan, -1, 3], "kind": "categorical"})
+    labels = check_parameter("mood", {"values": [np.nan, -1, 3], "kind": "categorical"})
     assert labels.values.tolist()[1:] == [-1, 3]

@@ -1,8 +1,7 @@
-"""Features: one parameter of one clip, checked and measured before it goes into a sidecar."""
+"""A parameter of one clip, checked and measured before it goes into a sidecar."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from preprocess.core.errors import PreprocessError
+from preprocess.sidecar.parameter_info import ParameterInfo, circular_period
 from preprocess.sidecar.precision import FLOATS, MAX_ERROR, MOST_WHOLE, Dtype, find_damage
 
 KINDS = ("continuous", "categorical", "circular")
@@ -19,21 +19,16 @@ _NUMBERS = ("min", "max", "mean", "std")
 LARGEST = 1e150
 """Values are up to this large: the square of a larger one, in a deviation, may be infinite."""
 
-_PERIODS = {
-    **dict.fromkeys(("deg", "degree", "degrees", "\N{DEGREE SIGN}"), 360.0),
-    **dict.fromkeys(("turn", "turns", "cycle", "cycles"), 1.0),
-}
-
-FeatureValue = ArrayLike | Mapping[str, Any]
-"""What a writer gives for a feature: its values, or a mapping with `values` and more."""
+ParameterValue = ArrayLike | Mapping[str, Any]
+"""What a writer gives for a parameter: its values, or a mapping with `values` and more."""
 
 
 class SidecarError(PreprocessError, ValueError):
-    """A sidecar cannot be read, or features cannot be written as one."""
+    """A sidecar cannot be read, or parameters cannot be written as one."""
 
 
 @dataclass(frozen=True, eq=False)
-class Feature:
+class Parameter:
     """One parameter of one clip.
 
     Attributes:
@@ -66,12 +61,28 @@ class Feature:
     std: float | None = None
 
     @property
-    def period(self) -> float | None:
-        """Of a circular feature, how far it is around the circle; else None."""
-        if self.kind != "circular":
-            return None
+    def info(self) -> ParameterInfo:
+        """What is known of it beside its values; without a range that was only measured."""
         low, high = (self.min, self.max) if self.declared else (None, None)
-        return circular_period(self.units, low, high)
+        return ParameterInfo(self.units, self.doc_string, self.kind, low, high)
+
+    @classmethod
+    def from_info(cls, info: ParameterInfo, values: NDArray[np.floating]) -> Parameter:
+        """Return `values` `[T]` as a parameter with this description."""
+        return cls(
+            values,
+            units=info.units,
+            doc_string=info.doc_string,
+            kind=info.kind,
+            min=info.min,
+            max=info.max,
+            declared=info.is_declared,
+        )
+
+    @property
+    def period(self) -> float | None:
+        """The length of the circle of a circular parameter; else None."""
+        return self.info.period
 
     @property
     def span(self) -> float:
@@ -83,21 +94,10 @@ class Feature:
         return 0.0
 
 
-def circular_period(units: str, low: float | None = None, high: float | None = None) -> float:
-    """Return how far it is around the circle of a circular feature.
+def check_parameter(name: str, value: ParameterValue) -> Parameter:
+    """Return what a writer gives for one parameter as float64 values with its measured statistics.
 
-    The width of the declared range; without one, 360 where `units` are degrees, 1 where they are
-    turns or cycles, and 2 pi.
-    """
-    if low is not None and high is not None and high > low:
-        return high - low
-    return _PERIODS.get(units.lower(), math.tau)
-
-
-def check_feature(name: str, value: FeatureValue) -> Feature:
-    """Return what a writer gives for one feature as float64 values with its measured statistics.
-
-    Values of a circular feature come back within its circle: from the lower end of the declared
+    Values of a circular parameter come back within its circle: from the lower end of the declared
     range, or 0, up to a period beyond.
 
     Raises:
@@ -108,12 +108,12 @@ def check_feature(name: str, value: FeatureValue) -> Feature:
     values, stated = _numbers(name, given)
     kind = given.get("kind") or "continuous"
     if kind not in KINDS:
-        raise SidecarError(f"feature {name!r}: kind {kind!r} must be one of {', '.join(KINDS)}")
+        raise SidecarError(f"parameter {name!r}: kind {kind!r} must be one of {', '.join(KINDS)}")
     units = str(given.get("units") or "")
     if kind == "categorical" and (at := first_fraction(values)) is not None:
         raise SidecarError(
-            f"feature {name!r}: frame {at} is {values[at]:.9g}, but a label of a categorical "
-            f"feature is a whole number"
+            f"parameter {name!r}: frame {at} is {values[at]:.9g}, but a label of a categorical "
+            f"parameter is a whole number"
         )
     if kind == "circular":
         stated |= _circle(units, stated)
@@ -122,8 +122,8 @@ def check_feature(name: str, value: FeatureValue) -> Feature:
     measured = measure(values)
     norm = {**measured, **stated}
     if norm["min"] is not None and norm["max"] is not None and norm["min"] > norm["max"]:
-        raise SidecarError(f"feature {name!r}: min {norm['min']:g} is above max {norm['max']:g}")
-    return Feature(
+        raise SidecarError(f"parameter {name!r}: min {norm['min']:g} is above max {norm['max']:g}")
+    return Parameter(
         values,
         units=units,
         doc_string=str(given.get("doc_string") or ""),
@@ -136,14 +136,14 @@ def check_feature(name: str, value: FeatureValue) -> Feature:
     )
 
 
-def _given(name: str, value: FeatureValue) -> dict[str, Any]:
+def _given(name: str, value: ParameterValue) -> dict[str, Any]:
     if not isinstance(name, str) or not name.isidentifier():
-        raise SidecarError(f"feature {name!r}: a name must be letters, digits and underscores")
+        raise SidecarError(f"parameter {name!r}: a name must be letters, digits and underscores")
     given: dict[str, Any] = dict(value) if isinstance(value, Mapping) else {"values": value}
     unknown = [key for key in given if key not in GIVEN_KEYS]
     if unknown or "values" not in given:
         what = f"unknown key {unknown[0]!r}" if unknown else "no 'values'"
-        raise SidecarError(f"feature {name!r}: {what}; known keys: {', '.join(GIVEN_KEYS)}")
+        raise SidecarError(f"parameter {name!r}: {what}; known keys: {', '.join(GIVEN_KEYS)}")
     return given
 
 
@@ -158,32 +158,32 @@ def _numbers(
         values = raw.astype(np.float64)
         stated = {key: float(given[key]) for key in _NUMBERS if given.get(key) is not None}
     except (TypeError, ValueError, OverflowError):
-        raise SidecarError(f"feature {name!r}: values, min and max must be numbers") from None
+        raise SidecarError(f"parameter {name!r}: values, min and max must be numbers") from None
     _check_values(name, raw, values)
     if not np.isfinite([*stated.values()]).all():
-        raise SidecarError(f"feature {name!r}: min, max, mean and std must be finite")
+        raise SidecarError(f"parameter {name!r}: min, max, mean and std must be finite")
     return values, dict(stated)
 
 
 def _check_values(name: str, raw: NDArray[Any], values: NDArray[np.float64]) -> None:
     """Raise `SidecarError` unless `values` are `[T]`, and hold what `raw` does."""
     if values.ndim != 1 or not len(values):
-        raise SidecarError(f"feature {name!r}: values must be [T], got {list(values.shape)}")
+        raise SidecarError(f"parameter {name!r}: values must be [T], got {list(values.shape)}")
     if np.isinf(values).any():
         raise SidecarError(
-            f"feature {name!r}: frame {int(np.argmax(np.isinf(values)))} is infinite"
+            f"parameter {name!r}: frame {int(np.argmax(np.isinf(values)))} is infinite"
         )
     large = np.abs(values) > LARGEST
     if large.any():
         at = int(np.argmax(large))
         raise SidecarError(
-            f"feature {name!r}: frame {at} is {values[at]:g}, and values must be within {LARGEST:g}"
+            f"parameter {name!r}: frame {at} is {values[at]:g}, and values must be within {LARGEST:g}"
         )
     if raw.dtype.kind in "iuO":  # Python compares whole numbers with floats exactly, numpy does not
         for at in np.flatnonzero(np.abs(values) >= MOST_WHOLE).tolist():
             if int(raw[at]) != float(values[at]):
                 raise SidecarError(
-                    f"feature {name!r}: frame {at} is {raw[at]}, which no float64 holds; subtract "
+                    f"parameter {name!r}: frame {at} is {raw[at]}, which no float64 holds; subtract "
                     f"what all values share"
                 )
 
@@ -224,17 +224,17 @@ def measure(values: NDArray[np.floating]) -> dict[str, float | None]:
 
 
 def array_dtype(
-    features: Mapping[str, Feature],
+    parameters: Mapping[str, Parameter],
     dtype: Dtype,
     max_error: float = MAX_ERROR,
     at_least: str = "float16",
 ) -> np.dtype[Any]:
-    """Return the dtype of an array that holds all `features` and damages no value.
+    """Return the dtype of an array that holds all `parameters` and damages no value.
 
     Args:
-        features: Name -> feature.
+        parameters: Name -> parameter.
         dtype: What was asked for.
-        max_error: How far a stored value may be from its own, in parts of its feature's range.
+        max_error: How far a stored value may be from its own, in parts of its parameter's range.
         at_least: The dtype of values that must stay as they are; the result is no narrower.
 
     Raises:
@@ -249,8 +249,8 @@ def array_dtype(
     for candidate in candidates:
         refused = [
             (name, damage)
-            for name, feature in features.items()
-            if (damage := find_damage(feature.values, candidate, feature.span, max_error))
+            for name, parameter in parameters.items()
+            if (damage := find_damage(parameter.values, candidate, parameter.span, max_error))
         ]
         if not refused:
             return np.dtype(candidate)
@@ -258,4 +258,4 @@ def array_dtype(
     ways = f"choose dtype {damage.better}"
     if damage.rounding:
         ways = f"that is more than {max_error:g} of its range: {ways}, or a larger max_error"
-    raise SidecarError(f"feature {name!r}: {damage}; {ways}")
+    raise SidecarError(f"parameter {name!r}: {damage}; {ways}")

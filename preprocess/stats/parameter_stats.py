@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from preprocess.core.errors import PreprocessError
-from preprocess.sidecar.features import KINDS, LARGEST, first_fraction
+from preprocess.sidecar.parameters import KINDS, LARGEST, first_fraction
 from preprocess.stats.labels import MAX_LABELS, label_counts, stored_labels
 from preprocess.stats.quantiles import QUANTILES, QuantileSketch
 
@@ -22,7 +22,7 @@ class StatsError(PreprocessError, ValueError):
 
 
 @dataclass
-class FeatureStats:
+class ParameterStats:
     """One parameter over a corpus.
 
     Attributes:
@@ -32,11 +32,11 @@ class FeatureStats:
         max: Largest value.
         kind: `continuous`, `categorical` or `circular`; None before the first update.
         units: Physical unit.
-        period: Of a circular feature, how far it is around the circle, in `units`.
+        period: Of a circular parameter, how far it is around the circle, in `units`.
         declared_min: Lower end of the range that the clips declare, the widest where they differ;
             None where one declares none.
         declared_max: Upper end of it.
-        labels: Of a categorical feature, label -> how many frames; None where there are more than
+        labels: Of a categorical parameter, label -> how many frames; None where there are more than
             `MAX_LABELS`.
     """
 
@@ -64,7 +64,7 @@ class FeatureStats:
         Args:
             values: `[T]`, of any float type; NaN is counted apart.
             kind: `continuous`, `categorical` or `circular`.
-            period: Of a circular feature: 360 for degrees; without it, 2 pi.
+            period: Of a circular parameter: 360 for degrees; without it, 2 pi.
 
         Raises:
             StatsError: A value is infinite or too large to square, a label is not whole, or kind
@@ -82,12 +82,12 @@ class FeatureStats:
         finite = doubles[~np.isnan(doubles)]
         if kind == "categorical" and (at := first_fraction(values)) is not None:
             raise StatsError(f"frame {at} is {values[at]:.9g}, and a label is a whole number")
-        piece = FeatureStats(len(finite), len(values) - len(finite), kind=kind, period=period)
+        piece = ParameterStats(len(finite), len(values) - len(finite), kind=kind, period=period)
         if len(finite):
             piece._measure(finite)
         self._add(piece)
 
-    def merge(self, other: FeatureStats) -> None:
+    def merge(self, other: ParameterStats) -> None:
         """Add all that `other` has seen.
 
         Raises:
@@ -103,7 +103,7 @@ class FeatureStats:
             self.declared_min, self.declared_max = other.declared_min, other.declared_max
         self._add(other)
 
-    def check_fits(self, other: FeatureStats) -> None:
+    def check_fits(self, other: ParameterStats) -> None:
         """Raise `StatsError` if `other` is of another kind, period or unit."""
         if self.kind is None or other.kind is None:
             return
@@ -113,9 +113,9 @@ class FeatureStats:
 
     @property
     def mean(self) -> float | None:
-        """Mean of the values, of a circular feature the circular one; None where it has none.
+        """Mean of the values, of a circular parameter the circular one; None where it has none.
 
-        Labels of a categorical feature have none. A circular mean lies in `[start, start +
+        Labels of a categorical parameter have none. A circular mean lies in `[start, start +
         period)`, where the start is the lower end of the declared range, or 0. It is None for
         values that cancel out around the circle.
         """
@@ -133,11 +133,11 @@ class FeatureStats:
 
     @property
     def std(self) -> float | None:
-        """Standard deviation (of the population), of a circular feature `sqrt(-2 ln R)`.
+        """Standard deviation (of the population), of a circular parameter `sqrt(-2 ln R)`.
 
         R is the length of the mean of the values as unit vectors; see Mardia and Jupp,
         "Directional Statistics", 2.3.4. None for values that cancel out around the circle, and
-        for labels of a categorical feature.
+        for labels of a categorical parameter.
         """
         if not self.count or self.kind == "categorical":
             return None
@@ -154,7 +154,7 @@ class FeatureStats:
 
         Exact up to `preprocess.stats.quantiles.MOST_BINS` different values, else within
         `preprocess.stats.quantiles.RELATIVE_ERROR` of the spread from `min` to `max`. Angles and labels
-        have no order from small to large, so circular and categorical features have none.
+        have no order from small to large, so circular and categorical parameters have none.
         """
         if not self.count or self.kind != "continuous":
             return {}
@@ -190,7 +190,7 @@ class FeatureStats:
         return {**stored, "state": state}
 
     @classmethod
-    def from_dict(cls, stored: Mapping[str, Any]) -> FeatureStats:
+    def from_dict(cls, stored: Mapping[str, Any]) -> ParameterStats:
         """Return the statistics that `to_dict` stored.
 
         Raises:
@@ -220,7 +220,7 @@ class FeatureStats:
                 **{key: _number(stored.get(key)) for key in numbers},
             )
         except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
-            raise StatsError(f"these are no statistics of a feature: {error}") from None
+            raise StatsError(f"these are no statistics of a parameter: {error}") from None
 
     @property
     def _resultant(self) -> float:
@@ -254,7 +254,7 @@ class FeatureStats:
         self._squares = float(np.square(finite - self._mean).sum())
         self._sketch.update(finite)
 
-    def _add(self, piece: FeatureStats) -> None:
+    def _add(self, piece: ParameterStats) -> None:
         """Add sums; the mean moves as in Chan, Golub and LeVeque, "Updating Formulae", 1979."""
         self.kind, self.period = piece.kind, piece.period
         together = self.count + piece.count
