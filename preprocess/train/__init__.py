@@ -1,1 +1,42 @@
-"""From rows to batches, and from batches to what a model reads."""
+"""From rows to batches: aligned crops, their collation, and a resume that is exact."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+_HOME = {
+    "AlignedCrops": "crops",
+    "CropSettings": "settings",
+    "ElasticBatches": "elastic",
+    "ElasticLoader": "elastic",
+    "TrainError": "settings",
+    "LmVocabulary": "lm_view",
+    "PATTERNS": "patterns",
+    "Pattern": "patterns",
+    "View": "views",
+    "arrange": "views",
+    "codebook_table": "latents",
+    "collate": "batch",
+    "from_lm": "lm_view",
+    "nar_stage": "views",
+    "next_frame": "latents",
+    "next_step": "views",
+    "pattern": "patterns",
+    "restore": "views",
+    "to_latents": "latents",
+    "to_lm": "lm_view",
+}
+"""Public name -> module that has it: importing the room costs nothing before its first use."""
+
+__all__ = list(_HOME)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *_HOME])

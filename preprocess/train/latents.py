@@ -1,7 +1,7 @@
 """Codes as the codec's own embeddings, for models that eat vectors instead of ids.
 
     table = codebook_table(load_codec("encodec_24khz"), codebooks=8)      # [K, N, D]
-    vectors = latents(batch["codes"], table)                              # [B, T, D]
+    vectors = to_latents(batch["codes"], table)                              # [B, T, D]
     inputs, targets = next_frame(batch, table)                            # [B, L, D + P], [B, L, K]
 
 The latent of a frame is the sum of the entries that its codes name: what the codec's decoder gets.
@@ -40,7 +40,7 @@ def codebook_table(codec: Codec, codebooks: int | None = None) -> Tensor:
     return table[:count]
 
 
-def latents(codes: Tensor, table: Tensor) -> Tensor:
+def to_latents(codes: Tensor, table: Tensor) -> Tensor:
     """Return the latents of codes, zero where there is padding.
 
     Args:
@@ -91,7 +91,7 @@ def next_frame(batch: Mapping[str, Any], table: Tensor, lead: int = 1) -> tuple[
         raise UsageError(
             f"next frames need 2 frames or more, not {frames}, and lead 0 or 1, not {lead}"
         )
-    inputs = latents(codes[..., :-1], table)
+    inputs = to_latents(codes[..., :-1], table)
     if "parameters" in batch:
         beside = batch["parameters"][..., lead : frames - 1 + lead].transpose(1, 2)
         inputs = torch.cat([inputs, beside.to(inputs.dtype)], -1)

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from preprocess.core.errors import UsageError
-from preprocess.train.latents import codebook_table, latents, next_frame
+from preprocess.train.latents import codebook_table, next_frame, to_latents
 from tests.train.test_patterns import SIZE, batch_of, batches
 
 
@@ -20,7 +20,7 @@ def table(demo_codec):
 @pytest.mark.parametrize("k", [1, 2, 6])
 def test_latents_are_those_of_the_codec_bit_for_bit(k, table, demo_codec):
     codes = torch.randint(0, SIZE, (3, k, 40), generator=torch.Generator().manual_seed(k))
-    ours = latents(codes, table)
+    ours = to_latents(codes, table)
     for row, clip in zip(ours, codes, strict=True):
         theirs = demo_codec._model.quantizer.decode(clip[:, None])  # encodec's own, [1, D, T]
         assert torch.equal(row.T, theirs[0])
@@ -30,10 +30,10 @@ def test_latents_are_those_of_the_codec_bit_for_bit(k, table, demo_codec):
 @given(batch=batches, seed=st.integers(0, 100))
 @settings(max_examples=30, deadline=None)
 def test_padding_is_no_sound(table, batch, seed):
-    vectors = latents(batch["codes"], table)
+    vectors = to_latents(batch["codes"], table)
     assert torch.equal(vectors[~batch["mask"]], torch.zeros(int((~batch["mask"]).sum()), 32))
     for row, length in enumerate(batch["mask"].sum(1).tolist()):
-        alone = latents(batch["codes"][row, :, :length], table)
+        alone = to_latents(batch["codes"][row, :, :length], table)
         assert torch.equal(vectors[row, :length], alone)
 
 
@@ -43,7 +43,7 @@ def test_each_frame_is_followed_by_the_next(lead, table):
     inputs, targets = next_frame(batch, table, lead)
     assert inputs.shape == (2, 4, 32 + 2)
     assert targets.shape == (2, 4, 2)
-    assert torch.equal(inputs[..., :32], latents(batch["codes"], table)[:, :-1])
+    assert torch.equal(inputs[..., :32], to_latents(batch["codes"], table)[:, :-1])
     for step in range(4):
         assert torch.equal(inputs[:, step, 32:], batch["parameters"][..., step + lead])
     assert torch.equal(targets[0].T, batch["codes"][0, :, 1:])
@@ -72,8 +72,8 @@ def test_what_does_not_fit_is_one_line(table, demo_codec):
     with pytest.raises(UsageError, match="encodec_24khz_demo has 32 codebooks, not 33"):
         codebook_table(demo_codec, 33)
     with pytest.raises(UsageError, match="need a table of 8 codebooks"):
-        latents(torch.zeros(1, 8, 3, dtype=torch.long), table)
+        to_latents(torch.zeros(1, 8, 3, dtype=torch.long), table)
     with pytest.raises(UsageError, match="0 to 1023, or 1024 for padding"):
-        latents(torch.full((1, 1), SIZE + 1), table)
+        to_latents(torch.full((1, 1), SIZE + 1), table)
     with pytest.raises(UsageError, match="2 frames or more, not 1"):
         next_frame(batch_of(0, [1], 2, 1), table)

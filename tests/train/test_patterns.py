@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from preprocess.core.errors import UsageError
+from preprocess.train import collate
 from preprocess.train.patterns import PATTERNS, pattern
 from preprocess.train.views import IGNORED, arrange, nar_stage, next_step, restore
 from tests.helpers.transformers_models import transformers_module
@@ -59,6 +60,17 @@ def test_a_batch_comes_back_exactly(name, batch):
     for key in ("mask", "parameters", "parameter_mask"):
         assert torch.equal(back[key], batch[key]), key
     assert back["ids"] == batch["ids"]
+
+
+def test_crops_of_a_dataset_come_back_exactly(crops):
+    batch = collate(crops.__getitems__(range(12)))
+    assert not bool(batch["mask"].all())  # there is padding to lose
+    for name in WHOLE:
+        back = restore(arrange(batch, name, padding=crops.padding_id))
+        assert back.keys() == batch.keys()
+        for key, value in batch.items():
+            same = torch.equal(value, back[key]) if isinstance(value, torch.Tensor) else None
+            assert same or value == back[key], (name, key)
 
 
 @given(batch=batches)

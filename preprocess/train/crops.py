@@ -1,0 +1,176 @@
+"""Crops of a dataset: codes and parameters at the same frames, drawn by a key.
+
+dataset = load_dataset("me/sounds", split="train")
+crops = AlignedCrops(dataset, frames=256, stats="stats.json")
+loader = DataLoader(crops, batch_size=32, collate_fn=collate)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from preprocess.train.batch import Crop, CropBatch
+from preprocess.train.cutting import Cutter, Spans
+from preprocess.train.drawing import Drawing, make_drawing
+from preprocess.train.scaling import find_stats, make_scaler
+from preprocess.train.settings import Categorical, CropSettings, Sample, Scale, Short
+from preprocess.train.source import Source
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+    from preprocess.stats import CorpusStats
+
+Counts = NDArray[np.int64]
+Place = int | tuple[int, int]
+"""A crop's number in the current epoch, or an epoch and the crop's number in it."""
+
+
+class AlignedCrops(torch.utils.data.Dataset):
+    """The crops of an epoch: a map-style dataset that is shuffled already.
+
+    Crop `i` of an epoch follows from the seed, the epoch and `i` alone. No list of places is kept,
+    and a crop reads no more than its own frames.
+
+    Args:
+        dataset: Rows of ours: a built folder, `load_dataset` of the script, or Parquet.
+        frames: Length of a crop; None for whole clips.
+        codebooks: How many codebooks, from the first; None for all.
+        parameters: Which parameters, in this order; None for all.
+        stats: Statistics of the training split, or the path of the `stats.json` that has them; None
+            to scale by the ranges that the dataset declares.
+        scale: How continuous parameters are scaled: `minmax`, `zscore` or `none`.
+        seed: What all that is drawn follows from.
+        clips_per_crop: How many clips share a crop, each with an equal part of its frames.
+        short: A clip that is shorter than a crop: `pad` it, `skip` it, or `loop` it.
+        sample: What is drawn evenly: `clips`, `frames` or `tiles` (every frame once an epoch).
+        epoch_size: Crops in an epoch; None to follow from `sample`.
+        categorical: Labels as `ids` from 0, or as `onehot` rows.
+        times: Whether a crop has the start of each frame in seconds.
+
+    Attributes:
+        settings: All of the above but the data.
+        epoch: The current epoch.
+
+    Raises:
+        TrainError: The dataset, the statistics or the settings do not make crops.
+    """
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        frames: int | None = 256,
+        codebooks: int | None = None,
+        parameters: Sequence[str] | None = None,
+        stats: CorpusStats | dict[str, CorpusStats] | str | Path | None = None,
+        scale: Scale = "minmax",
+        seed: int = 0,
+        clips_per_crop: int = 1,
+        short: Short = "pad",
+        sample: Sample = "clips",
+        epoch_size: int | None = None,
+        categorical: Categorical = "ids",
+        times: bool = False,
+    ) -> None:
+        self.settings = CropSettings(
+            frames=frames,
+            codebooks=codebooks,
+            parameters=None if parameters is None else tuple(parameters),
+            scale=scale,
+            categorical=categorical,
+            seed=seed,
+            clips_per_crop=clips_per_crop,
+            short=short,
+            sample=sample,
+            epoch_size=epoch_size,
+            times=times,
+        )
+        self.source = Source(dataset, self.settings.codebooks, self.settings.parameters)
+        self.scaler = make_scaler(self.source.known, find_stats(stats), scale, categorical)
+        self.drawing: Drawing = make_drawing(self.source, self.settings)
+        self._cutter = Cutter(
+            self.source.all_codebooks, self.n_codebooks, self.padding_id, self.scaler
+        )
+        # Shared, so that workers that live on see the next epoch.
+        self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()
+
+    @property
+    def codec(self) -> str:
+        """Name of the codec of the rows."""
+        return self.source.spec.name
+
+    @property
+    def n_codebooks(self) -> int:
+        """K of a crop."""
+        return self.source.codebooks
+
+    @property
+    def padding_id(self) -> int:
+        """What stands where there is no code: the number of codes in a codebook."""
+        return self.source.spec.codebook_size
+
+    @property
+    def parameter_names(self) -> tuple[str, ...]:
+        """Names of the P rows of `parameters`, such as `level`, `angle.sin`, `family=3`."""
+        return self.scaler.names
+
+    @property
+    def epoch(self) -> int:
+        """The current epoch."""
+        return int(self._epoch)
+
+    def set_epoch(self, epoch: int) -> None:
+        """Go to an epoch, also in workers that are running."""
+        self._epoch.fill_(epoch)
+
+    def __len__(self) -> int:
+        return self.drawing.size
+
+    def __getitem__(self, place: Place) -> Crop:
+        """Return a crop; see `collate` for what it has, here without the first axis."""
+        crop: Crop = self.__getitems__([place])[0]
+        return crop
+
+    def __getitems__(self, places: Sequence[Place]) -> CropBatch:
+        """Return several crops, whose tensors are made together."""
+        parts = self.settings.clips_per_crop
+        clips, starts, lengths = self._spans(*self._split(places))
+        chunks, rows = self.source.rows.find(clips)
+        frames = self.settings.frames or int(lengths.max(initial=1))
+        batch = self._cutter.cut(
+            Spans(chunks, rows, starts, lengths), frames, parts, self.settings.short == "loop"
+        )
+        if self.settings.frames is None:
+            batch.lengths = lengths.tolist()
+        if self.settings.times:
+            loop = self.settings.short == "loop"
+            seconds = self.source.times(clips, starts, lengths, frames // parts, loop)
+            batch.tensors["times"] = seconds.reshape(len(places), frames)
+        return batch
+
+    def _spans(self, epochs: Counts, numbers: Counts) -> tuple[Counts, Counts, Counts]:
+        """Return clip, first frame and length of each part of the crops, in their order."""
+        if (epochs == epochs[:1]).all():
+            return self.drawing.spans(int(epochs[0]), numbers)
+        found = np.empty((3, len(numbers), self.settings.clips_per_crop), np.int64)
+        for epoch in dict.fromkeys(epochs.tolist()):
+            mine = epochs == epoch
+            for at, values in enumerate(self.drawing.spans(epoch, numbers[mine])):
+                found[at, mine] = values.reshape(-1, self.settings.clips_per_crop)
+        clips, starts, lengths = found.reshape(3, -1)
+        return clips, starts, lengths
+
+    def _split(self, places: Sequence[Place]) -> tuple[Counts, Counts]:
+        """Return the epoch and the number of each place."""
+        current = self.epoch
+        pairs = [p if isinstance(p, tuple) else (current, p) for p in places]
+        epochs, numbers = np.array(pairs, np.int64).reshape(-1, 2).T
+        if ((numbers < -self.drawing.size) | (numbers >= self.drawing.size)).any():
+            raise IndexError(f"an epoch has {self.drawing.size} crops")
+        return epochs, numbers % self.drawing.size
