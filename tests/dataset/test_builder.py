@@ -394,7 +394,10 @@ def test_a_clip_without_a_group_is_named(token_folder):
     ("options", "message"),
     [
         ({"split_by": "random"}, "split_by: should be 'folders' or 'group', got 'random'"),
-        ({"missing_sidecar": "drop"}, "missing_sidecar: should be 'error', 'skip' or 'empty', got 'drop'"),
+        (
+            {"missing_sidecar": "drop"},
+            "missing_sidecar: should be 'error', 'skip' or 'empty', got 'drop'",
+        ),
         ({"dtype": "int8"}, "dtype: should be 'float16', 'float32' or 'float64'"),
         ({"split_by": "group", "fractions": {"train": 0.5}}, "must sum to 1, got 0.5"),
         ({"split_by": "group", "fractions": {"a/b": 1}}, "fractions: a/b=1"),
