@@ -15,23 +15,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from preprocess.sidecar.features import circular_period
+from preprocess.sidecar.parameter_info import ParameterInfo
 from preprocess.stats import CorpusStats, denormalise, read_stats
 from preprocess.train.settings import Categorical, Scale, TrainError
 
 Floats = NDArray[np.float32]
 Mask = NDArray[np.bool_]
-
-
-@dataclass(frozen=True)
-class Known:
-    """What a dataset says of a parameter."""
-
-    units: str = ""
-    kind: str = "continuous"
-    min: float | None = None
-    max: float | None = None
-    nan: str = ""
 
 
 @dataclass(frozen=True)
@@ -149,7 +138,7 @@ def find_stats(stats: Any) -> Mapping[str, Any] | None:
 
 
 def make_scaler(
-    known: Mapping[str, Known],
+    known: Mapping[str, ParameterInfo],
     stats: Mapping[str, Any] | None,
     scale: Scale = "minmax",
     categorical: Categorical = "ids",
@@ -176,7 +165,11 @@ def make_scaler(
 
 
 def _by_stats(
-    name: str, facts: Known, stats: Mapping[str, Any], scale: Scale, categorical: Categorical
+    name: str,
+    facts: ParameterInfo,
+    stats: Mapping[str, Any],
+    scale: Scale,
+    categorical: Categorical,
 ) -> Scaling:
     if name not in stats:
         have = ", ".join(stats) or "no parameter"
@@ -187,11 +180,12 @@ def _by_stats(
             f"parameter {name!r} has no value in any frame (all are NaN); leave it out by parameters="
         )
     for what, mine, theirs in (("kind", facts.kind, of.kind), ("units", facts.units, of.units)):
-        if mine != theirs and facts != Known():
+        if mine != theirs and facts != ParameterInfo():
             raise TrainError(
                 f"the statistics are of another dataset: their {name!r} has {what} {theirs!r}, "
                 f"here it is {mine!r}"
             )
+    _check_range(name, facts, of)
     if of.kind == "circular":
         return Scaling(name, "circular", of.declared_min or 0.0, of.period or math.tau)
     if of.kind == "categorical":
@@ -206,10 +200,19 @@ def _by_stats(
     return Scaling(name, "continuous", low, high - low)
 
 
-def _by_range(name: str, facts: Known, scale: Scale, categorical: Categorical) -> Scaling:
+def _check_range(name: str, facts: ParameterInfo, of: Any) -> None:
+    """Refuse statistics of clips that declare a wider range than all clips of the dataset do."""
+    for mine, theirs, sign in ((facts.min, of.declared_min, 1), (facts.max, of.declared_max, -1)):
+        if mine is not None and theirs is not None and sign * (theirs - mine) < 0:
+            raise TrainError(
+                f"the statistics are of another dataset: their {name!r} reaches to {theirs:g} by "
+                f"declaration, in this dataset to {mine:g}"
+            )
+
+
+def _by_range(name: str, facts: ParameterInfo, scale: Scale, categorical: Categorical) -> Scaling:
     if facts.kind == "circular":
-        period = circular_period(facts.units, facts.min, facts.max)
-        return Scaling(name, "circular", facts.min or 0.0, period)
+        return Scaling(name, "circular", facts.min or 0.0, facts.period or math.tau)
     if scale == "none" and facts.kind == "continuous":
         return Scaling(name)
     if facts.min is None or facts.max is None or (scale == "zscore" and facts.kind == "continuous"):

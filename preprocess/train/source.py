@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from preprocess.dataset.schema import read_parameters
+from preprocess.sidecar.parameter_info import ParameterInfo
 from preprocess.tokens.specs import CodecSpec, codec_spec
 from preprocess.train.arrow_rows import (
     ArrowRows,
@@ -22,7 +23,6 @@ from preprocess.train.arrow_rows import (
 )
 from preprocess.train.digest import dataset_digest
 from preprocess.train.geometry import Pieces, clip_pieces, frame_times
-from preprocess.train.scaling import Known
 from preprocess.train.settings import TrainError
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ class Source:
         chosen = names if parameters is None else tuple(parameters)
         check_names(chosen, names)
         told = read_parameters(dataset.features)
-        self.known = {name: _known(told.get(name)) for name in chosen}
+        self.known = {name: told.get(name, ParameterInfo()) for name in chosen}
         self._open(table)
 
     def _open(self, table: pa.Table) -> None:
@@ -128,8 +128,10 @@ class Source:
             ids = self._table.column("id") if "id" in self._table.column_names else None
             if ids is not None and self._indices is not None:
                 ids = ids.take(pa.array(self._indices))
-            facts = f"{self.spec.name}/{self.all_codebooks}/{','.join(self.known)}"
-            self._digest = dataset_digest(self.rows, ids, self.frames, facts)
+            names = parameter_names(self._table)  # all of them, whichever are taken
+            rows = ArrowRows(self._table, self.all_codebooks, names, self._indices)
+            facts = f"{self.spec.name}/{self.all_codebooks}/{','.join(names)}"
+            self._digest = dataset_digest(rows, ids, self.frames, facts)
         return self._digest
 
     @property
@@ -204,9 +206,3 @@ def _one_k(table: pa.Table, indices: Counts | None) -> int:
 
 def _row_id(table: pa.Table, row: int) -> str:
     return str(table.column("id")[row].as_py()) if "id" in table.column_names else str(row)
-
-
-def _known(told: Any) -> Known:
-    if told is None:
-        return Known()
-    return Known(told.units, told.kind, told.min, told.max, getattr(told, "nan", ""))

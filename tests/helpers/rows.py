@@ -11,13 +11,13 @@ import pyarrow as pa
 from datasets import Dataset
 
 from preprocess.dataset.arrow import rows_table
-from preprocess.dataset.schema import Parameter, Schema, dataset_features
+from preprocess.dataset.schema import ParameterInfo, Schema, dataset_features
 from preprocess.tokens.frames import n_frames, segment_frames
 from preprocess.tokens.specs import codec_spec
 
 PARAMETERS = {
-    "level": Parameter(units="dB", min=-60, max=0),
-    "pitch": Parameter(units="Hz", min=50, max=2000),
+    "level": ParameterInfo(units="dB", min=-60, max=0),
+    "pitch": ParameterInfo(units="Hz", min=50, max=2000),
 }
 
 
@@ -25,7 +25,7 @@ def make_rows(
     samples: Sequence[int],
     model: str = "encodec_24khz",
     k: int = 4,
-    parameters: Mapping[str, Parameter] = PARAMETERS,
+    parameters: Mapping[str, ParameterInfo] = PARAMETERS,
     seed: int = 0,
 ) -> list[dict[str, Any]]:
     """Return a row a clip, of `samples` samples each, with values drawn within declared ranges."""
@@ -61,7 +61,7 @@ def make_rows(
 def make_dataset(
     rows: Sequence[Mapping[str, Any]],
     path: Path,
-    parameters: Mapping[str, Parameter] = PARAMETERS,
+    parameters: Mapping[str, ParameterInfo] = PARAMETERS,
     batch: int = 3,
 ) -> Dataset:
     """Return rows as a memory-mapped dataset, `batch` of them in a record batch."""
