@@ -1,9 +1,9 @@
 """The corpus: tones with known curves, and the recordings that ship, with curves measured in them.
 
-    OUTPUT/sounds/train/synthesis/0001.flac      OUTPUT/curves/train/synthesis/0001.csv
-    OUTPUT/sounds/train/recordings/...           OUTPUT/curves/train/recordings/...
-    OUTPUT/sounds/validation/synthesis/...       OUTPUT/curves/validation/synthesis/...
-    OUTPUT/recipe.yaml                           `preprocess run` makes the dataset of these
+OUTPUT/sounds/train/synthesis/0001.flac      OUTPUT/curves/train/synthesis/0001.csv
+OUTPUT/sounds/train/recordings/...           OUTPUT/curves/train/recordings/...
+OUTPUT/sounds/validation/synthesis/...       OUTPUT/curves/validation/synthesis/...
+OUTPUT/recipe.yaml                           `preprocess run` makes the dataset of these
 """
 
 from __future__ import annotations
@@ -15,14 +15,25 @@ import soundfile as sf
 import yaml
 from measures import measured
 from numpy.typing import NDArray
-from sounds import BRIGHTNESS, CODEC, LEVEL, LOUDEST_DB, PITCH, SPEC, WINDOW_S, Values
-from sounds import random_curve, tone
+from sounds import (
+    BRIGHTNESS,
+    CODEC,
+    LEVEL,
+    LOUDEST_DB,
+    PITCH,
+    SPEC,
+    WINDOW_S,
+    Values,
+    random_curve,
+    tone,
+)
 
 from preprocess.audio.audio_files import PeakRms, read_audio
 from preprocess.core.files import find_files
 from preprocess.core.resources import resource
 
 COLUMNS = ("pitch", "level", "brightness")
+ENCODED_KBPS = 3.0
 HELD_OUT = 12
 """One clip of this many is for validation."""
 
@@ -75,7 +86,7 @@ def recipe(output: Path) -> dict[str, object]:
         "input": str(output / "sounds"),
         "output": str(output),
         "codec": CODEC,
-        "encode": {"bandwidth": 3.0},
+        "encode": {"bandwidth": ENCODED_KBPS},
         "annotate": [{"curve": curve}, {"filename": kind}],
         "audit": {"require": [*COLUMNS, "source"], "verify_ranges": False},
     }

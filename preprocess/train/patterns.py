@@ -23,7 +23,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
+from typing import cast
 
 import numpy as np
 import torch
@@ -48,8 +49,6 @@ class Pattern:
         frames: T.
         source: int64 `[R, S]`: the code at each place, as `k * T + t`; `K * T` where there is none.
         place: int64 `[K, T]`: the place of each code, as `r * S + s`; `R * S` where it has none.
-        frame: int64 `[R, S]`: the frame of the code at each place; T where there is none.
-        step_frame: int64 `[S]`: the latest frame of each step's codes.
         delays: How many steps each codebook comes late; of `delay` alone.
     """
 
@@ -58,9 +57,21 @@ class Pattern:
     frames: int
     source: Tensor
     place: Tensor
-    frame: Tensor
-    step_frame: Tensor
     delays: tuple[int, ...] | None = None
+
+    @cached_property
+    def frame(self) -> Tensor:
+        """int64 `[R, S]`: the frame of the code at each place; T where there is none."""
+        with torch.inference_mode(False):
+            empty = self.source == self.codebooks * self.frames
+            return (self.source % self.frames).masked_fill(empty, self.frames)
+
+    @cached_property
+    def step_frame(self) -> Tensor:
+        """int64 `[S]`: the latest frame of each step's codes."""
+        with torch.inference_mode(False):
+            latest = self.frame.masked_fill(self.frame == self.frames, 0).amax(0)
+        return cast(Tensor, latest)
 
     @property
     def rows(self) -> int:
@@ -154,9 +165,6 @@ def _build(
     # One place more than there are codes takes what the places without a code point at.
     place = np.full(codes.size + 1, source.size)
     place[source.ravel()] = np.arange(source.size)
-    empty = source == codes.size
-    frame = np.where(empty, frames, source % frames)
-    latest = np.where(empty, 0, frame).max(0)
 
     def tensor(index: Index) -> Tensor:
         return torch.from_numpy(np.ascontiguousarray(index)).to(device)
@@ -168,8 +176,6 @@ def _build(
             frames=frames,
             source=tensor(source),
             place=tensor(place[:-1].reshape(codes.shape)),
-            frame=tensor(frame),
-            step_frame=tensor(latest),
             delays=delays,
         )
 
@@ -206,6 +212,8 @@ PATTERNS: dict[str, Callable[[Index], Index]] = {
 
 def _take(values: Tensor, index: Tensor, fill: float | bool) -> Tensor:
     """Return `values[..., index]`, with `fill` where `index` is one beyond the last."""
-    end = values.new_full((*values.shape[:-1], 1), fill)
-    taken = torch.cat([values, end], -1).index_select(-1, index.flatten())
-    return taken.unflatten(-1, index.shape)
+    last = values.shape[-1] - 1
+    # What is filled is read from the last place: cheaper than a copy of all with one place more.
+    at = index.clamp_max(last).flatten().expand(*values.shape[:-1], -1)
+    taken = values.gather(-1, at).view(*values.shape[:-1], *index.shape)
+    return taken.masked_fill_(index > last, fill)
