@@ -22,8 +22,8 @@ def asked(seconds: float) -> dict[str, Values]:
         "step": (np.where(at < 0.5, 0.2, 0.75), np.select([at < 0.3, at < 0.7], [0.85, 0.2], 0.6)),
         "tremolo": (0.25 + 0.5 * np.sin(np.pi * at), wave),
     }
-    middle = np.full(len(at), 0.5)
+    dark = np.full(len(at), 0.25)  # in brighter tones the pitch tracker hears octaves now and then
     return {
-        name: np.stack([PITCH.at(pitch), LEVEL.at(level), BRIGHTNESS.at(middle)])
+        name: np.stack([PITCH.at(pitch), LEVEL.at(level), BRIGHTNESS.at(dark)])
         for name, (pitch, level) in parts.items()
     }

@@ -94,7 +94,10 @@ def write_picture(
                 lines = takes[request][:, index]
                 axis.plot(seconds, lines[0], color=colour, linewidth=1, label=label)
                 if len(lines) > 1:
-                    low, high = np.nanpercentile(lines, [10, 90], axis=0)
+                    heard_once = ~np.isnan(lines).all(0)
+                    low, high = np.full((2, lines.shape[1]), np.nan)
+                    spread = np.nanpercentile(lines[:, heard_once], [10, 90], axis=0)
+                    low[heard_once], high[heard_once] = spread
                     axis.fill_between(seconds, low, high, color=colour, alpha=0.2, linewidth=0)
             axis.plot(seconds, curves[index], color="black", linewidth=1.5, label="asked")
             axis.set_title(request if row == 0 else "")

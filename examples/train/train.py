@@ -31,7 +31,7 @@ from measures import measured
 from model import Model
 from report import print_table, summary, write_picture
 from sounds import CODEC, SPEC, Values, tone
-from training import Conditions, Settings, crops_of, held_out_loss, train
+from training import Conditions, Settings, crops_of, held_out_loss, new_model, train
 
 from preprocess.codec import load_codec
 from preprocess.core.jobs import cpu_count
@@ -101,8 +101,11 @@ def make_dataset(settings: Run) -> None:
 
 
 def models(settings: Run) -> Iterator[dict[str, Any]]:
-    """Train every model in processes of one thread, and yield what each has to say."""
+    """Train every model, several at a time, and yield what each has to say."""
     work = [(settings, told, seed) for seed in range(settings.seeds) for told in CONDITIONS]
+    if settings.jobs == 1:
+        yield from (one_model(*each) for each in work)
+        return
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(settings.jobs or cpu_count(), context) as pool:
         for done in as_completed([pool.submit(one_model, *each) for each in work]):
@@ -123,6 +126,17 @@ def one_model(settings: Run, told: Conditions, seed: int) -> dict[str, Any]:
     if told != "nothing":
         result["heard"] = hear(model, crops, settings, f"{told}_{seed}", seed)
     return result
+
+
+def trained(output: Path, told: Conditions = "parameters", seed: int = 0) -> tuple[Model, Any]:
+    """Return a model that an earlier run left in `output`, and the crops that it was trained on."""
+    given = json.loads((output / "report.json").read_text())["settings"]
+    settings = Settings(**{field.name: given[field.name] for field in fields(Settings)})
+    dataset, stats = load(output)
+    crops = crops_of(dataset["train"], stats, settings)
+    model = new_model(crops, settings)
+    model.load_state_dict(torch.load(output / f"models/{told}_{seed}.pt", weights_only=True))
+    return model.eval(), crops
 
 
 def load(output: Path) -> tuple[DatasetDict, str]:

@@ -36,10 +36,10 @@ class Settings:
 
     codebooks: int = 3
     width: int = 192
-    frames: int = 128
-    batch: int = 8
-    steps: int = 800
-    rate: float = 3e-3
+    frames: int = 64
+    batch: int = 16
+    steps: int = 400
+    rate: float = 4e-3
 
 
 def crops_of(dataset: Dataset, stats: str, settings: Settings, **options: Any) -> AlignedCrops:
@@ -55,13 +55,18 @@ def crops_of(dataset: Dataset, stats: str, settings: Settings, **options: Any) -
     )
 
 
+def new_model(crops: AlignedCrops, settings: Settings) -> Model:
+    """Return a model that has learned nothing yet."""
+    table = codebook_table(load_codec(CODEC, device="cpu"), settings.codebooks)
+    return Model(table, len(crops.parameter_names), settings.width)
+
+
 def train(
     crops: AlignedCrops, settings: Settings, conditions: Conditions, seed: int, log: Any = print
 ) -> Model:
     """Return a trained model."""
     torch.manual_seed(seed)
-    table = codebook_table(load_codec(CODEC, device="cpu"), settings.codebooks)
-    model = Model(table, len(crops.parameter_names), settings.width)
+    model = new_model(crops, settings)
     optimizer = torch.optim.AdamW(model.parameters(), settings.rate, betas=(0.9, 0.95))
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda s: _rate(s, settings.steps))
     loader = DataLoader(crops, settings.batch, collate_fn=collate, drop_last=True)
