@@ -13,8 +13,10 @@ fails, as it would without us.
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import sys
 import threading
+from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
 
@@ -24,7 +26,7 @@ _lock = threading.Lock()
 
 
 class _LateTorchaudio(ModuleType):
-    """What encodec's modules have in place of torchaudio: the real one, from its first use on."""
+    """What other packages have in place of torchaudio: the real one, from its first use on."""
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):  # what the import system asks of any module
@@ -33,7 +35,7 @@ class _LateTorchaudio(ModuleType):
             torchaudio = importlib.import_module("torchaudio")
         except Exception as error:  # its compiled parts raise OSError and RuntimeError as well
             raise ImportError(
-                f"encodec needs torchaudio.{name} for this, and torchaudio cannot be imported: "
+                f"this needs torchaudio.{name}, and torchaudio cannot be imported: "
                 f"{one_line(error)}; `preprocess doctor` says what fits"
             ) from error
         return getattr(torchaudio, name)
@@ -47,13 +49,34 @@ def import_encodec() -> ModuleType:
     Raises:
         ImportError: encodec or what it needs besides torchaudio is not installed.
     """
-    importlib.import_module("torch")  # so that encodec's own modules alone see the stand-in
+    return _import_before(None, "encodec")
+
+
+def import_before_torchaudio(name: str) -> ModuleType:
+    """Import a module of another package, which gets torchaudio at its first use of it.
+
+    `transformers.trainer` imports torchaudio as well, where it is installed, and needs none of it.
+
+    Raises:
+        ImportError: The module or what it needs besides torchaudio is not installed.
+    """
+    try:
+        spec = importlib.util.find_spec("torchaudio")
+    except (ImportError, ValueError):
+        spec = None
+    return importlib.import_module(name) if spec is None else _import_before(spec, name)
+
+
+def _import_before(spec: ModuleSpec | None, name: str) -> ModuleType:
+    """Import a module that sees a stand-in of torchaudio with this spec, unless it is imported."""
+    importlib.import_module("torch")  # so that the package's own modules alone see the stand-in
     with _lock:
-        if "encodec" in sys.modules or "torchaudio" in sys.modules:
-            return importlib.import_module("encodec")
+        if name in sys.modules or "torchaudio" in sys.modules:
+            return importlib.import_module(name)
         stand_in = _LateTorchaudio("torchaudio", "Imports the real torchaudio at its first use.")
+        stand_in.__spec__ = spec
         sys.modules["torchaudio"] = stand_in
         try:
-            return importlib.import_module("encodec")
+            return importlib.import_module(name)
         finally:
             del sys.modules["torchaudio"]

@@ -8,8 +8,10 @@ from typing import Any
 _HOME = {
     "AlignedCrops": "crops",
     "CropSettings": "settings",
+    "CropTrainer": "trainer",
     "ElasticBatches": "elastic",
     "ElasticLoader": "elastic",
+    "StreamedCrops": "streaming",
     "TrainError": "settings",
     "LmVocabulary": "lm_view",
     "PATTERNS": "patterns",

@@ -205,6 +205,8 @@ def _list_values(lists: pa.Array) -> pa.Array:
 
 
 def _numbers(values: pa.Array) -> NDArray[Any]:
+    if pa.types.is_null(values.type):  # of lists that are all empty
+        return np.full(len(values), np.nan, np.float32)
     if values.null_count:  # of a parameter: what is missing is NaN
         values = pc.cast(values, pa.float64()) if not pa.types.is_floating(values.type) else values
         return np.asarray(values.to_numpy(zero_copy_only=False))

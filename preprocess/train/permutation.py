@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import math
 from hashlib import blake2b
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,7 +44,7 @@ def hashed(numbers: NDArray[np.uint64], key: np.uint64) -> NDArray[np.uint64]:
     return x
 
 
-def draw(numbers: Numbers, below: Numbers, key: np.uint64) -> Numbers:
+def draw(numbers: NDArray[np.integer[Any]], below: Numbers, key: np.uint64) -> Numbers:
     """Return for each of `numbers` a number from 0 up to, not including, that in `below`."""
     return (hashed(numbers.astype(np.uint64), key) % below.astype(np.uint64)).astype(np.int64)
 

@@ -218,7 +218,8 @@ def _by_range(name: str, facts: ParameterInfo, scale: Scale, categorical: Catego
     if facts.min is None or facts.max is None or (scale == "zscore" and facts.kind == "continuous"):
         lacks = "zscore needs" if scale == "zscore" else "it declares no range, which needs"
         raise TrainError(
-            f"parameter {name!r} has no statistics: {lacks} stats='stats.json' of the dataset"
+            f"parameter {name!r} has no statistics: {lacks} stats='.../stats.json' of the dataset, "
+            f"or leave it out by parameters="
         )
     if facts.kind == "categorical":
         labels = tuple(range(math.ceil(facts.min), math.floor(facts.max) + 1))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -35,9 +35,10 @@ class Source:
     """A dataset as crops need it.
 
     Args:
-        dataset: Its rows.
+        dataset: Its rows, or a table of some of them.
         codebooks: How many codebooks to take; None for all.
         parameters: Names of the parameters to take; None for all.
+        told: What is known of the parameters of a table; a dataset says it itself.
 
     Attributes:
         rows: The views of its rows.
@@ -53,12 +54,17 @@ class Source:
     """
 
     def __init__(
-        self, dataset: Dataset, codebooks: int | None, parameters: Sequence[str] | None
+        self,
+        dataset: Dataset | pa.Table,
+        codebooks: int | None,
+        parameters: Sequence[str] | None,
+        told: Mapping[str, ParameterInfo] | None = None,
     ) -> None:
         self._dataset = dataset
         table, indices = _arrow(dataset)
         _check_columns(table, len(dataset))
         self._indices = indices
+        told = read_parameters(dataset.features) if told is None else told
         self.spec = _one_codec(table, indices)
         self.all_codebooks = _one_k(table, indices)
         self.codebooks = codebooks or self.all_codebooks
@@ -69,7 +75,6 @@ class Source:
         names = parameter_names(table)
         chosen = names if parameters is None else tuple(parameters)
         check_names(chosen, names)
-        told = read_parameters(dataset.features)
         self.known = {name: told.get(name, ParameterInfo()) for name in chosen}
         self._open(table)
 
@@ -155,8 +160,10 @@ class Source:
         return np.asarray(known, np.int64)
 
 
-def _arrow(dataset: Dataset) -> tuple[pa.Table, Counts | None]:
+def _arrow(dataset: Dataset | pa.Table) -> tuple[pa.Table, Counts | None]:
     """Return the table of a dataset, and which of its rows it shows, if not all."""
+    if isinstance(dataset, pa.Table):
+        return dataset, None
     if not hasattr(dataset, "data") or not hasattr(dataset, "features"):
         raise TrainError(
             f"crops need one split, a datasets.Dataset, not {type(dataset).__name__}"

@@ -96,7 +96,7 @@ except Exception as error:
 """
     assert run(tmp_path, USE + code, torchaudio).splitlines() == [
         "(8, 75)",
-        "encodec needs torchaudio.transforms for this, and torchaudio cannot be imported: "
+        "this needs torchaudio.transforms, and torchaudio cannot be imported: "
         f"{reason}; `preprocess doctor` says what fits",
         reason.partition(":")[0],
     ]
