@@ -12,7 +12,7 @@ from torch import Tensor
 from preprocess.codec import Codec, decode_row
 from preprocess.train import AlignedCrops, pattern
 
-TEMPERATURE = 0.6
+TEMPERATURE = 0.5
 """Below 1, likely codes are drawn more often than the model says."""
 
 

@@ -56,10 +56,10 @@ class Run(Settings):
     """
 
     output: Path = Path("train_output")
-    clips: int = 480
+    clips: int = 360
     seconds: float = 3.0
     seeds: int = 3
-    takes: int = 12
+    takes: int = 8
     jobs: int = 0
 
 

@@ -6,9 +6,9 @@ import pytest
 import torch
 from hypothesis import given, settings
 
+from preprocess.codec.encodec_package import import_before_torchaudio
 from preprocess.core.errors import UsageError
 from preprocess.train.lm_view import ORDERS, LmVocabulary, from_lm, to_lm
-from tests.helpers.transformers_models import transformers_module
 from tests.train.test_patterns import SIZE, batch_of, batches
 
 
@@ -66,7 +66,7 @@ def test_the_lines_are_those_that_the_module_draws():
 
 @pytest.mark.parametrize("order", ORDERS)
 def test_a_model_of_transformers_learns_the_lines_and_makes_some(order):
-    llama = transformers_module("transformers.models.llama")
+    llama = import_before_torchaudio("transformers.models.llama")
     vocabulary = LmVocabulary(codebooks=3, codebook_size=16, order=order)
     config = llama.LlamaConfig(
         **vocabulary.config(frames=8),

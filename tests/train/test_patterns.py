@@ -10,11 +10,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from preprocess.codec.encodec_package import import_before_torchaudio
 from preprocess.core.errors import UsageError
 from preprocess.train import collate
 from preprocess.train.patterns import PATTERNS, pattern
 from preprocess.train.views import IGNORED, arrange, nar_stage, next_step, restore
-from tests.helpers.transformers_models import transformers_module
 
 SIZE = 1024
 WHOLE = [name for name in PATTERNS if name not in ("ar", "nar")]
@@ -131,7 +131,7 @@ def settings_of(k: int, channels: int = 1) -> SimpleNamespace:
 
 @pytest.mark.parametrize("channels, shapes", [(1, 10_000), (2, 500)])
 def test_delay_is_that_of_musicgen(channels, shapes):
-    model = transformers_module("transformers.models.musicgen.modeling_musicgen")
+    model = import_before_torchaudio("transformers.models.musicgen.modeling_musicgen")
     rng = np.random.default_rng(0)
     seen = set()
     for _ in range(shapes):
@@ -155,7 +155,7 @@ def test_delay_is_that_of_musicgen(channels, shapes):
 
 
 def test_musicgens_decoder_reads_a_view():
-    musicgen = transformers_module("transformers.models.musicgen")
+    musicgen = import_before_torchaudio("transformers.models.musicgen")
     config = musicgen.MusicgenDecoderConfig(
         vocab_size=64,
         num_codebooks=3,
@@ -180,7 +180,7 @@ def test_musicgens_decoder_reads_a_view():
 
 
 def test_what_musicgen_generates_comes_back():
-    module = transformers_module("transformers.models.musicgen.modeling_musicgen")
+    module = import_before_torchaudio("transformers.models.musicgen.modeling_musicgen")
     model = module.MusicgenForCausalLM
     begin = torch.full((2 * 4, 1), SIZE)
     _, mask = model.build_delay_pattern_mask(settings_of(4), begin, SIZE, 20)
