@@ -1,6 +1,7 @@
 """Codebook patterns of lengths that were not seen before, against audiocraft's pattern providers.
 
 Usage: python -m benchmarks.patterns [--codebooks 4] [--frames 1500] [--lengths 50] [--batch 8]
+    [--rounds 3]
 
 Needs audiocraft's file `codebooks_patterns.py` alone: `pip install --no-deps audiocraft`.
 """
@@ -9,9 +10,9 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
-import statistics
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -19,9 +20,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from benchmarks.timing import print_ratios
 from preprocess.train.patterns import pattern
 
+Call = Callable[[Tensor], tuple[Tensor, Tensor]]
+
 PADDING = 1024
+OURS = "preprocess.train"
 PROVIDERS = {"delay": "DelayedPatternProvider", "coarse_first": "CoarseFirstPattern"}
 
 
@@ -60,33 +65,41 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=1500)
     parser.add_argument("--lengths", type=int, default=50)
     parser.add_argument("--batch", type=int, default=8)
+    parser.add_argument("--rounds", type=int, default=3)
     args = parser.parse_args()
     torch.set_num_threads(1)
     module = audiocraft_patterns()
     print(
-        f"{args.batch} clips of {args.codebooks} codebooks, {args.lengths} lengths around "
-        f"{args.frames} frames, each seen once; laid out and back"
+        f"{args.batch} clips of {args.codebooks} codebooks and {args.frames} frames or more, "
+        f"every length seen once; laid out and back, the best of {args.rounds} rounds of "
+        f"{args.lengths} lengths"
     )
     for name, provider_name in PROVIDERS.items():
         provider = getattr(module, provider_name)(args.codebooks)
-        seconds: dict[str, list[float]] = {"preprocess.train": [], "audiocraft": []}
-        for extra in range(-1, args.lengths):  # the first one warms up
-            shape = (args.batch, args.codebooks, args.frames + extra)
-            codes = torch.randint(0, PADDING, shape)
-            at = [time.process_time()]
-            mine = ours(name, codes)
-            at.append(time.process_time())
-            other = theirs(provider, codes)
-            at.append(time.process_time())
-            if not all(torch.equal(a, b) for a, b in zip(mine, other, strict=True)):
-                raise SystemExit(f"{name} of {list(shape)} differs from audiocraft's")
-            if extra >= 0:
-                for key, start, end in zip(seconds, at, at[1:], strict=False):
-                    seconds[key].append(end - start)
-        medians = {key: statistics.median(values) for key, values in seconds.items()}
-        for key, median in medians.items():
-            ratio = median / medians["preprocess.train"]
-            print(f"{name:<14}{key:<20}{1000 * median:>10.3f} ms{ratio:>10.1f}x")
+        calls: dict[str, Call] = {
+            OURS: lambda codes, name=name: ours(name, codes),  # type: ignore[misc]
+            "audiocraft": lambda codes, by=provider: theirs(by, codes),  # type: ignore[misc]
+        }
+        seconds: dict[str, list[float]] = {key: [] for key in calls}
+        for round_ in range(args.rounds):
+            first = args.frames + round_ * args.lengths
+            shapes = [(args.batch, args.codebooks, first + n) for n in range(args.lengths)]
+            clips = [torch.randint(0, PADDING, shape) for shape in shapes]
+            for key, call in calls.items():
+                seconds[key].append(timed(call, clips) / args.lengths)
+            for codes in clips[:3]:
+                results = [call(codes) for call in calls.values()]
+                if not all(torch.equal(a, b) for a, b in zip(*results, strict=True)):
+                    raise SystemExit(f"{name} of {list(codes.shape)} differs from audiocraft's")
+        print_ratios({f"{name}, {k}": min(v) for k, v in seconds.items()}, f"{name}, {OURS}")
+
+
+def timed(call: Call, clips: list[Tensor]) -> float:
+    """Return the processor's seconds that a call takes for clips of as many lengths."""
+    start = time.process_time()
+    for codes in clips:
+        call(codes)
+    return time.process_time() - start
 
 
 if __name__ == "__main__":

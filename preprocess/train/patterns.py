@@ -111,9 +111,9 @@ class Pattern:
 
     def on(self, device: torch.device | str) -> Pattern:
         """Return the same with its index tensors on a device, where they are kept, too."""
-        device = torch.device(device)
         if device == self.source.device:
             return self
+        device = torch.device(device)
         return _build(self.name, self.codebooks, self.frames, self.delays, device)
 
     def _check(self, values: Tensor, shape: tuple[int, ...]) -> None:
@@ -159,25 +159,20 @@ def pattern(name: str, codebooks: int, frames: int, delays: Sequence[int] | None
 def _build(
     name: str, codebooks: int, frames: int, delays: tuple[int, ...] | None, device: torch.device
 ) -> Pattern:
+    if torch.is_inference_mode_enabled():
+        with torch.inference_mode(False):  # it is kept for a training that may come later
+            return _build(name, codebooks, frames, delays, device)
     # numpy, whose calls cost less than torch's where arrays are this small.
     codes = np.arange(codebooks * frames).reshape(codebooks, frames)
     source = PATTERNS[name](codes) if delays is None else _delayed(codes, delays)
     # One place more than there are codes takes what the places without a code point at.
     place = np.full(codes.size + 1, source.size)
     place[source.ravel()] = np.arange(source.size)
-
-    def tensor(index: Index) -> Tensor:
-        return torch.from_numpy(np.ascontiguousarray(index)).to(device)
-
-    with torch.inference_mode(False):  # kept for a training that may come after an inference
-        return Pattern(
-            name=name,
-            codebooks=codebooks,
-            frames=frames,
-            source=tensor(source),
-            place=tensor(place[:-1].reshape(codes.shape)),
-            delays=delays,
-        )
+    index = source, place[:-1].reshape(codes.shape)
+    tensors = [torch.from_numpy(np.ascontiguousarray(array)) for array in index]
+    if device.type != "cpu":
+        tensors = [tensor.to(device) for tensor in tensors]
+    return Pattern(name, codebooks, frames, tensors[0], tensors[1], delays)
 
 
 def _delayed(codes: Index, delays: Sequence[int]) -> Index:

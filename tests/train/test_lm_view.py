@@ -66,7 +66,7 @@ def test_the_lines_are_those_that_the_module_draws():
 
 @pytest.mark.parametrize("order", ORDERS)
 def test_a_model_of_transformers_learns_the_lines_and_makes_some(order):
-    llama = import_before_torchaudio("transformers.models.llama")
+    llama = import_before_torchaudio("transformers.models.llama.modeling_llama")
     vocabulary = LmVocabulary(codebooks=3, codebook_size=16, order=order)
     config = llama.LlamaConfig(
         **vocabulary.config(frames=8),

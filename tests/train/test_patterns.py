@@ -155,7 +155,7 @@ def test_delay_is_that_of_musicgen(channels, shapes):
 
 
 def test_musicgens_decoder_reads_a_view():
-    musicgen = import_before_torchaudio("transformers.models.musicgen")
+    musicgen = import_before_torchaudio("transformers.models.musicgen.modeling_musicgen")
     config = musicgen.MusicgenDecoderConfig(
         vocab_size=64,
         num_codebooks=3,
