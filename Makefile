@@ -1,11 +1,11 @@
-# `make` lists the targets. Each makes the virtual environment that it needs, once.
+# `make` lists the targets. Each creates the virtual environment that it needs, once.
 
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 
-# The versions that were tested together, also for what builds a package from its sources: older
-# releases of pip take the first variable for that, newer ones the second.
+# The versions that were tested together, also for building packages from source: older releases of
+# pip read the first variable for that, newer ones the second.
 LOCKED := PIP_CONSTRAINT=constraints.txt PIP_BUILD_CONSTRAINT=constraints.txt
 INSTALL := $(LOCKED) $(BIN)/python -m pip install --quiet --disable-pip-version-check
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.10 --no-annotate
@@ -19,11 +19,11 @@ help: ## list the targets
 demo: $(VENV)/.demo ## run the whole path on nine recordings, into demo_output/
 	$(BIN)/preprocess demo demo_output
 
-test: $(VENV)/.dev ## run the tests, those of the dataset also under datasets 5
-	$(BIN)/python -m pytest
+test: $(VENV)/.dev ## run the tests with their coverage; the dataset's also under datasets 5
+	$(BIN)/python -m pytest --cov --cov-report=term
 	$(BIN)/python -m nox -s datasets_5
 
-test-newest: $(VENV)/.dev ## run the tests under the newest torch, datasets and all else
+test-newest: $(VENV)/.dev ## run the tests under the newest releases of all packages
 	$(BIN)/python -m nox -s newest
 
 style: $(VENV)/.dev ## check format, lint and types
@@ -31,13 +31,13 @@ style: $(VENV)/.dev ## check format, lint and types
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-format: $(VENV)/.dev ## format the code and mend what can be mended by itself
+format: $(VENV)/.dev ## format the code and apply automatic fixes
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-lock: $(VENV)/.dev ## write constraints.txt anew: the newest versions that fit together
+lock: $(VENV)/.dev ## update constraints.txt to the newest versions that fit together
 	UV_CUSTOM_COMPILE_COMMAND='make lock' $(COMPILE) --upgrade --output-file constraints.txt \
-	  --extra script --extra parameters --extra formats --extra dev pyproject.toml constraints.in
+	  --extra script --extra parameters --extra formats --extra plot --extra dev pyproject.toml constraints.in
 
 clean: ## remove the demo's output and the virtual environment
 	rm -rf demo_output .nox $(VENV)

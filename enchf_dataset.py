@@ -5,8 +5,8 @@
     import enchf_dataset                                                         # any datasets
     load_dataset("enchf", data_dir="ecdc")
 
-The default config `auto` takes the tokens as they are; one named config per codec and bandwidth
-slices to that bandwidth, such as `encodec_24khz_6kbps`.
+The default config `auto` keeps the tokens as stored. A named config for each codec and bandwidth,
+such as `encodec_24khz_6kbps`, reduces them to that bandwidth.
 """
 
 from dataclasses import dataclass
@@ -45,25 +45,29 @@ _Options: Any = mutable_fields(RowOptions)
 
 @dataclass
 class EncHFConfig(_Options, datasets.BuilderConfig):
-    """What to make of a folder of tokens; the options are those of `RowOptions`."""
+    """How to make a dataset from a folder of tokens; the options are those of `RowOptions`."""
 
     @property
     def options(self):
-        """The options, checked; a wrong one raises `UsageError`."""
+        """The checked options.
+
+        Raises:
+            UsageError: An option is invalid.
+        """
         given = {field.name: getattr(self, field.name) for field in fields(RowOptions)}
         options = validate(RowOptions, given)
         check_options(options)
         return options
 
     def create_config_id(self, config_kwargs, custom_features=None):
-        """Return the key of the cache: options, resolved folder, its content and our version.
+        """Return the cache key, which includes the resolved folder, its content and our version.
 
-        Without them `datasets` returns yesterday's rows of an edited folder, and another
-        project's for a relative `data_dir`:
+        Without these, `datasets` returns outdated rows for an edited folder, and another project's
+        rows for a relative `data_dir`:
         https://github.com/huggingface/datasets/blob/3.6.0/src/datasets/builder.py#L122
         """
         config_kwargs = dict(config_kwargs, enchf_version=__version__)
-        # What `load_dataset("enchf", data_dir=...)` lists for itself; the manifest says it better.
+        # `load_dataset("enchf", data_dir=...)` lists these itself; the manifest is more precise.
         config_kwargs.pop("data_files", None)
         if self.data_dir is not None:
             folder = resolved(self.data_dir)
@@ -76,7 +80,7 @@ class EncHFConfig(_Options, datasets.BuilderConfig):
 
 
 def _configs():
-    yield EncHFConfig(name="auto", description="the tokens as they are")
+    yield EncHFConfig(name="auto", description="the tokens as stored")
     for spec in CODECS.values():
         for kbps in spec.codebooks:
             yield EncHFConfig(
@@ -88,13 +92,13 @@ def _configs():
 
 
 class EncHFError(DatasetError, datasets.exceptions.DatasetGenerationError):
-    """A clip does not make a row. `datasets` wraps any other error in one that does not say why."""
+    """A clip cannot become a row. `datasets` hides the reason of any other type of error."""
 
 
 class EncHFDataset(datasets.ArrowBasedBuilder, datasets.GeneratorBasedBuilder):
-    """One row a clip: `codes [K, T]` and parameters `[T]`.
+    """One row per clip: `codes [K, T]` and parameters `[T]`.
 
-    A `GeneratorBasedBuilder` whose rows are also there as Arrow tables: `datasets` writes and
+    A `GeneratorBasedBuilder` that also yields its rows as Arrow tables: `datasets` writes and
     streams what `_generate_tables` yields, and `_generate_examples` yields the same rows one by
     one.
     """
@@ -102,7 +106,7 @@ class EncHFDataset(datasets.ArrowBasedBuilder, datasets.GeneratorBasedBuilder):
     BUILDER_CONFIG_CLASS = EncHFConfig
     BUILDER_CONFIGS = list(_configs())
     DEFAULT_CONFIG_NAME = "auto"
-    # What `preprocess build` sets: a check that each clip must pass, and a schema by all clips.
+    # Set by `preprocess build`: a check that each clip must pass, and the schema of all clips.
     check: Any = None
     surveyed: Any = None
 
@@ -110,12 +114,12 @@ class EncHFDataset(datasets.ArrowBasedBuilder, datasets.GeneratorBasedBuilder):
         super().__init__(*args, **kwargs)
         if not isinstance(self.info.features, datasets.Features):
             raise UsageError(
-                "features is a schema for `datasets`; parameters=[...] chooses parameters"
+                "features= is a schema for `datasets`; choose parameters with parameters=[...]"
             )
 
     def _info(self):
         if self.config.data_dir is None:
-            raise ValueError("EncHF needs data_dir, the folder with the .ecdc files")
+            raise ValueError("data_dir is missing; expected the folder with the .ecdc files")
         options = self._options = self.config.options
         self._root = resolved(self.config.data_dir)
         self._clips = find_clips(self._root, options)
@@ -128,18 +132,18 @@ class EncHFDataset(datasets.ArrowBasedBuilder, datasets.GeneratorBasedBuilder):
         )
 
     def _split_generators(self, dl_manager):
-        # Here and not in `_info`: this runs when rows are made, and not when they are cached.
+        # Here and not in `_info`: this runs only when rows are made, not when they are cached.
         self._schema = self.surveyed or survey(self._root, self._clips, self._schema, self._options)
         self.info.update(self._described())
         splits = find_splits(self._root, self._clips.tokens, self._options)
-        # `num_proc` shards over the list.
+        # `num_proc` splits this list into shards.
         return [
             datasets.SplitGenerator(name=name, gen_kwargs={"clips": clips})
             for name, clips in splits.items()
         ]
 
     def _prepare_split(self, split_generator, check_duplicate_keys=False, **kwargs):
-        # A GeneratorBasedBuilder is asked to compare keys; ours are paths, and cannot repeat.
+        # `datasets` asks a GeneratorBasedBuilder to check keys; ours are paths and cannot repeat.
         return super()._prepare_split(split_generator, **kwargs)
 
     def _generate_examples(self, clips):
@@ -162,5 +166,5 @@ class EncHFDataset(datasets.ArrowBasedBuilder, datasets.GeneratorBasedBuilder):
             raise EncHFError(str(error)) from None
 
 
-if __name__ == "enchf_dataset":  # and not the copy that `datasets` 3 makes of a script
+if __name__ == "enchf_dataset":  # not in the copy that `datasets` 3 makes of a script
     register_builder("enchf", __name__)

@@ -1,12 +1,13 @@
-"""Sessions for versions that cannot be installed beside those of the development environment.
+"""Sessions for versions that conflict with those in the development environment.
 
     nox -s datasets_5    # the dataset under a recorded release of datasets 5; part of `make test`
     nox -s newest        # everything under the newest releases; `make test-newest`
-    nox -s oldest        # what meets other packages, under the lower bounds of pyproject.toml
+    nox -s oldest        # code that uses other packages, under the lower bounds of pyproject.toml
     nox -s torchaudio    # a torchaudio that fits, one that refuses at import, and none
+    nox -s mutation      # do the tests notice when an operator or a constant changes?
 
-The first borrows what it can from the development environment. The others make environments of
-their own, of up to 6 GB each, in `.nox`.
+The first shares packages with the development environment. The others create their own
+environments, of up to 6 GB each, in `.nox`.
 """
 
 from __future__ import annotations
@@ -21,8 +22,8 @@ import nox
 
 nox.options.sessions = ["datasets_5"]
 
-# Recorded, as a new release must not decide whether an old commit passes. What these need besides
-# is in constraints.txt.
+# Pinned, so that a new release cannot make an old commit fail. Their other requirements are in
+# constraints.txt.
 DATASETS_5 = ["datasets==5.2.0", "dill==0.4.1", "fsspec==2026.9.0", "multiprocess==0.70.19"]
 DATASET_TESTS = [
     "tests/dataset/test_builder.py",
@@ -40,7 +41,7 @@ CODEC_TESTS = [
     "tests/cli/test_demo.py",
     "tests/cli/test_doctor.py",
 ]
-# What meets each package that has a lower bound; the rest of the tests is about our own code.
+# Tests of the code that uses each package with a lower bound; the rest test only our own code.
 OLDEST_TESTS = [
     "tests/audio/test_audio.py",  # soundfile, soxr, numpy
     "tests/audio/test_ffmpeg_audio.py",  # av
@@ -54,9 +55,11 @@ OLDEST_TESTS = [
     "tests/params/test_midi.py",  # mido
     "tests/params/test_table_files.py",  # openpyxl
     "tests/cli/test_doctor.py",  # packaging
+    "tests/page/test_clip_browser.py",  # bokeh; with a browser
+    "tests/page/test_plot.py",  # matplotlib
     "tests/cli/test_demo.py",  # the whole path
 ]
-# Without pins: the versions of constraints.txt, and torchaudio removed.
+# No pins: the versions in constraints.txt, with torchaudio removed.
 TORCHAUDIO = {
     "fits": ["torch==2.14.1", "torchaudio==2.11.0"],
     "refuses": ["torch==2.15.0", "torchaudio==2.11.0"],
@@ -73,7 +76,7 @@ def datasets_5(session: nox.Session) -> None:
         session.run(sys.executable, "-m", "venv", "--without-pip", str(folder))
     code = "import sysconfig; print(sysconfig.get_path('purelib'))"
     site = Path(session.run(str(python), "-c", code, silent=True).strip())
-    # Its own packages come first on the path, those of the development environment after them.
+    # Its own packages come first on the path, then those of the development environment.
     parent = sysconfig.get_path("purelib")
     (site / "development.pth").write_text(f"import site; site.addsitedir({parent!r})\n")
     pip = [sys.executable, "-m", "pip", "--python", str(python), "install", "--quiet"]
@@ -85,18 +88,18 @@ def datasets_5(session: nox.Session) -> None:
 
 @nox.session(venv_backend="uv")
 def newest(session: nox.Session) -> None:
-    """Run the tests under the newest releases, where they allow each other."""
+    """Run the tests under the newest releases that fit together."""
     session.install("--upgrade", "--editable", ".[parameters,dev]")
     _test(session)
 
 
 @nox.session(venv_backend="uv", python="3.10")
 def oldest(session: nox.Session) -> None:
-    """Run the tests of what meets other packages, on the oldest Python and their oldest versions."""
+    """Run the tests of code that uses other packages, with the oldest Python and versions."""
     session.install("--resolution", "lowest-direct", "--editable", ".[script,parameters,formats]")
     frozen = Path(session.create_tmp(), "oldest.txt")
     printed = session.run("uv", "pip", "freeze", "--exclude-editable", silent=True)
-    # Between the versions uv also says which Python it looked at.
+    # uv also prints which Python it uses.
     frozen.write_text("".join(f"{line}\n" for line in printed.splitlines() if "==" in line))
     session.install("--constraint", str(frozen), "--editable", ".[dev]")
     _test(session, *OLDEST_TESTS)
@@ -105,7 +108,7 @@ def oldest(session: nox.Session) -> None:
 @nox.session(venv_backend="uv")
 @nox.parametrize("kind", list(TORCHAUDIO))
 def torchaudio(session: nox.Session, kind: str) -> None:
-    """Run the tests of the codec where torchaudio fits, refuses at import, or is absent."""
+    """Run the codec's tests with a torchaudio that fits, one that refuses at import, and none."""
     pins = TORCHAUDIO[kind]
     tested = Path("constraints.txt").read_text()
     others = Path(session.create_tmp(), "others.txt")
@@ -118,8 +121,22 @@ def torchaudio(session: nox.Session, kind: str) -> None:
     _test(session, *CODEC_TESTS)
 
 
+@nox.session(venv_backend="uv")
+def mutation(session: nox.Session) -> None:
+    """Change the code of some rooms in many ways, one at a time, and list what no test notices.
+
+    All of it takes hours. A pattern takes a part: `nox -s mutation -- 'preprocess.stats.*7'` takes
+    a tenth of a room, the changes whose number ends in 7. `.nox/mutation/bin/mutmut show NAME`
+    prints one. pyproject.toml names the files and the tests.
+    """
+    extras = ".[script,parameters,dev]"
+    session.install("--constraint", "constraints.txt", "--editable", extras, "mutmut==3.8.1")
+    session.run("mutmut", "run", "--max-children", str(os.cpu_count()), *session.posargs)
+    session.run("mutmut", "results")
+
+
 def _without_torch(constraints: str) -> str:
-    """Return the lines of constraints that do not hang on the build of torch."""
+    """Return the constraints that do not depend on the build of torch."""
     lines = constraints.splitlines(keepends=True)
     return "".join(x for x in lines if not re.match("torch|triton|nvidia-|cuda-", x))
 

@@ -1,8 +1,8 @@
-"""Audit 100,000 clips of 10 s with three parameters each, and print how many a second.
+"""Audit 100,000 clips of 10 s with three parameters each, and print the clips per second.
 
-The tokens are random bytes under a proper header, which is all that an audit of them sees: it
-decodes none. `python -m benchmarks.audit`; `--clips 1000` for a quick look. The files take about
-1.4 GB in the temporary folder and are removed, or stay in `--folder` for further runs.
+The tokens are random bytes after a valid header; an audit does not decode them. Run `python -m
+benchmarks.audit`, with `--clips 1000` for a quick look. The files need about 1.4 GB in the
+temporary folder and are removed afterwards, or stay in `--folder` for further runs.
 """
 
 from __future__ import annotations
@@ -29,13 +29,15 @@ SAMPLES, CODEBOOKS = 240_000, 8
 
 
 def main() -> None:
-    """Make the clips, audit them twice, and print the rate of each run."""
+    """Make the clips, audit them `--runs` times, and print the rate of each run."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--clips", type=int, default=100_000)
     parser.add_argument("--jobs", type=int, default=cpu_count())
     parser.add_argument("--runs", type=int, default=2)
-    parser.add_argument("--splits", action="store_true", help="in train and test, ten to one")
-    parser.add_argument("--folder", type=Path, help="keep the clips there, and use those there")
+    parser.add_argument(
+        "--splits", action="store_true", help="put every tenth clip in test, the rest in train"
+    )
+    parser.add_argument("--folder", type=Path, help="keep the clips here and reuse existing ones")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         root = args.folder or Path(scratch)
@@ -48,13 +50,13 @@ def main() -> None:
             report, findings = audit(root, AuditConfig(), args.jobs)
             assert not findings, findings[:3]
             rate = report.done / report.seconds
-            print(f"{report.done:,} clips in {report.seconds:.1f} s, {rate:,.0f} clips a second")
+            print(f"{report.done:,} clips in {report.seconds:.1f} s, {rate:,.0f} clips per second")
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
         print(f"{args.jobs} processes, {peak:.0f} MB of memory in the first")
 
 
 def make_clips(root: Path, clips: int, splits: bool = False) -> int:
-    """Write clips in folders of 1,000, their sidecars with them; return their bytes."""
+    """Write clips with sidecars in folders of 1,000; return their size in bytes."""
     header = EcdcHeader("encodec_24khz", SAMPLES, CODEBOOKS)
     text = b'{"m": "encodec_24khz", "al": 240000, "nc": 8, "lm": false}'
     head = b"ECDC\x00" + len(text).to_bytes(4, "big") + text

@@ -1,7 +1,7 @@
-"""Speed and peak memory of making and opening a dataset, against the raw read of its files.
+"""Speed and peak memory of making and opening a dataset, compared to a raw read of its files.
 
-The clips are random codes at 6 kbps with three parameters; each measurement is a process of its
-own, after one that warms the file cache. `long` is clips of T = 300,000 frames at 24 kbps.
+The clips are random codes at 6 kbps with three parameters. Each measurement runs in its own
+process, after one that warms the file cache. `--long` clips have T = 300,000 frames at 24 kbps.
 
 Usage: python -m benchmarks.build [--clips 20000] [--long 40] [--folder FOLDER]
 """
@@ -67,7 +67,7 @@ seconds = time.perf_counter() - start
 
 
 def make_clips(folder: Path, count: int, frames: int, k: int) -> None:
-    """Write `count` clips of `frames` frames, the same sidecar beside each."""
+    """Write `count` clips of `frames` frames, each with the same sidecar."""
     rng = np.random.default_rng(0)
     sidecar: list[bytes] = []
     for index in range(count):
@@ -84,7 +84,7 @@ def make_clips(folder: Path, count: int, frames: int, k: int) -> None:
 
 
 def measure(code: str, folder: Path, scratch: Path, num_proc: int = 1) -> tuple[float, float]:
-    """Run `code` in a process of its own; return its seconds and peak memory in MB."""
+    """Run `code` in its own process; return its seconds and peak memory in MB."""
     command = [sys.executable, "-c", START + code + END, str(folder), str(scratch), str(num_proc)]
     run = subprocess.run(command, capture_output=True, text=True)
     if run.returncode:
@@ -94,7 +94,7 @@ def measure(code: str, folder: Path, scratch: Path, num_proc: int = 1) -> tuple[
 
 
 def report(folder: Path, clips: int) -> None:
-    """Print a line for each way to make, and for opening."""
+    """Print a line for each way to make the dataset, and one for opening it."""
     measure(RAW, folder, folder)
     raw = min(measure(RAW, folder, folder)[0] for _ in range(3))
     print(f"  raw read of all files     {raw:8.2f} s {clips / raw:12,.0f} clips/s")

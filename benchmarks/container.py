@@ -1,4 +1,4 @@
-"""Packing and unpacking of codes against encodec's own BitPacker and BitUnpacker.
+"""Pack and unpack codes, compared to encodec's own BitPacker and BitUnpacker.
 
 Usage: python -m benchmarks.container [--seconds 60] [--kbps 6] [--rounds 7]
 """

@@ -1,20 +1,20 @@
-"""Encoding, file to file, against the two ways that people use today.
+"""Encode file to file, compared to the two common ways.
 
-All with the 24 kHz geometry at full size, the same seeded random weights, the same audio (the
-recordings that ship, cut to length), the same threads, in alternation in one process:
+All use the full-size 24 kHz model with the same seeded random weights, the same audio (the shipped
+recordings, cut to length) and the same number of threads, in turns in one process:
 
 - ours: `preprocess encode`
-- encodec: read, resample and mix by `convert_audio`, `encodec.compress`, file by file; soxr
-  resamples where torchaudio, which `convert_audio` needs, cannot be imported, and the table says so
+- encodec: read, `convert_audio` to resample and mix, `encodec.compress`, file by file; if
+  torchaudio, which `convert_audio` needs, cannot be imported, soxr resamples, and the table says so
 - the predecessor's: librosa, `transformers.EncodecModel`, `torch.save`
 
-A large matrix product in float32 takes its turn among them: what it reaches, over the sums that a
-second of audio needs at the least, bounds the speed of any float32 engine on this machine, and the
-share of that bound is printed.
+A large float32 matrix product runs in the same turns. Its rate, divided by the operations that a
+second of audio needs at least, bounds the speed of any float32 engine on this machine. The share
+of that bound is printed.
 
-Ours loads its model within the time, the peers have theirs loaded. `--minutes` times one long file
-by ours, against the speed for the short ones, and says the peak memory of a process that does just
-that, with the peers' beside it for `--peer-minutes` (encodec takes 1 GB a minute).
+Our time includes loading the model; the others' models are already loaded. `--minutes` times our
+command on one long file and prints its speed relative to the short files and its peak memory.
+encodec's peak memory is printed for `--peer-minutes` (it needs 1 GB per minute).
 
 Needs librosa and transformers (extras `parameters` and `dev`).
 
@@ -54,7 +54,7 @@ SIZE, PRODUCTS = 2048, 40
 
 
 def make_files(folder: Path, count: int, seconds: float) -> None:
-    """Write `count` clips of `seconds` at 44.1 kHz stereo, each another part of the recordings."""
+    """Write `count` clips of `seconds` at 44.1 kHz stereo, each a different part of the recordings."""
     long = folder.parent / "long.wav"
     make_long_file(long, (count + seconds) / 60)
     audio, _ = sf.read(long, dtype="float32")
@@ -64,20 +64,20 @@ def make_files(folder: Path, count: int, seconds: float) -> None:
 
 
 def ours(source: Path, output: Path, weights: Path) -> Callable[[], object]:
-    """Return a call of our step."""
+    """Return a function that runs our step."""
     codec = CodecConfig(codec=SPEC.name, weights=str(weights), device="cpu")
     config = EncodeConfig(bandwidth=KBPS, overwrite=True)
     return lambda: encode(source, output, codec, config)
 
 
 def matrix_products() -> Callable[[], object]:
-    """Return a call of `PRODUCTS` products of square matrices, on all threads."""
+    """Return a function that computes `PRODUCTS` products of square matrices on all threads."""
     a, b = torch.randn(2, SIZE, SIZE)
     return lambda: [a @ b for _ in range(PRODUCTS)]
 
 
 def operations_a_second(model: Any) -> float:
-    """Return the floating-point operations that a second of audio needs at `KBPS`."""
+    """Return the number of floating-point operations per second of audio at `KBPS`."""
     rate = SPEC.sample_rate
     total = 0.0
     for layer in model.encoder.modules():
@@ -96,7 +96,7 @@ def operations_a_second(model: Any) -> float:
 
 
 def encodec_way(source: Path, output: Path, model: Any) -> Callable[[], object]:
-    """Return a call of encodec's own compression, file by file."""
+    """Return a function that runs encodec's own compression, file by file."""
     encodec = import_encodec()
     convert = encodec.utils.convert_audio if torchaudio_works() else convert_by_soxr
     model.set_target_bandwidth(KBPS)
@@ -113,10 +113,10 @@ def encodec_way(source: Path, output: Path, model: Any) -> Callable[[], object]:
 
 @cache
 def torchaudio_works() -> bool:
-    """Return whether torchaudio can be imported beside this torch."""
+    """Whether torchaudio can be imported with this torch."""
     try:
         importlib.import_module("torchaudio")
-    except Exception:  # its compiled parts raise OSError and RuntimeError as well
+    except Exception:  # its compiled modules also raise OSError and RuntimeError
         return False
     return True
 
@@ -128,7 +128,7 @@ def convert_by_soxr(wav: torch.Tensor, rate: int, target: int, channels: int) ->
 
 
 def predecessors_way(source: Path, output: Path, model: Any) -> Callable[[], object]:
-    """Return a call of librosa, `transformers` and `torch.save`, file by file."""
+    """Return a function that runs librosa, `transformers` and `torch.save`, file by file."""
     import librosa
 
     def call() -> None:
@@ -144,12 +144,12 @@ def predecessors_way(source: Path, output: Path, model: Any) -> Callable[[], obj
 
 
 def make_models(folder: Path) -> tuple[Path, Any, Any]:
-    """Return a checkpoint with random weights, and the peers' models."""
+    """Return a checkpoint with random weights, and the models of encodec and transformers."""
     from transformers import EncodecConfig, EncodecModel
 
     torch.manual_seed(0)
     model = build_model(SPEC).eval()
-    model.name = SPEC.name  # encodec leaves it unset without pretrained weights
+    model.name = SPEC.name  # encodec does not set it without pretrained weights
     for layer in model.quantizer.vq.layers:
         layer._codebook.embed.data.normal_()
         layer._codebook.inited.data.fill_(1)
@@ -168,7 +168,7 @@ def time_long_file(folder: Path, weights: Path, minutes: float, speed: float) ->
     own = 60 * minutes / seconds
     print(
         f"one file of {minutes:g} min: {own:.1f}x real time, {own / speed:.0%} of the speed above, "
-        f"{megabytes:.0f} MB in all"
+        f"{megabytes:.0f} MB in total"
     )
 
 
@@ -176,8 +176,8 @@ def peer_memory(weights: Path, minutes: float) -> None:
     """Print the peak memory of encodec's own encoding of `minutes` of noise."""
     command = [sys.executable, "-W", "ignore", "-c", PEER, str(weights), str(minutes)]
     run = subprocess.run(command, capture_output=True, text=True)
-    said = run.stdout.strip() or f"did not survive ({run.returncode})"
-    print(f"encodec on {minutes:g} min: {said}")
+    result = run.stdout.strip() or f"failed (exit status {run.returncode})"
+    print(f"encodec on {minutes:g} min: {result}")
 
 
 PEER = (
@@ -190,7 +190,7 @@ model.load_state_dict(torch.load(sys.argv[1], weights_only=True))
 model.eval().set_target_bandwidth(6)
 with torch.no_grad():
     model.encode(0.1 * torch.randn(1, 1, int(float(sys.argv[2]) * 60 * 24000)))
-print(int(peak()) // 1000, "MB in all")
+print(int(peak()) // 1000, "MB in total")
 """
 )
 
@@ -231,7 +231,7 @@ def main() -> None:
         bound = reached / needed
         print(
             f"ours: {speed:.1f}x real time, {speed / bound:.0%} of the bound: {reached / 1e9:.0f} "
-            f"GFLOP/s over {needed / 1e9:.2f} GFLOP a second of audio are {bound:.1f}x"
+            f"GFLOP/s over {needed / 1e9:.2f} GFLOP per second of audio are {bound:.1f}x"
         )
         if args.minutes:
             time_long_file(Path(scratch), weights, args.minutes, speed)

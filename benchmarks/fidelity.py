@@ -1,19 +1,20 @@
-"""How many codes differ from those of `encodec.EncodecModel.encode` with two threads.
+"""Count the codes that differ from those of `encodec.EncodecModel.encode` with two threads.
 
-At the highest bandwidth of each codec: the demo codec with its weights, those of 24, 32 and 48 kHz
-at full size with seeded random ones, on clips of random lengths of real sound: the nine recordings
-that ship, mixtures of two parts of them, parts played faster or slower, and Debian's voice prompts
-where the package `asterisk-core-sounds-en-wav` is installed. Several clips share each batch.
+Each codec runs at its highest bandwidth: the demo codec with its weights, those of 24, 32 and
+48 kHz at full size with seeded random weights. The clips have random lengths and are real sound:
+the nine shipped recordings, mixtures of two parts of them, parts played faster or slower, and
+Debian's voice prompts if the package `asterisk-core-sounds-en-wav` is installed. Several clips
+share each batch.
 
-encodec's own codes depend on its number of threads, as PyTorch's ELU takes another exponential at
-the end of each thread's share (its tails). So three counts are printed: all codes that differ from
-encodec's; those that differ from encodec with every number through the main exponential
-(`preprocess.codec.reference.without_tails`); and those that differ on clips where these two agree, where
-encodec's own tails decide nothing.
+encodec's own codes depend on its number of threads, because PyTorch's ELU uses another exponential
+at the end of each thread's share (its tails). So three counts are printed: all codes that differ
+from encodec's; codes that differ from encodec without tails
+(`preprocess.codec.reference.without_tails`); and codes that differ on clips where encodec gives the same
+codes with and without tails.
 
 Usage: python -m benchmarks.fidelity [--codes 1000000] [--threads 2] [--seed N] [--codecs NAME ...]
 
-`--threads` is ours; encodec always has two.
+`--threads` is for our encoder; encodec always uses two.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ LONGEST_S, BATCH = 20, 8
 
 
 class Sounds:
-    """Draws clips of real sound."""
+    """Draws random clips of real sound."""
 
     def __init__(self, rng: np.random.Generator, spec: CodecSpec) -> None:
         self.rng, self.spec = rng, spec
@@ -53,7 +54,7 @@ class Sounds:
         return np.concatenate([read_audio(path, rate, channels) for path in paths], axis=1)
 
     def draw(self) -> np.ndarray:
-        """Return `[C, N]`, N up to 20 s: a part of a source, of two, or at another speed."""
+        """Return `[C, N]`, up to 20 s: part of a source, a mix of two, or part at another speed."""
         kind = self.rng.integers(3)
         length = int(self.rng.integers(1, LONGEST_S * self.spec.sample_rate))
         clip = self._part(length)
@@ -74,7 +75,7 @@ class Sounds:
 
 @dataclass
 class Counts:
-    """Codes of one codec so far."""
+    """Counts of codes for one codec."""
 
     codes: int = 0
     clips: int = 0
@@ -99,17 +100,17 @@ class Counts:
             self.decided_clips += 1
 
     def line(self) -> str:
-        """Return what was counted."""
+        """Return the counts as one line."""
         return (
             f"{self.from_own:,} of {self.codes:,} codes of {self.clips:,} clips differ from "
             f"encodec's ({self.from_own / self.codes:.1e}); {self.from_tailless:,} from encodec "
             f"without tails; {self.from_both:,} on the {self.clips - self.decided_clips:,} clips "
-            "where its tails decide nothing"
+            "where its tails change no code"
         )
 
 
 def load(name: str) -> Codec:
-    """Return a codec with trained weights where they ship, else with seeded random ones."""
+    """Return the demo codec with its trained weights, any other with seeded random weights."""
     if name == "encodec_24khz_demo":
         return load_codec(name, device="cpu")
     return Codec(codec_spec(name), seeded_model(name), "", torch.device("cpu"))
@@ -118,7 +119,9 @@ def load(name: str) -> Codec:
 def main() -> None:
     """Print a line for each codec."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--codes", type=int, default=1_000_000, help="at least this many a codec")
+    parser.add_argument(
+        "--codes", type=int, default=1_000_000, help="codes to compare per codec, at least"
+    )
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--seed", type=int, default=secrets.randbits(32))
     parser.add_argument("--codecs", nargs="+", choices=CODECS, default=list(CODECS))

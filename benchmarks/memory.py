@@ -1,7 +1,7 @@
 """Peak memory and speed of normalizing and encoding one long file, each in its own process.
 
-The file is the nine recordings that ship, one after the other until it is long enough, at
-44.1 kHz stereo. Encoding runs the demo codec.
+The file repeats the nine shipped recordings until it is long enough, at 44.1 kHz stereo. Encoding
+uses the demo codec.
 
 Usage: python -m benchmarks.memory [--minutes 60]
 """
@@ -19,7 +19,7 @@ import soundfile as sf
 
 from preprocess.core.resources import resource
 
-# Not `ru_maxrss`, which also remembers the size of the process that started this one.
+# Not `ru_maxrss`, which also includes the size of the parent process at the start.
 PEAK_KILOBYTES = """
 def peak():
     with open("/proc/self/status") as file:
@@ -39,7 +39,7 @@ SAMPLE_RATE = 44_100
 
 
 def make_long_file(path: Path, minutes: float) -> None:
-    """Write the recordings to `path`, one after the other, for `minutes`."""
+    """Write the shipped recordings to `path` as stereo, repeated to fill `minutes`."""
     clips = [sf.read(f, dtype="float32", always_2d=True) for f in resource("audio").rglob("*.flac")]
     stereo = [np.repeat(x, 2, axis=1) if x.shape[1] == 1 else x for x, _ in clips]
     left = round(minutes * 60 * SAMPLE_RATE)
@@ -62,7 +62,7 @@ def measure(*arguments: str) -> tuple[float, float]:
 
 
 def main() -> None:
-    """Print a line a step."""
+    """Print a line for each step."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--minutes", type=float, default=60)
     minutes = parser.parse_args().minutes

@@ -1,6 +1,6 @@
-"""Normalizing against the predecessor's way, which calls sox twice a file.
+"""Normalize, compared to the predecessor, which runs sox twice per file.
 
-Needs sox (Debian package `sox`). Both write 24 kHz mono WAV at a peak RMS of 0.1.
+Requires sox (Debian package `sox`). Both write 24 kHz mono WAV at a peak RMS of 0.1.
 
 Usage: python -m benchmarks.normalize [--files 20] [--seconds 10] [--rounds 5]
 """
@@ -66,7 +66,7 @@ def main() -> None:
                 source, ours, "encodec_24khz", config, cpu_count()
             ),
             "ours, --jobs 1": lambda: normalize(source, ours, "encodec_24khz", config, 1),
-            "sox twice a file": lambda: sox_twice(source, theirs),
+            "sox twice per file": lambda: sox_twice(source, theirs),
         }
         print(f"{args.files} files of {args.seconds} s, 44.1 kHz stereo to 24 kHz mono")
         print_ratios(alternate(calls, args.rounds), next(iter(calls)))

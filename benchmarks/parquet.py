@@ -1,7 +1,7 @@
-"""Which Parquet encoding and compression makes the smallest shards, by column, and how fast.
+"""Compare size and speed of Parquet encodings and compressions, by column.
 
-The rows are the recordings that ship at several playback speeds, encoded by the demo codec at 24
-kbps, with their level as a parameter of its own value in every frame.
+The rows are the shipped recordings at several playback speeds, encoded by the demo codec at 24
+kbps, with their level as a parameter that differs in every frame.
 
 Usage: python -m benchmarks.parquet [--speeds 4]
 """
@@ -57,7 +57,7 @@ def clips(speeds: int) -> Iterator[tuple[np.ndarray[Any, Any], np.ndarray[Any, A
 
 
 def main() -> None:
-    """Print a line a way: bytes and bits a value of each column, seconds to write and to read."""
+    """For each way, print the bits per value of each column and the seconds to write and read."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--speeds", type=int, default=4)
     rows = list(clips(parser.parse_args().speeds))
@@ -73,7 +73,7 @@ def main() -> None:
 
 
 def report(name: str, table: pa.Table, options: dict[str, Any], codes: int, values: int) -> None:
-    """Write and read `table` one way and print what came of it."""
+    """Write and read `table` one way and print the result."""
     way = options.pop("column_encoding", None)
     if way:  # floats have no delta encoding
         options["column_encoding"] = {CODES: way, VALUES: "BYTE_STREAM_SPLIT"}

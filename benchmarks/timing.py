@@ -1,4 +1,4 @@
-"""Timing of alternatives: in turns in one process, so that a busy moment hits all of them."""
+"""Time alternatives in turns in one process, so that a busy moment affects all of them."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from collections.abc import Callable
 
 
 def alternate(calls: dict[str, Callable[[], object]], rounds: int) -> dict[str, float]:
-    """Return the median seconds of each call, all of them run once in every round.
+    """Return the median seconds of each call; every round runs each call once.
 
-    A first round, untimed, warms caches.
+    A first, untimed round warms the caches.
     """
     seconds: dict[str, list[float]] = {name: [] for name in calls}
     for call in calls.values():

@@ -1,6 +1,7 @@
 """Makes the sounds, the spreadsheet and the MIDI files of the examples.
 
-`python examples/make_sounds.py`. What it makes lies in the repository; run it to change them. Needs the extra `parameters`.
+The repository has its output. To change the files, edit this script and run
+`python examples/make_sounds.py`. It needs the extra `parameters`.
 """
 
 from __future__ import annotations
@@ -18,14 +19,14 @@ HERE = Path(__file__).parent
 Wave = NDArray[np.float64]
 
 STRINGS = [
-    # file, MIDI note, string, where it is plucked (0 bridge, 0.5 middle)
+    # file, MIDI note, string, pluck position (0 bridge, 0.5 middle)
     ("low/e2.flac", 40, "steel", 0.1),
     ("low/a2.flac", 45, "steel", 0.3),
     ("high/g3.flac", 55, "nylon", 0.2),
     ("high/e4.flac", 64, "nylon", 0.5),
 ]
 PHRASES = {
-    # second, MIDI note, velocity, length in seconds
+    # start in seconds, MIDI note, velocity, length in seconds
     "up": [(0.1, 60, 100, 0.3), (0.5, 64, 80, 0.3), (0.9, 67, 60, 0.4)],
     "down": [(0.0, 72, 70, 0.5), (0.6, 65, 110, 0.6)],
     "long": [(0.2, 57, 90, 1.1)],
@@ -50,7 +51,7 @@ def main() -> None:
 
 
 def pluck(note: int, string: str, place: float) -> Wave:
-    """Return a plucked string of a second: harmonics by where it is plucked, damped by material."""
+    """Return one second of a plucked string `[N]`; position sets its harmonics, material its decay."""
     times = np.arange(RATE) / RATE
     wave = np.zeros(RATE)
     for k in range(1, 12):
@@ -61,7 +62,7 @@ def pluck(note: int, string: str, place: float) -> Wave:
 
 
 def play(notes: list[tuple[float, int, int, float]]) -> Wave:
-    """Return a phrase of 1.5 s, three harmonics a note, as loud as its velocity."""
+    """Return a phrase of 1.5 s `[N]`: notes of three harmonics, with amplitude by velocity."""
     wave = np.zeros(int(1.5 * RATE))
     for start, note, velocity, length in notes:
         times = np.arange(int(length * RATE)) / RATE
@@ -73,7 +74,7 @@ def play(notes: list[tuple[float, int, int, float]]) -> Wave:
 
 
 def write_midi(path: Path, notes: list[tuple[float, int, int, float]]) -> None:
-    """Write a phrase with its modulation wheel turned up over it."""
+    """Write a phrase during which the modulation wheel rises."""
     events = [(start, ("note_on", note, velocity)) for start, note, velocity, _ in notes]
     events += [(start + length, ("note_off", note, 0)) for start, note, _, length in notes]
     events += [(1.5 * step / 15, ("control_change", 1, 8 * step)) for step in range(16)]
@@ -90,7 +91,7 @@ def write_midi(path: Path, notes: list[tuple[float, int, int, float]]) -> None:
 
 
 def wind(speed: int, gust: float) -> Wave:
-    """Return a second of noise, brighter with speed, swelling with gusts."""
+    """Return one second of noise `[N]`: speed makes it brighter, gusts make it swell."""
     noise = np.random.default_rng(speed).standard_normal(RATE)
     spectrum = np.fft.rfft(noise)
     hertz = np.fft.rfftfreq(RATE, 1 / RATE)

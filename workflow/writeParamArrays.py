@@ -1,4 +1,4 @@
-"""The predecessor's writer of sidecars, over `preprocess.sidecar`, which new code imports itself."""
+"""The predecessor's sidecar writer, based on `preprocess.sidecar`, which new code should import."""
 
 from __future__ import annotations
 
@@ -43,24 +43,25 @@ def write_sidecar_features(
     Args:
         root: The token folder.
         ecdc_rel: The token file, relative to it.
-        features: Name -> values `[T]` or `[T, 1]`, or a mapping with `values` and, as wished,
-            `units`, `doc_string`, `min`, `max`, `mean`, `std`. Nothing is written for none.
-        dtype: Of the array; `auto` is float16 where every value survives, else float32. The
-            predecessor's default was a float16 that rounded.
-        fps: Frames per second; needed only where the token file does not exist.
-        schema_version: 2 or 3. Version 3 is written, which a reader of version 2 reads.
-        mode: A parameter that is already there is kept (`append`) or replaced (`overwrite`).
-        require_ecdc_exists: Whether a token file that does not exist is an error.
+        features: Name -> values `[T]` or `[T, 1]`, or a mapping with `values` and optionally
+            `units`, `doc_string`, `min`, `max`, `mean`, `std`. If empty, nothing is written.
+        dtype: Of the array; `auto` is float16 if every value survives, else float32. The
+            predecessor's default was float16 with rounding.
+        fps: Frames per second; required only if the token file does not exist.
+        schema_version: 2 or 3. Version 3 is written, which version 2 readers can read.
+        mode: `append` keeps parameters that already exist, `overwrite` replaces them, and
+            `replace-all` keeps none.
+        require_ecdc_exists: A missing token file is an error.
 
     Raises:
-        SidecarError: As `preprocess.sidecar.write_sidecar_features_for_rel`, or the version is
-            another; nothing is written.
-        FileNotFoundError: `require_ecdc_exists` and there is no token file.
+        SidecarError: As in `preprocess.sidecar.write_sidecar_features_for_rel`, or the version is
+            not 2 or 3; nothing is written.
+        FileNotFoundError: The token file is missing and `require_ecdc_exists` is set.
     """
     if schema_version not in _READABLE_AS:
         raise SidecarError(
             f"schema_version {schema_version!r} must be one of {_READABLE_AS}: "
-            f"version {SCHEMA_VERSION} is written, which readers of version 2 read"
+            f"version {SCHEMA_VERSION} is written, which version 2 readers can read"
         )
     if features:
         flat = {name: _flat(value) for name, value in features.items()}
@@ -71,7 +72,7 @@ write_sidecar_features_for_rel = write_sidecar_features
 
 
 def _flat(value: ParameterValue) -> Any:
-    """Return a parameter with values `[T, 1]` as one with `[T]`, and any other as it is."""
+    """Return a parameter with its values `[T, 1]` as `[T]`; return any other unchanged."""
     if isinstance(value, Mapping):
         return {**value, "values": _flat(value["values"])} if "values" in value else value
     values = np.asarray(value)

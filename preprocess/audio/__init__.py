@@ -1,1 +1,1 @@
-"""Audio files: reading, resampling and writing them, their integrity, and measures of sound."""
+"""Audio files: reading, resampling, writing and integrity; and measures of sound."""

@@ -1,7 +1,7 @@
-"""Audio files: read in blocks at any rate, measured, written at the codec's rate.
+"""Audio files: read in blocks at any sample rate, measured, and written at the codec's.
 
-Everything streams: an hour takes no more memory than a second, but for what a caller keeps.
-Blocks are float32 `[N, C]`, as libsndfile has them; whole clips are `[C, N]`, as models do.
+Everything streams: an hour needs no more memory than a second, except for what the caller keeps.
+Blocks are float32 `[N, C]`, as in libsndfile; whole clips are `[C, N]`, as models expect.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import soxr
 from numpy.typing import NDArray
 
 from preprocess.audio.ffmpeg_audio import FFMPEG_EXTENSIONS, FfmpegError, can_read, open_ffmpeg
-from preprocess.audio.integrity import chunk_shortfall, mp3_length, ogg_is_whole
+from preprocess.audio.integrity import chunk_shortfall, mp3_length, ogg_is_complete
 from preprocess.core.errors import PreprocessError
 from preprocess.core.files import atomic_path
 
@@ -25,9 +25,9 @@ LIBSNDFILE_EXTENSIONS = (
     *("aiff", "aif", "aifc", "au", "caf", "w64", "rf64"),
 )
 ALL_EXTENSIONS = (*LIBSNDFILE_EXTENSIONS, *FFMPEG_EXTENSIONS)
-"""All endings of audio that can be read here or where PyAV is installed."""
+"""All extensions of audio files that libsndfile or PyAV can read."""
 EXTENSIONS = ALL_EXTENSIONS if can_read() else LIBSNDFILE_EXTENSIONS
-"""What is taken for audio where nothing else is asked for."""
+"""Extensions that count as audio by default: without PyAV only those of libsndfile."""
 
 BLOCK_SAMPLES = 1 << 16
 _MP3_FRAME = 1152
@@ -44,12 +44,17 @@ class AudioError(PreprocessError):
 def read_blocks(path: Path, sample_rate: int, channels: int) -> Iterator[Block]:
     """Yield a file as blocks `[N, channels]` at `sample_rate`, about 65,536 source samples each.
 
-    Mono is the average of all channels; stereo from mono is the same channel twice. Resampling is
-    soxr's HQ, in blocks, equal to resampling the whole.
+    Mono is the average of all channels; stereo from mono is the same channel twice. soxr resamples
+    at HQ quality, block by block, with the same result as for the whole file.
+
+    Args:
+        path: The file.
+        sample_rate: Wanted sample rate in Hz.
+        channels: Wanted number of channels, 1 or 2.
 
     Raises:
-        AudioError: The file is not audio, empty, cut short, holds NaN or infinity, or has
-            channels that cannot be made into `channels`.
+        AudioError: The file is not audio, is empty or truncated, holds NaN or infinity, or has
+            channels that cannot be converted to `channels`.
     """
     with _source(path) as (source_rate, source):
         blocks = (_mix(block, channels, path) for block in _finite(source, path))
@@ -67,22 +72,34 @@ def read_audio(path: Path, sample_rate: int, channels: int) -> NDArray[np.float3
 def write_audio(
     path: Path, blocks: Iterable[Block], samples: int, sample_rate: int, channels: int, comment: str
 ) -> None:
-    """Write blocks `[N, channels]` as a 24-bit WAV file, whole or not at all.
+    """Write blocks as a 24-bit WAV file, atomically.
 
-    24 bits keep the quiet tails of a levelled clip. What would pass the 4 GiB that WAV can hold,
-    by the `samples` to come, becomes RF64. `comment` goes into the file's ICMT tag.
+    24 bits keep the quiet tails of a levelled clip. A file that would exceed WAV's 4 GiB is
+    written as RF64.
+
+    Args:
+        path: The file.
+        blocks: float32 `[N, channels]`, full scale 1.0; values beyond it are clipped.
+        samples: Expected samples per channel, from which the file's size is estimated.
+        sample_rate: In Hz.
+        channels: Number of channels.
+        comment: Text of the file's ICMT tag.
+
+    Raises:
+        AudioError: libsndfile cannot write the file.
+        DiskError: The disk is full or read-only, or permission is denied.
     """
     size = samples * channels * 3
     form = "RF64" if size > _MAX_WAV_BYTES else "WAV"
     with atomic_path(path) as temporary:
-        temporary.touch()  # of what keeps it from opening a file, libsndfile says nothing
+        temporary.touch()  # libsndfile does not say why it cannot open a file
         try:
             with sf.SoundFile(
                 temporary, "w", sample_rate, channels, subtype="PCM_24", format=form
             ) as file:
                 file.comment = comment
                 for block in blocks:
-                    # Integers: libsndfile's own conversion of floats takes ten times as long.
+                    # Integers: libsndfile's own conversion of floats is ten times slower.
                     steps = np.rint(block * np.float32(_PCM24_STEPS))
                     steps = steps.clip(-_PCM24_STEPS, _PCM24_STEPS - 1)
                     file.write(steps.astype(np.int32) << 8)
@@ -92,21 +109,21 @@ def write_audio(
 
 
 def _raise_disk_error(path: Path) -> None:
-    """Write where libsndfile could not, for the system's error: it says `System error.` of each."""
+    """Write to the file to get the system's error; libsndfile reports only `System error.`."""
     with open(path, "ab", buffering=0) as file:
         left = 1 << 20
         while left:
             left -= file.write(bytes(left))
 
 
-def read_comment(path: Path, even_cut: bool = False) -> str:
-    """Return the comment tag of an audio file; empty without one.
+def read_comment(path: Path, even_truncated: bool = False) -> str:
+    """Return the comment tag of an audio file; empty if there is none.
 
-    Also empty for a file that was cut short, unless `even_cut`.
+    Also empty for a truncated file, unless `even_truncated`.
     """
     try:
         with _open(path) as file:
-            if not even_cut:
+            if not even_truncated:
                 _check_size(file, path)
             return str(file.comment)
     except AudioError:
@@ -114,7 +131,10 @@ def read_comment(path: Path, even_cut: bool = False) -> str:
 
 
 def stated_samples(path: Path, sample_rate: int) -> int | None:
-    """Return the samples that an audio file states; None if it does not, or at another rate."""
+    """Return the samples per channel that an audio file declares.
+
+    None if it does not declare them, or has another sample rate than `sample_rate`.
+    """
     if _is_ffmpegs(path):
         return None
     with _open(path) as file:
@@ -122,10 +142,10 @@ def stated_samples(path: Path, sample_rate: int) -> int | None:
 
 
 class PeakRms:
-    """The loudest of all windows of a stream: the predecessor's level measure, block by block.
+    """Peak RMS: the RMS of the loudest window of a stream, as the predecessor measured level.
 
-    Windows of `window_samples` overlap by 75 % and lie wholly inside of the clip; a clip that is
-    shorter than one window is measured as a whole. Channels count together.
+    Windows of `window_samples` overlap by 75 % and are entirely within the clip; a clip shorter
+    than one window is measured as a whole. Power is averaged over channels.
     """
 
     def __init__(self, window_samples: int) -> None:
@@ -136,7 +156,7 @@ class PeakRms:
         self._loudest: float | None = None
 
     def add(self, block: Block) -> None:
-        """Take in the next block `[N, C]`."""
+        """Add the next block, float32 `[N, C]`."""
         power = np.einsum("nc,nc->n", block, block, dtype=np.float64) / block.shape[1]
         squares = np.concatenate([self._carry, power])
         count = (len(squares) - self._window) // self._hop + 1
@@ -158,7 +178,7 @@ class PeakRms:
 
 @contextmanager
 def _source(path: Path) -> Iterator[tuple[int, Iterator[Block]]]:
-    """Yield sample rate and blocks `[N, C]` of a file, by libsndfile or by ffmpeg."""
+    """Yield the sample rate and the blocks `[N, C]` of a file, read by libsndfile or ffmpeg."""
     if not _is_ffmpegs(path):
         with _open(path) as file:
             _check_size(file, path)
@@ -191,18 +211,18 @@ def _open(path: Path) -> sf.SoundFile:
 def _check_size(file: sf.SoundFile, path: Path) -> None:
     shortfall = chunk_shortfall(file.extra_info)
     if shortfall:
-        raise AudioError(f"{path} is cut short: {shortfall}")
-    if file.format == "OGG" and not ogg_is_whole(path):
-        raise AudioError(f"{path} is cut short: its last Ogg page is not whole")
+        raise AudioError(f"{path} is truncated: {shortfall}")
+    if file.format == "OGG" and not ogg_is_complete(path):
+        raise AudioError(f"{path} is truncated: its last Ogg page is incomplete")
     if file.frames == 0:
         raise AudioError(f"{path} holds no samples")
 
 
 def _stated_frames(file: sf.SoundFile, path: Path) -> int:
-    """Return the samples that must come out of a file; 0 where it does not state them.
+    """Return the samples that decoding a file must yield; 0 if the file does not declare them.
 
     Raises:
-        AudioError: It is an MP3 file of which libsndfile would read only a part.
+        AudioError: libsndfile would read only part of this MP3 file.
     """
     if file.format != "MP3":
         return int(file.frames)
@@ -211,8 +231,8 @@ def _stated_frames(file: sf.SoundFile, path: Path) -> int:
         return int(file.frames)
     if file.frames < length - 2 * _MP3_FRAME:
         raise AudioError(
-            f"{path} is an MP3 file that does not state its length, of which only a part can be "
-            f"read; convert it first, as with ffmpeg"
+            f"{path} is an MP3 file without a stated length and can be read only in part; "
+            f"convert it first, for example with ffmpeg"
         )
     return 0
 
@@ -229,13 +249,13 @@ def _raw_blocks(file: sf.SoundFile, path: Path) -> Iterator[Block]:
         position += len(block)
         yield block
     if position < stated:
-        raise AudioError(f"{path} is cut short: {position:,} of {stated:,} samples")
+        raise AudioError(f"{path} is truncated: {position:,} of {stated:,} samples")
 
 
 def _finite(blocks: Iterable[Block], path: Path) -> Iterator[Block]:
     position = 0
     for block in blocks:
-        # A sum is NaN or infinite when a sample is, and costs less than isfinite on each.
+        # The sum is NaN or infinite if any sample is, and is cheaper than isfinite on each.
         if not np.isfinite(block.sum(dtype=np.float64)):
             at = position + int(np.argmin(np.isfinite(block).all(axis=1)))
             raise AudioError(f"{path} holds NaN or infinity, first at sample {at:,}")
@@ -248,13 +268,13 @@ def _mix(block: Block, channels: int, path: Path) -> Block:
     if have == channels:
         return block
     if channels == 1:
-        mixed = block[:, :1].copy()  # column by column: 20 times as fast as a mean over axis 1
+        mixed = block[:, :1].copy()  # by column: 20 times faster than a mean over axis 1
         for channel in range(1, have):
             mixed += block[:, channel : channel + 1]
         return mixed / np.float32(have)
     if have == 1:
         return np.repeat(block, channels, axis=1)
-    raise AudioError(f"{path} has {have} channels, which cannot be made into {channels}")
+    raise AudioError(f"{path} has {have} channels, which cannot be converted to {channels}")
 
 
 def _resample(

@@ -1,6 +1,6 @@
-"""Audio that libsndfile cannot read (m4a, aac, wma, webm, ...), by ffmpeg through PyAV.
+"""Reads audio that libsndfile cannot (m4a, aac, wma, webm, ...) with ffmpeg through PyAV.
 
-PyAV is an optional dependency (the extra `formats`) that brings ffmpeg's libraries with it.
+PyAV is an optional dependency (the extra `formats`) that includes ffmpeg's libraries.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ from numpy.typing import NDArray
 from preprocess.core.errors import PreprocessError
 
 FFMPEG_EXTENSIONS = ("m4a", "m4b", "aac", "wma", "webm", "mka", "wv")
-"""What is read by PyAV and not by libsndfile."""
+"""Extensions that PyAV reads and libsndfile does not."""
 
-# Containers whose header states the length. That of a bare stream (ADTS) is ffmpeg's guess.
+# Containers whose header declares the length. For a bare stream (ADTS), ffmpeg guesses it.
 _STATE_LENGTH = ("mp4", "matroska", "asf", "wv")
 _TRIMMED = "mp4"
-"""The container whose stated length leaves out the padding of the last packet."""
+"""The container whose declared length excludes the padding of the last packet."""
 _TOLERANCE_S = 0.1
-"""Encoders' delay and padding, and the rounding of lengths to milliseconds, are less than this."""
+"""More than the encoder's delay and padding and the rounding of lengths to milliseconds."""
 
 
 class FfmpegError(PreprocessError):
-    """A file cannot be read by ffmpeg; the message says why and does not name it."""
+    """ffmpeg cannot read a file; the message says why and does not name the file."""
 
 
 def can_read() -> bool:
@@ -38,14 +38,14 @@ def can_read() -> bool:
 
 @contextmanager
 def open_ffmpeg(path: Path) -> Iterator[tuple[int, Iterator[NDArray[np.float32]]]]:
-    """Yield sample rate and blocks `[N, C]` of the first audio stream of a file.
+    """Yield the sample rate in Hz and the float32 blocks `[N, C]` of a file's first audio stream.
 
     Raises:
-        FfmpegError: PyAV is not installed, the file holds no audio or is damaged, or ends before
-            the length that it states.
+        FfmpegError: PyAV is not installed, or the file holds no audio, is damaged or is shorter
+            than it declares.
     """
     if not can_read():
-        raise FfmpegError("needs PyAV to be read: pip install av")
+        raise FfmpegError("can be read only with PyAV; type: pip install av")
     import av
 
     try:
@@ -57,7 +57,7 @@ def open_ffmpeg(path: Path) -> Iterator[tuple[int, Iterator[NDArray[np.float32]]
             raise FfmpegError("holds no audio stream")
         stream = container.streams.audio[0]
         if not stream.rate:
-            raise FfmpegError("is cut short or no audio: it has no sample rate")
+            raise FfmpegError("is truncated or not audio: it has no sample rate")
         yield int(stream.rate), _blocks(container, stream)
 
 
@@ -74,11 +74,11 @@ def _blocks(container: Any, stream: Any) -> Iterator[NDArray[np.float32]]:
             if len(block):
                 yield block
     except av.FFmpegError as error:
-        raise FfmpegError(f"is damaged or cut short: {_reason(error)}") from None
+        raise FfmpegError(f"is damaged or truncated: {_reason(error)}") from None
     if not position:
         raise FfmpegError("holds no samples")
     if stated is not None and position < stated - _TOLERANCE_S * stream.rate:
-        raise FfmpegError(f"is cut short: {position:,} of {stated:,} samples")
+        raise FfmpegError(f"is truncated: {position:,} of {stated:,} samples")
 
 
 def _decoded(container: Any, stream: Any, convert: Any) -> Iterator[NDArray[np.float32]]:
@@ -92,7 +92,7 @@ def _stated_samples(container: Any, stream: Any) -> int | None:
         return None
     if stream.duration is not None:
         seconds = float(stream.duration * stream.time_base)
-    elif container.duration is not None:  # Matroska states one length for all streams
+    elif container.duration is not None:  # Matroska declares one length for all streams
         seconds = float(container.duration) / 1e6
     else:
         return None

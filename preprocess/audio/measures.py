@@ -1,16 +1,15 @@
-"""Measures of sound, one value a token frame: level, pitch, spectrum, onsets.
+"""Measures of sound, one value per token frame: level, pitch, spectrum, onsets.
 
-Frame `i` describes the hop that token frame `i` covers. The level is that of the hop alone. Pitch
-and spectrum need more than a hop (13 ms at 24 kHz), so their windows stand around its middle; the
-window of the onsets ends soon after it, so that a click raises the frame that covers it:
+Frame `i` describes the hop that token frame `i` covers. Level uses only the hop. Pitch and
+spectrum need more than a hop (13 ms at 24 kHz), so their windows are centred on it. The onset
+window ends soon after the hop, so that a click raises the frame that covers it:
 
     samples          |<---- hop i ---->|
     level            |=================|
     pitch, spectrum  =====|=================|=====     centred on the hop
     onsets           ==========|============|==        up to a quarter window after it
 
-Beyond the clip's ends there is silence. Long clips are measured in blocks, so that their spectra
-need no memory.
+Beyond the clip's ends there is silence. Long clips are measured in blocks to save memory.
 """
 
 from __future__ import annotations
@@ -26,25 +25,25 @@ from preprocess.tokens.frames import segment_frames, segment_lengths
 from preprocess.tokens.specs import CodecSpec
 
 SILENCE_DB = -120.0
-"""The level of a frame without any sound."""
+"""The level of a silent frame, in dB."""
 _BLOCK_FRAMES = 4096
 _CONTEXT_S = 0.25
-"""How much of the sound around a block the pitch tracker sees, to find its path."""
+"""Seconds of sound on either side of a block that the pitch tracker also sees."""
 _ONSET_FLOOR = 1e-8
-"""Power below which a mel band is silent, of a full-scale sine's: -80 dB."""
+"""Power below which a mel band counts as silent, relative to a full-scale sine: -80 dB."""
 
 Values = NDArray[np.float64]
 
 
 class _Block(NamedTuple):
-    """Frames that lie hop by hop: sample at which the first starts, and how many."""
+    """Consecutive frames, one hop apart: the sample where the first starts, and their number."""
 
     start: int
     frames: int
 
 
 def missing_library(parameters: Iterable[str]) -> str:
-    """Return the name of a package that `parameters` need and that is not installed, or nothing."""
+    """Return the name of a missing package that `parameters` need; empty if none is missing."""
     needed = {"f0_hz": "praat-parselmouth", "rms_db": ""}
     modules = {"praat-parselmouth": "parselmouth"}
     for parameter in parameters:
@@ -55,10 +54,14 @@ def missing_library(parameters: Iterable[str]) -> str:
 
 
 def frame_rms(wav: NDArray[np.float32], spec: CodecSpec) -> Values:
-    """Return the RMS `[T]` of the hop that each frame covers, channels together.
+    """Return the RMS `[T]` of each frame's hop over all channels, linear, full scale 1.0.
 
-    The last frame of a clip or segment may cover less than a hop; it is averaged over what it
-    covers.
+    The last frame of a clip or segment may cover less than a hop; the average is over the samples
+    that it covers.
+
+    Args:
+        wav: float32 `[C, N]` at the codec's rate.
+        spec: The codec.
     """
     power = np.mean(np.square(wav, dtype=np.float64), axis=0)
     levels = []
@@ -73,21 +76,21 @@ def frame_rms(wav: NDArray[np.float32], spec: CodecSpec) -> Values:
 def pitch(wav: NDArray[np.float32], spec: CodecSpec, low_hz: float, high_hz: float) -> Values:
     """Return the fundamental frequency `[T]` in Hz of the channels' mean, NaN where unvoiced.
 
-    By Praat's autocorrelation method (Boersma 1993), with windows of three periods of `low_hz`.
+    Uses Praat's autocorrelation method (Boersma 1993) with windows of three periods of `low_hz`.
 
     Args:
-        wav: `[C, N]` at the codec's rate.
+        wav: float32 `[C, N]` at the codec's rate.
         spec: The codec.
         low_hz: Lowest pitch to look for.
-        high_hz: Highest.
+        high_hz: Highest pitch to look for.
     """
     import parselmouth
 
     rate, hop = spec.sample_rate, spec.hop
     mono = _mono(wav)
-    # Praat lays as many windows as fit, and centres them as a whole. The sound it is given holds
-    # exactly those of the frames, so that they stand on the middles of the hops; half a hop more,
-    # so that rounding takes none away.
+    # Praat uses as many windows as fit and centres them as a group. The sound passed to it has room
+    # for exactly one window per frame, so each is centred on a hop; half a hop extra keeps rounding
+    # from dropping one.
     window = _even(3 / low_hz * rate) + _even(hop / 2)
     context = round(_CONTEXT_S * rate / hop)
     found = []
@@ -100,7 +103,7 @@ def pitch(wav: NDArray[np.float32], spec: CodecSpec, low_hz: float, high_hz: flo
         )
         values = track.selected_array["frequency"]
         if len(values) != count:
-            raise RuntimeError(f"Praat made {len(values)} frames of {count}")
+            raise RuntimeError(f"Praat returned {len(values)} frames, expected {count}")
         found.append(values[context : context + frames])
     track_hz = np.concatenate(found)
     return np.where(track_hz > 0, track_hz, np.nan)
@@ -109,8 +112,14 @@ def pitch(wav: NDArray[np.float32], spec: CodecSpec, low_hz: float, high_hz: flo
 def spectral(wav: NDArray[np.float32], spec: CodecSpec, name: str) -> Values:
     """Return `spectral_centroid_hz`, `spectral_flatness` or `onset_strength` `[T]`.
 
-    By librosa, of the channels' mean, in Hann windows of about 43 ms at 24 kHz. Centroid and
-    flatness are NaN where the window holds nothing above `SILENCE_DB`.
+    Uses librosa on the channels' mean, with Hann windows of about 43 ms at 24 kHz. The centroid is
+    in Hz, the flatness is 0 to 1, the onset strength is the mean rise of the mel bands in dB.
+    Centroid and flatness are NaN where the window's level is not above `SILENCE_DB`.
+
+    Args:
+        wav: float32 `[C, N]` at the codec's rate.
+        spec: The codec.
+        name: Which of the three.
     """
     mono = _mono(wav)
     size = 1 << int(np.ceil(np.log2(0.04 * spec.sample_rate)))
@@ -129,7 +138,7 @@ def _shape(mono: Values, block: _Block, spec: CodecSpec, size: int, name: str) -
     if name == "spectral_centroid_hz":
         values = librosa.feature.spectral_centroid(sr=spec.sample_rate, **options)[0]
     else:
-        # librosa's floor of 1e-10 would make quiet sounds flat.
+        # librosa's default floor of 1e-10 would make quiet sounds look flat.
         values = librosa.feature.spectral_flatness(amin=1e-20, **options)[0]
     level = librosa.feature.rms(y=part, frame_length=size, hop_length=hop, center=False)[0]
     return np.where(level > 10 ** (SILENCE_DB / 20), values, np.nan)
@@ -139,20 +148,20 @@ def _onsets(mono: Values, block: _Block, spec: CodecSpec, size: int, _: str) -> 
     import librosa
 
     hop = spec.hop
-    # The frame before the first is there to rise from.
+    # Starts one frame early: the first rise is from that frame.
     first = block.start + hop + size // 4 - size - hop
     part = _part(mono, first, block.frames * hop + size)
     mel = librosa.feature.melspectrogram(
         y=part, sr=spec.sample_rate, n_fft=size, hop_length=hop, center=False, n_mels=64
     )
-    power = mel / (size / 4) ** 2  # of a full-scale sine, before the mel filters
+    power = mel / (size / 4) ** 2  # relative to a full-scale sine, before the mel filters
     levels = librosa.power_to_db(power, amin=_ONSET_FLOOR, top_db=None)
     rises = np.maximum(0.0, np.diff(levels, axis=1))
     return np.asarray(rises.mean(axis=0), np.float64)
 
 
 def _blocks(audio_length: int, spec: CodecSpec) -> Iterator[_Block]:
-    """Yield all frames of a clip in order, in runs that lie hop by hop."""
+    """Yield all frames of a clip in order, in blocks of consecutive frames."""
     for segment, frames in enumerate(segment_frames(audio_length, spec)):
         for at in range(0, frames, _BLOCK_FRAMES):
             start = segment * (spec.stride_samples or 0) + at * spec.hop
@@ -160,7 +169,7 @@ def _blocks(audio_length: int, spec: CodecSpec) -> Iterator[_Block]:
 
 
 def _part(mono: Values, start: int, samples: int) -> Values:
-    """Return `samples` samples from `start`, with silence beyond the ends."""
+    """Return `samples` samples from `start`, with silence beyond the clip's ends."""
     inside = mono[max(0, start) : max(0, start + samples)]
     before = max(0, min(samples, -start))
     return np.pad(inside, (before, samples - before - len(inside)))

@@ -1,12 +1,12 @@
-"""What an audit finds in a clip's parameters when it hears the clip's audio.
+"""Checks that compare a clip's parameters with its audio.
 
-Levels are compared with the level of the sound, gates and onsets with its attacks, each on the
-times of the clip's own frames. The 48 kHz codec's frames overlap where its segments do, so there
-both are laid on an even grid of hops first:
+They compare level parameters with the sound's level, and gates and onsets with its attacks, at the
+times of the clip's frames. Because segments of the 48 kHz codec overlap, both are first resampled
+to an even grid of hops:
 
     segment 0   |0|1| ... |147|148|149|
     segment 1                   |0|1| ...
-    grid        |0|1| ... |147|148|149|150| ...      frame 149 of segment 0 is left out
+    grid        |0|1| ... |147|148|149|150| ...      drops frame 149 of segment 0
 """
 
 from __future__ import annotations
@@ -32,20 +32,20 @@ Values = NDArray[np.float64]
 
 _LEVEL_UNITS = ("db", "dbfs")
 _OTHER_DB = ("onset_strength",)
-"""Measures in dB that are no level."""
+"""Measures in dB that are not levels."""
 _BEGINS = ("onset", "gate", "trigger")
 
 
 def check_against_audio(
     root: Path, rel: Path, header: EcdcHeader, sidecar: Sidecar
 ) -> Iterator[tuple[str, str]]:
-    """Yield check and message of each parameter that lies before or behind its sound.
+    """Yield the check and message for each parameter that is ahead of or behind its sound.
 
     Args:
-        root: The folder of the audio.
-        rel: The token file, relative to its own root.
-        header: Of the token file.
-        sidecar: Its parameters, a value a frame.
+        root: The audio folder.
+        rel: The token file, relative to the token folder.
+        header: The token file's header.
+        sidecar: The clip's sidecar, with one value per frame for each parameter.
     """
     found = _level_of(root, rel, header)
     if isinstance(found, str):
@@ -69,21 +69,21 @@ def check_against_audio(
 
 
 def is_level(name: str, parameter: Parameter, record: Record) -> bool:
-    """Whether a parameter is a level: in dB, or made by the producer that measures it."""
+    """Whether a parameter is a level: in dB, or made by the producer `rms_db`."""
     if name.endswith(_OTHER_DB):
         return False
     return parameter.units.lower() in _LEVEL_UNITS or record.producer == "rms_db"
 
 
 def is_gate(name: str, parameter: Parameter) -> bool:
-    """Whether a parameter says when notes begin or sound: 0 and 1, and called so."""
+    """Whether a parameter marks when notes begin or sound, by its name and its values 0 and 1."""
     if not any(word in name.lower() for word in _BEGINS):
         return False
     return bool(np.isin(parameter.values, (0, 1)).all())
 
 
 def find_clip_audio(root: Path, rel: Path) -> list[Path]:
-    """Return the audio of a clip: the files of its path with an ending of audio."""
+    """Return the audio files of a clip: those with its path and an audio suffix."""
     folder, stem = root / rel.parent, rel.stem
     endings = tuple(f"{stem}{dot}" for dot in (f".{ending}" for ending in EXTENSIONS))
     if not folder.is_dir():
@@ -97,11 +97,11 @@ def find_clip_audio(root: Path, rel: Path) -> list[Path]:
 
 
 def _level_of(root: Path, rel: Path, header: EcdcHeader) -> tuple[Path, Values] | str:
-    """Return the audio file with its level in dB on an even grid; or why there is none."""
+    """Return the audio file and its level in dB on an even grid, or the reason for failure."""
     paths = find_clip_audio(root, rel)
     if len(paths) != 1:
         several = " and ".join(map(str, paths))
-        return f"{several} both could be its audio" if paths else f"has no audio in {root}"
+        return f"{several} could both be its audio" if paths else f"has no audio in {root}"
     spec = header.spec
     try:
         wav = read_audio(paths[0], spec.sample_rate, spec.channels)
@@ -109,8 +109,8 @@ def _level_of(root: Path, rel: Path, header: EcdcHeader) -> tuple[Path, Values] 
         return f"its audio cannot be read: {error}"
     if wav.shape[1] != header.audio_length:
         return (
-            f"{paths[0]} has {wav.shape[1]} samples at {spec.sample_rate} Hz, the tokens "
-            f"{header.audio_length}; name the normalized audio"
+            f"{paths[0]} has {wav.shape[1]} samples at {spec.sample_rate} Hz, but the tokens have "
+            f"{header.audio_length}; name the folder of the normalized audio"
         )
     floor = 10 ** (SILENCE_DB / 20)
     level = 20 * np.log10(np.maximum(frame_rms(wav, spec), floor))
@@ -118,12 +118,12 @@ def _level_of(root: Path, rel: Path, header: EcdcHeader) -> tuple[Path, Values] 
 
 
 def _on_grid(values: Values, header: EcdcHeader) -> Values:
-    """Return values of frames `[T]` at an even grid of hops; where there are no segments, as is."""
+    """Return frame values `[T]` on an even grid of hops; unchanged without segments."""
     spec = header.spec
     if spec.segment_samples is None:
         return values
     centres = frame_centre_samples(header.audio_length, spec)
-    # Of two frames at one time, that of the later segment.
+    # Where two frames overlap, keep the one of the later segment.
     later = np.minimum.accumulate(centres[::-1])[::-1]
     kept = np.append(centres[:-1] < later[1:], True)
     at = np.arange(centres[0], centres[-1] + 1, spec.hop)
@@ -138,5 +138,5 @@ def _text(name: str, lag: Lag, header: EcdcHeader, what: str) -> str:
     return (
         f"{name!r} is {frames} {'frame' if frames == 1 else 'frames'} "
         f"({frames * spec.hop / spec.sample_rate:.3f} s) {where} {what}: correlation "
-        f"{lag.there:.2f} there, {lag.here:.2f} as it is"
+        f"{lag.there:.2f} at that lag, {lag.here:.2f} at none"
     )

@@ -1,4 +1,4 @@
-"""What an audit holds clips to."""
+"""Settings of the audit's checks."""
 
 from __future__ import annotations
 
@@ -17,38 +17,39 @@ Check = Annotated[str, AfterValidator(check_name)]
 
 @dataclass(frozen=True, kw_only=True)
 class ChecksConfig(Settings):
-    """What a clip must pass to come into a dataset; audit and build share it."""
+    """The checks that a clip must pass to enter a dataset; shared by audit and build."""
 
     verify_ranges: Annotated[
-        bool, Field(description="check that values lie within their parameters' ranges")
+        bool, Field(description="check that values are within their parameters' ranges")
     ] = True
     range_tol: Annotated[
         float,
-        Field(ge=0, description="how far a value may lie outside of its range, of the range"),
+        Field(ge=0, description="how far a value may be outside its range, as a fraction of it"),
     ] = 1e-3
     fail_on: Annotated[
         tuple[Check, ...] | None,
         BeforeValidator(split_commas),
         Field(
-            description="checks that fail it, the audit's others being notes; without it, all "
-            "but the warnings in docs/audit.md (duplicate, constant, length_outlier, ...)"
+            description="checks that count as errors, all others being warnings; default: the "
+            "errors in docs/audit.md"
         ),
     ] = None
 
     def fails(self, check: str) -> bool:
-        """Whether what `check` finds is an error."""
+        """Whether a finding of `check` is an error."""
         return check in (ERRORS if self.fail_on is None else self.fail_on)
 
 
 @dataclass(frozen=True, kw_only=True)
 class AuditConfig(ShardConfig, ChecksConfig):
-    """What an audit holds sidecars to."""
+    """Settings of an audit."""
 
     expect_fps: Annotated[
-        float | None, Field(gt=0, description="frame rate; without it, the codec's own")
+        float | None, Field(gt=0, description="expected frame rate; default: the codec's")
     ] = None
     expect_dtype: Annotated[
-        Literal["float16", "float32", "float64"] | None, Field(description="dtype of the arrays")
+        Literal["float16", "float32", "float64"] | None,
+        Field(description="expected dtype of the sidecars' arrays; default: any"),
     ] = None
     require: Annotated[
         tuple[str, ...],
@@ -57,54 +58,55 @@ class AuditConfig(ShardConfig, ChecksConfig):
     ] = ()
     length_factor: Annotated[
         float,
-        Field(gt=1, description="how many times shorter or longer than the median clip is odd"),
+        Field(
+            gt=1,
+            description="report clips this many times shorter or longer than the median clip",
+        ),
     ] = 10.0
     constant: Annotated[
         tuple[str, ...],
         BeforeValidator(split_commas),
-        Field(
-            description="parameters that may be the same in all frames of a clip, or of all clips"
-        ),
+        Field(description="parameters that may be constant within a clip, or across all clips"),
     ] = ()
     min_length_s: Annotated[
         float | None,
-        Field(ge=0, description="the shortest clip that is meant, instead of --length-factor"),
+        Field(ge=0, description="report shorter clips, instead of using --length-factor"),
     ] = None
     max_length_s: Annotated[
         float | None,
-        Field(gt=0, description="the longest clip that is meant, instead of --length-factor"),
+        Field(gt=0, description="report longer clips, instead of using --length-factor"),
     ] = None
     parameters: Annotated[
         tuple[str, ...],
         BeforeValidator(split_commas),
         Field(
-            description="parameters that the dataset will take; without it, all, which all clips have"
+            description="parameters that the dataset will include; default: all, which every "
+            "clip must have"
         ),
     ] = ()
     bandwidth: Annotated[
         float | None,
         Field(
             gt=0,
-            description="bandwidth in kbps that the dataset will be sliced to; without it, "
-            "all clips are of one",
+            description="bandwidth in kbps that the dataset will be sliced to; default: the "
+            "clips' own, which must be the same for all",
         ),
     ] = None
     split_name: Annotated[
         str | None,
-        Field(pattern=r"^\w+$", description="one split for all clips, instead of the subfolders'"),
+        Field(pattern=r"^\w+$", description="one split for all clips, instead of the subfolders"),
     ] = None
     missing_sidecar: Annotated[
         Literal["error", "skip", "empty"],
-        Field(description="a clip without a sidecar is an error, or is passed over"),
+        Field(description="report clips without a sidecar as errors, or accept them"),
     ] = "error"
     cond_root: CondRoot = None
     suffix: Annotated[
-        str, Field(pattern=r"^\.[^/\\]+\.npy$", description="ending of the sidecars' arrays")
+        str, Field(pattern=r"^\.[^/\\]+\.npy$", description="suffix of the sidecars' arrays")
     ] = ARRAY_SUFFIX
     against_audio: Annotated[
         Path | None,
         Field(
-            description="folder with the normalized audio, with whose level and attacks those that "
-            "the parameters say are compared"
+            description="compare levels, gates and onsets with the normalized audio in this folder"
         ),
     ] = None

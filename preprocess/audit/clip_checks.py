@@ -1,4 +1,4 @@
-"""What an audit looks at in one clip. Reads all bytes of its files, and decodes no tokens."""
+"""The audit's checks of one clip. They read all bytes of its files but decode no audio."""
 
 from __future__ import annotations
 
@@ -30,15 +30,16 @@ Codes = NDArray[np.int16]
 
 @dataclass(frozen=True)
 class ParameterSummary:
-    """What of one parameter of one clip is compared with the other clips.
+    """The facts about one parameter of one clip that the audit compares across clips.
 
     Attributes:
         units: Its unit.
         kind: Its kind.
-        constant: Its value, if that is the same in all of several frames; else None.
-        is_meant: Whether that was declared: by the producer `constant`, or a range of one value.
-        numbers: Least, largest, mean and deviation of its values; None where there is none.
-        declared: Its range; None where none was declared.
+        constant: Its value if all frames, at least two, have the same; else None.
+        is_meant: Whether it is meant to be constant: made by the producer `constant`, or with a
+            declared range of one value.
+        numbers: Minimum, maximum, mean and standard deviation; None if it has no values.
+        declared: Its declared range as (minimum, maximum); None if it has none.
     """
 
     units: str
@@ -51,18 +52,18 @@ class ParameterSummary:
 
 @dataclass(frozen=True)
 class ClipSummary:
-    """What of one clip is compared with the other clips.
+    """The facts about one clip that the audit compares across clips.
 
     Attributes:
-        rel: The token file, relative to its root.
+        rel: The token file, relative to the token folder.
         content: Hash of its tokens, without their header.
-        header: Of its tokens, without what they were made by.
+        header: The tokens' header, without provenance.
         token_makers: What made its tokens; see `preprocess.audit.mixing`.
         parameter_makers: What made its parameters.
-        is_tied: Whether the sidecar says which tokens it was written for.
-        parameters: By name; None where there is no readable sidecar.
-        engine: What computed the tokens; empty if they do not say.
-        prints: Runs of its codes; None where they are compared with no other clip's.
+        is_tied: Whether the sidecar names the tokens it was written for.
+        parameters: By name; None if the clip has no readable sidecar.
+        engine: What computed the tokens; empty if unknown.
+        prints: Fingerprint of its codes; None if it is compared with no other clip.
     """
 
     rel: Path
@@ -77,25 +78,31 @@ class ClipSummary:
 
     @property
     def split(self) -> str | None:
-        """The split of the folder that it lies in; None where it lies in none."""
+        """The split whose folder the clip is in, or None."""
         return split_of(self.rel)
 
 
 def split_of(rel: Path) -> str | None:
-    """Return the split of the folder that a clip lies in, None where it lies in none."""
+    """Return the split whose folder a clip is in, or None."""
     return SPLIT_FOLDERS.get(rel.parts[0]) if len(rel.parts) > 1 else None
 
 
 @dataclass(frozen=True)
 class Checked:
-    """The findings of one clip, and what is compared with the others; None if it is unreadable."""
+    """The findings in one clip, and its summary; the summary is None if its tokens are unreadable."""
 
     findings: list[Finding] = field(default_factory=list)
     summary: ClipSummary | None = None
 
 
 def check_clip(root: Path, rel: Path, config: AuditConfig) -> Checked:
-    """Return what is wrong with one token file and its sidecar."""
+    """Return the findings in one token file and its sidecar.
+
+    Args:
+        root: The token folder.
+        rel: The token file, relative to it.
+        config: Settings of the checks.
+    """
     path = root / rel
     try:
         header = read_header(path)
@@ -104,7 +111,7 @@ def check_clip(root: Path, rel: Path, config: AuditConfig) -> Checked:
     data = path.read_bytes()
     try:
         payload = _payload(data, path)
-    except EcdcError as error:  # only codes that a header does not tell of are left to be wrong
+    except EcdcError as error:  # the header is valid, so the codes are not
         return Checked([_finding("token_values", path, error)])
     prints = None
     if config.split_name is None and split_of(rel) is not None:
@@ -117,8 +124,7 @@ def check_clip(root: Path, rel: Path, config: AuditConfig) -> Checked:
         engine=str(header.extra.get("eng", "")),
         prints=prints,
     )
-    target = (config.cond_root or root) / rel
-    parts = existing_paths(target, config.suffix)
+    parts = existing_paths((config.cond_root or root) / rel, config.suffix)
     if not any(part.exists() for part in parts):
         if config.missing_sidecar != "error":
             return Checked([], summary)
@@ -133,6 +139,11 @@ def check_clip(root: Path, rel: Path, config: AuditConfig) -> Checked:
     if config.against_audio is not None and sidecar.n_frames == header.n_frames:
         found += check_against_audio(config.against_audio, rel, header, sidecar)
     findings = [Finding(check, str(parts[0]), text) for check, text in found]
+    return Checked(findings, _with_sidecar(summary, sidecar))
+
+
+def _with_sidecar(summary: ClipSummary, sidecar: Sidecar) -> ClipSummary:
+    """Return the summary of a clip with its parameters and the producers that made them."""
     made_by = makers(sidecar.records)
     parameters = {
         name: _summary(parameter, made_by.get(name, Record()))
@@ -140,9 +151,7 @@ def check_clip(root: Path, rel: Path, config: AuditConfig) -> Checked:
     }
     is_tied = all(name in made_by and made_by[name].tokens for name in parameters)
     made = parameter_makers(sidecar.records, parameters)
-    return Checked(
-        findings, replace(summary, parameter_makers=made, is_tied=is_tied, parameters=parameters)
-    )
+    return replace(summary, parameter_makers=made, is_tied=is_tied, parameters=parameters)
 
 
 def _payload(data: bytes, path: Path) -> bytes | Codes:
@@ -154,7 +163,7 @@ def _payload(data: bytes, path: Path) -> bytes | Codes:
 
 
 def _content(payload: bytes | Codes, header: EcdcHeader) -> str:
-    """Return a hash of the tokens; provenance in the header does not make a clip another one."""
+    """Return a hash of the tokens, ignoring provenance in the header."""
     label = f"{header.model} {header.audio_length} {header.n_codebooks} "
     codes = payload if isinstance(payload, bytes) else payload.tobytes()
     return digest_bytes(label.encode() + codes)
@@ -166,21 +175,21 @@ def _fingerprint(payload: bytes | Codes, header: EcdcHeader) -> Fingerprint:
 
 
 def _finding(check: str, path: Path, error: Exception) -> Finding:
-    """Return an error as a finding, which names the path by itself."""
+    """Return an error as a finding, dropping the path that the finding names separately."""
     return Finding(check, str(path), str(error).removeprefix(str(path)).lstrip(": "))
 
 
 def check_sidecar(
     sidecar: Sidecar, header: EcdcHeader, path: Path, tokens: str, config: AuditConfig
 ) -> Iterator[tuple[str, str]]:
-    """Yield check and message of all that is wrong with a sidecar that can be read.
+    """Yield the check and message for everything wrong with a readable sidecar.
 
     Args:
         sidecar: The sidecar.
-        header: Of its token file.
+        header: The token file's header.
         path: The token file.
-        tokens: Hash of its bytes.
-        config: What to hold it to.
+        tokens: Hash of the token file's bytes.
+        config: Settings of the checks.
     """
     misaligned = list(_misaligned(sidecar, header, path))
     yield from (("misaligned", text) for text in misaligned)
@@ -193,7 +202,10 @@ def check_sidecar(
             yield "missing_parameter", f"has no {name!r}"
     for name, parameter in sidecar.parameters.items():
         if not name.isidentifier():
-            yield "parameter_name", f"{name!r} is no column's name: letters, digits and underscores"
+            yield (
+                "parameter_name",
+                f"{name!r} is not a valid column name: use letters, digits and underscores",
+            )
         yield from _values(name, parameter)
         if config.verify_ranges:
             yield from _range(name, parameter, config.range_tol)
@@ -213,12 +225,9 @@ def _provenance(sidecar: Sidecar, header: EcdcHeader, tokens: str) -> Iterator[s
     for record in sidecar.records:
         names = ", ".join(record.names)
         if record.names and record.tokens not in ("", tokens):
-            yield f"{names}: written for other tokens than there are now; annotate again"
+            yield f"{names}: written for other tokens than the current ones; annotate again"
         elif record.names and source and record.audio not in ("", source):
-            yield (
-                f"{names}: measured in other audio than its tokens were made from; encode and "
-                f"annotate again"
-            )
+            yield (f"{names}: measured from other audio than the tokens; encode and annotate again")
 
 
 def _fps(sidecar: Sidecar, header: EcdcHeader, config: AuditConfig) -> Iterator[str]:
@@ -243,19 +252,19 @@ def _values(name: str, parameter: Parameter) -> Iterator[tuple[str, str]]:
         at = int(np.argmax(wrong))
         yield (
             "non_finite",
-            f"{name!r} is {parameter.values[at]} in frame {at}, {np.sum(wrong)} such",
+            f"{name!r} is {parameter.values[at]} in frame {at}; {np.sum(wrong)} such frames",
         )
     elif nan.any() and nan.all():
-        yield "all_nan", f"{name!r} has no value in any frame ({parameter.nan})"
+        yield "all_nan", f"{name!r} is NaN in every frame ({parameter.nan})"
 
 
 def _range(name: str, parameter: Parameter, range_tol: float) -> Iterator[tuple[str, str]]:
     if parameter.min is None or parameter.max is None:
         return
-    # float16 rounds by 5e-4 of the value, so the tolerance is of the values' size as well.
+    # float16 rounds by 5e-4 of the value, so the tolerance scales with the values' size, too.
     size = max(parameter.max - parameter.min, abs(parameter.min), abs(parameter.max))
     low, high = parameter.min - range_tol * size, parameter.max + range_tol * size
-    # As Python's floats: numpy would round the bounds to the array's float16. NaN passes neither.
+    # Compare Python floats: numpy would round the bounds to float16. NaN fails this test.
     if (
         len(parameter.values)
         and low <= float(parameter.values.min()) <= float(parameter.values.max()) <= high
@@ -267,8 +276,8 @@ def _range(name: str, parameter: Parameter, range_tol: float) -> Iterator[tuple[
         at = int(np.argmax(outside))
         yield (
             "out_of_range",
-            f"{name!r} is {values[at]:g} in frame {at}, outside of {parameter.min:g} to "
-            f"{parameter.max:g}; {np.sum(outside)} such",
+            f"{name!r} is {values[at]:g} in frame {at}, outside {parameter.min:g} to "
+            f"{parameter.max:g}; {np.sum(outside)} such frames",
         )
 
 

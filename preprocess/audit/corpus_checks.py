@@ -1,4 +1,4 @@
-"""What an audit sees only in all clips together: duplicates, outliers, what differs."""
+"""The audit's checks across all clips: duplicates, outliers, differences."""
 
 from __future__ import annotations
 
@@ -22,13 +22,19 @@ from preprocess.sidecar.reading import existing_paths, read_pair
 
 _FEWEST_FOR_OUTLIERS = 5
 _RARELY_CONSTANT = 0.1
-"""A parameter that is constant in less than this part of the clips should not be in those."""
+"""A parameter that is constant in less than this fraction of the clips is reported in those."""
 
 
 def check_corpus(
     root: Path, clips: Sequence[ClipSummary], config: AuditConfig
 ) -> Iterator[Finding]:
-    """Yield what is wrong with clips among the others."""
+    """Yield the findings that come from comparing clips.
+
+    Args:
+        root: The token folder.
+        clips: Summaries of its clips.
+        config: Settings of the checks.
+    """
     yield from _duplicates(root, clips, config)
     yield from _codecs(root, clips, config.bandwidth)
     yield from _lengths(root, clips, config)
@@ -52,10 +58,11 @@ def check_corpus(
 
 
 def _codecs(root: Path, clips: Sequence[ClipSummary], bandwidth: float | None) -> Iterator[Finding]:
-    """Yield the clips whose tokens cannot be in one dataset with those of most."""
+    """Yield the clips whose codec or bandwidth does not fit the dataset."""
     odd = {clip.rel: clip for clip in _minority(clips, lambda clip: clip.header.model)}
     for rel, clip in odd.items():
-        yield Finding("codec", str(root / rel), f"is of {clip.header.model}, unlike most clips")
+        text = f"was encoded by {clip.header.model}, unlike most clips"
+        yield Finding("codec", str(root / rel), text)
     same = [clip for clip in clips if clip.rel not in odd]
     if bandwidth is None:
         for clip in _minority(same, lambda clip: f"{clip.header.bandwidth_kbps:g}"):
@@ -72,7 +79,7 @@ def _codecs(root: Path, clips: Sequence[ClipSummary], bandwidth: float | None) -
 
 
 def _uneven(root: Path, name: str, clips: Sequence[ClipSummary]) -> Iterator[Finding]:
-    """Yield the clips that lack a parameter which most have, or have one that most lack."""
+    """Yield the clips that lack a parameter that most have, or have one that most lack."""
     count = sum(name in (clip.parameters or {}) for clip in clips)
     expected = 2 * count > len(clips)
     for clip in clips:
@@ -82,7 +89,7 @@ def _uneven(root: Path, name: str, clips: Sequence[ClipSummary]) -> Iterator[Fin
             text = f"has no {name!r}, which {count} of {len(clips)} clips have"
             yield Finding("missing_parameter", str(root / clip.rel), text)
         else:
-            text = f"has {name!r}, which {len(clips) - count} of {len(clips)} clips have not"
+            text = f"has {name!r}, which {len(clips) - count} of {len(clips)} clips lack"
             yield Finding("extra_parameter", str(root / clip.rel), text)
 
 
@@ -90,8 +97,8 @@ def _untied(root: Path, clips: Sequence[ClipSummary]) -> Iterator[Finding]:
     count = sum(not clip.is_tied for clip in clips)
     if count:
         text = (
-            f"{count} of {len(clips)} sidecars do not say which tokens they were written for, so "
-            f"that swapped files among them are not found; migrate --write says it in old ones"
+            f"{count} of {len(clips)} sidecars do not name the tokens they were written for, so "
+            f"swapped files go unnoticed; migrate --write adds the name"
         )
         yield Finding("untied", str(root), text)
 
@@ -108,7 +115,7 @@ def _duplicates(root: Path, clips: Sequence[ClipSummary], config: AuditConfig) -
 
 
 def _lengths(root: Path, clips: Sequence[ClipSummary], config: AuditConfig) -> Iterator[Finding]:
-    """Yield the clips that are shorter or longer than was declared, or else than most by far."""
+    """Yield the clips outside the declared lengths, or far from the median length."""
     if not clips:
         return
     median = statistics.median(clip.header.duration_s for clip in clips)
@@ -120,7 +127,7 @@ def _lengths(root: Path, clips: Sequence[ClipSummary], config: AuditConfig) -> I
     for clip in clips:
         seconds = clip.header.duration_s
         if not low <= seconds <= high:
-            text = f"lasts {seconds:.3g} s, the median clip {median:.3g} s"
+            text = f"is {seconds:.3g} s long; the median clip is {median:.3g} s"
             yield Finding("length_outlier", str(root / clip.rel), text)
 
 
@@ -128,7 +135,7 @@ def _engines(root: Path, clips: Sequence[ClipSummary]) -> Iterator[Finding]:
     counts = Counter(clip.engine for clip in clips if clip.engine)
     if len(counts) > 1:
         named = ", ".join(f"{engine} ({n:,})" for engine, n in counts.most_common())
-        text = f"holds tokens of {len(counts)} engines, which may differ in near ties: {named}"
+        text = f"has tokens from {len(counts)} engines, which may differ in near ties: {named}"
         yield Finding("engines", str(root), text)
 
 
@@ -162,12 +169,12 @@ def _constant(root: Path, name: str, clips: Sequence[ClipSummary]) -> Iterator[F
     elif len(still) < _RARELY_CONSTANT * len(having):
         for clip in still:
             value = (clip.parameters or {})[name].constant
-            text = f"{name!r} is {value:g} in all of its frames, and varies in other clips"
+            text = f"{name!r} is {value:g} in every frame, but varies in other clips"
             yield Finding("constant", str(root / clip.rel), text)
 
 
 def _is_still(parameter: ParameterSummary) -> bool:
-    """Whether a parameter is the same in all of a clip's frames, without having been meant so."""
+    """Whether a parameter is constant in a clip but not meant to be."""
     return parameter.constant is not None and not parameter.is_meant
 
 
@@ -188,7 +195,7 @@ def _description(root: Path, name: str, clips: Sequence[ClipSummary]) -> Iterato
 def _values(
     root: Path, names: Sequence[str], clips: Sequence[ClipSummary], config: AuditConfig
 ) -> Iterator[Finding]:
-    """Yield the clips whose values fit the others' only in another column or unit."""
+    """Yield the clips whose values match other clips only in another column or unit."""
 
     def read(name: str, index: int) -> Values:
         target = (config.cond_root or root) / clips[index].rel
@@ -201,8 +208,8 @@ def _values(
     for index, first, second in find_swapped(columns):
         swapped |= {(index, first), (index, second)}
         text = (
-            f"{first!r} has values that are usual for {second!r}, and the other way round: did "
-            f"the two columns change places?"
+            f"{first!r} has values typical of {second!r}, and vice versa: are the two columns "
+            f"swapped?"
         )
         yield Finding("swapped", str(root / clips[index].rel), text)
     for column in columns:

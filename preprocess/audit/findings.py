@@ -1,4 +1,4 @@
-"""What an audit can find: the checks by name, and findings as text, JSON and CSV."""
+"""The audit's checks by name, and its findings as text, JSON and CSV."""
 
 from __future__ import annotations
 
@@ -17,48 +17,48 @@ FORMATS: tuple[Format, ...] = ("text", "json", "csv")
 
 ERRORS = {
     "unreadable_tokens": "a token file that cannot be read",
-    "token_values": "codes outside of the codebook",
+    "token_values": "codes outside the codebook",
     "missing_sidecar": "a clip without a sidecar",
-    "unreadable_sidecar": "a sidecar that cannot be read, or half of one",
-    "misaligned": "another length or time model than the tokens'",
-    "fps": "another frame rate than expected",
-    "dtype": "another dtype than expected",
-    "missing_parameter": "a parameter that is required, or that the other clips have",
-    "extra_parameter": "a parameter that the other clips do not have",
-    "parameter_name": "a parameter whose name no column can have",
-    "codec": "tokens of another codec or bandwidth than the other clips'",
-    "split": "a clip in none of the split folders beside it",
-    "non_finite": "infinity, or NaN where the parameter does not say what NaN stands for",
-    "out_of_range": "a value outside of the parameter's range",
-    "description": "a unit or kind that differs from the other clips'",
-    "provenance": "parameters of other tokens or other audio",
-    "mixed": "tokens or parameters that other settings or code made than most clips'",
+    "unreadable_sidecar": "a sidecar that cannot be read, or lacks one of its two files",
+    "misaligned": "a length or time model that differs from the tokens'",
+    "fps": "a frame rate other than expected",
+    "dtype": "a dtype other than expected",
+    "missing_parameter": "a parameter that is required, or that most clips have, is missing",
+    "extra_parameter": "a parameter that most clips lack",
+    "parameter_name": "a parameter whose name is not a valid column name",
+    "codec": "tokens of another codec or bandwidth than most clips'",
+    "split": "a clip outside the split folders that others are in",
+    "non_finite": "infinity, or NaN in a parameter that does not define what NaN means",
+    "out_of_range": "a value outside the parameter's range",
+    "description": "a unit or kind that differs from most clips'",
+    "provenance": "parameters made from other tokens or other audio",
+    "mixed": "tokens or parameters made by other settings or code than most clips'",
     "orphan_sidecar": "a sidecar without a token file",
     "duplicate_across_splits": "the same tokens in two splits, at any bandwidth",
-    "shifted_level": "a level that lies before or behind that of the sound",
+    "shifted_level": "a level ahead of or behind the sound's",
 }
 WARNINGS = {
     "duplicate": "the same tokens twice",
     "constant": "a parameter that never changes",
-    "all_nan": "a parameter without any value in a clip",
+    "all_nan": "a parameter that is NaN in every frame of a clip",
     "length_outlier": "a clip much shorter or longer than the others",
-    "shared_recording": "another crop of a recording that is in another split",
-    "swapped": "two parameters that have changed places in a clip",
-    "other_unit": "values in another unit than in most clips",
-    "declared_range": "another declared range than in most clips",
-    "shifted_onsets": "notes that begin before or behind their sound",
-    "missing_audio": "a clip without its audio, where one is compared with it",
-    "untied": "a sidecar that does not say which tokens it was written for",
-    "engines": "tokens that different versions of torch, devices or processors computed",
+    "shared_recording": "a crop of a recording that is in another split",
+    "swapped": "two parameters swapped in a clip",
+    "other_unit": "values in another unit than most clips'",
+    "declared_range": "a declared range that differs from most clips'",
+    "shifted_onsets": "onsets ahead of or behind the sound's",
+    "missing_audio": "a clip without the audio to compare it with",
+    "untied": "a sidecar that does not name the tokens it was written for",
+    "engines": "tokens computed by different versions of torch, devices or processors",
 }
 CHECKS = {**ERRORS, **WARNINGS}
 
 
 def check_name(name: str) -> str:
-    """Return the name of a check as it is.
+    """Return `name` if it is the name of a check.
 
     Raises:
-        UsageError: There is no such check.
+        UsageError: It is not.
     """
     if name not in CHECKS:
         hint = nearest(name, CHECKS) or f"; known: {', '.join(CHECKS)}"
@@ -71,9 +71,9 @@ class Finding:
     """Something wrong with one file.
 
     Attributes:
-        check: Which check found it, a key of `CHECKS`.
+        check: The check that found it, a key of `CHECKS`.
         path: The file.
-        message: What is wrong, with what was expected.
+        message: What is wrong, and what was expected.
     """
 
     check: str
@@ -82,9 +82,9 @@ class Finding:
 
 
 def format_findings(findings: Sequence[Finding], form: Format) -> str:
-    """Return findings as JSON lines in an array, as CSV with a header, or as text."""
+    """Return findings as a JSON array, as CSV with a header, or as text, one line each."""
     rows = [dataclasses.asdict(finding) for finding in findings]
-    if form == "json":  # which has escapes of its own
+    if form == "json":  # JSON escapes unprintable characters itself
         return json.dumps(rows, indent=2) + "\n"
     rows = [{key: printable(text) for key, text in row.items()} for row in rows]
     if form == "csv":

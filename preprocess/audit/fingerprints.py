@@ -1,14 +1,14 @@
-"""Fingerprints of tokens: what two clips share if they are crops of one recording.
+"""Fingerprints of tokens, which find crops of the same recording.
 
-The codes of the first codebook are the same at every bandwidth. Of another crop they are not: the
-encoder has heard other sound before. Where the crop starts on a hop, most of them come back after a
-few frames, so that runs of equal codes survive:
+The first codebook's codes are the same at every bandwidth, but another crop of a recording starts
+with other codes because the encoder has heard other sound before. If the crop starts on a hop, most
+codes match again after a few frames, so runs of equal codes survive:
 
     codes     17 400 23 881 17 5 902 ...
-    runs      |---- 6 codes ----|            each run has a hash, and one in eight hashes is kept
-                 |---- 6 codes ----|         by its own value, so that both crops keep the same
+    runs      |---- 6 codes ----|            each run is hashed; the hash's value decides which
+                 |---- 6 codes ----|         one in eight is kept, so both crops keep the same
 
-What is kept is half a byte to one byte a frame, where the tokens themselves are several.
+A fingerprint takes half a byte to one byte per frame; the tokens themselves take several.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ from preprocess.tokens.types import EcdcHeader
 RUN = 6
 """Codes in a run: 60 bits of 24 kHz tokens."""
 _FEWEST_DIFFERENT = 4
-"""Runs of fewer different codes are of silence or a steady tone, and alike in many clips."""
+"""Runs with fewer distinct codes come from silence or steady tones, and occur in many clips."""
 _KEPT_BITS = 3
 _MOST_CLIPS = 32
-"""A run that occurs in more places than this says nothing about a recording."""
+"""A run that occurs more often than this does not identify a recording."""
 _SCALE_BYTES = 4
 _PLACES = np.arange(RUN)[:, None]
 _FACTOR = np.uint64(0x9E3779B97F4A7C15)
@@ -39,11 +39,11 @@ Codes = NDArray[np.int64]
 
 
 class Fingerprint(NamedTuple):
-    """The runs that are kept of one clip.
+    """The kept runs of one clip.
 
     Attributes:
-        hashes: uint64 `[N]`.
-        frames: int32 `[N]`, the frame at which each starts.
+        hashes: Hash of each run, uint64 `[N]`.
+        frames: Frame at which each run starts, int32 `[N]`.
     """
 
     hashes: NDArray[np.uint64]
@@ -54,10 +54,10 @@ class Shared(NamedTuple):
     """Two clips with runs in common.
 
     Attributes:
-        first: Index of a clip.
-        second: Index of another.
-        offset: Frames by which the second starts later in the recording.
-        runs: How many kept runs they share at that offset.
+        first: Index of one clip.
+        second: Index of the other clip.
+        offset: How many frames later the second clip starts in the recording.
+        runs: Number of kept runs they share at that offset.
     """
 
     first: int
@@ -67,10 +67,10 @@ class Shared(NamedTuple):
 
 
 def first_codebook(payload: bytes | memoryview, header: EcdcHeader) -> Codes:
-    """Return the codes of the first codebook `[T]`, without unpacking the others.
+    """Return the first codebook's codes `[T]` without unpacking the others.
 
     Args:
-        payload: What follows the header of an `.ecdc` file.
+        payload: The bytes after the header of an `.ecdc` file.
         header: The header.
     """
     spec, k = header.spec, header.n_codebooks
@@ -88,9 +88,9 @@ def first_codebook(payload: bytes | memoryview, header: EcdcHeader) -> Codes:
     return np.concatenate(found)
 
 
-@lru_cache(maxsize=16)  # the clips of a corpus have few different lengths, or differ in the last
+@lru_cache(maxsize=16)  # clips often have the same length, and their segments nearly always do
 def _places(frames: int, k: int, bits: int) -> tuple[Codes, Codes, Codes]:
-    """Return first byte, last byte and shift `[T]` of each frame's first code."""
+    """Return the first byte, last byte and bit shift `[T]` of each frame's first code."""
     at = np.arange(frames, dtype=np.int64) * (k * bits)
     return at >> 3, (at + bits - 1) >> 3, at & 7
 
@@ -101,7 +101,7 @@ def fingerprint(codes: Codes) -> Fingerprint:
     if len(codes) < RUN:
         return empty
     ones = codes.astype(np.uint64, copy=False)
-    twos = ones[:-1] | (ones[1:] << np.uint64(10))  # two, four and then six codes in a number
+    twos = ones[:-1] | (ones[1:] << np.uint64(10))  # pack two, then four, then six codes
     fours = twos[:-2] | (twos[2:] << np.uint64(20))
     hashes = (fours[:-2] | (twos[4:] << np.uint64(40))) * _FACTOR
     hashes ^= hashes >> np.uint64(29)
@@ -115,12 +115,12 @@ def fingerprint(codes: Codes) -> Fingerprint:
 def find_shared(
     prints: Sequence[Fingerprint], groups: Sequence[str | None], fewest: int
 ) -> Iterator[Shared]:
-    """Yield the pairs of clips of two groups that share at least `fewest` runs at one offset.
+    """Yield pairs of clips from different groups that share at least `fewest` runs at one offset.
 
     Args:
-        prints: Of each clip.
-        groups: The split of each clip; clips of one split are not compared.
-        fewest: How many runs.
+        prints: Fingerprint of each clip.
+        groups: Split of each clip; clips of the same split are not compared.
+        fewest: Minimum number of shared runs.
     """
     sizes = [len(one.hashes) for one in prints]
     if not sum(sizes):
@@ -135,7 +135,7 @@ def find_shared(
     edges = np.flatnonzero(np.append(True, hashes[1:] != hashes[:-1]))
     counts = np.diff(np.append(edges, len(hashes)))
     rows = []
-    # Entry i of each run of equal hashes with entry i + step, for every step.
+    # Pair entry i of each group of equal hashes with entry i + step, for every step.
     several = edges[(counts > 1) & (counts <= _MOST_CLIPS)]
     lengths = counts[(counts > 1) & (counts <= _MOST_CLIPS)]
     for step in range(1, int(lengths.max(initial=1))):

@@ -1,9 +1,9 @@
-"""Were all clips of a folder made alike? What audit and build hold neighbours to.
+"""Checks that all clips of a folder were made alike, for audit and build.
 
-Every output carries hashes of what made it (`preprocess.core.provenance`). Clips that other settings or
-other code made than their neighbours are a mixture: {1.0} of an edited function beside {2.0} of
-the one before. An output without provenance, as Meta's command or a user's own code writes it, is
-of unknown make; that is no mixture as long as all are.
+Every output carries hashes of what made it (`preprocess.core.provenance`). A folder is mixed if
+different settings or code made some of its clips: for example, half of them with a function as it
+was before an edit. The origin of an output without provenance, from Meta's command or a user's own
+code, is unknown; a folder with only such outputs is not mixed.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from preprocess.tokens.ecdc import read_header
 from preprocess.tokens.types import EcdcHeader
 
 Makers = Mapping[str, str]
-"""What was made, in words -> the hash of what made it, empty where that is not known."""
+"""What was made, in words -> hash of what made it, or an empty string if unknown."""
 
 _OF_TOKENS = {
     "rec": "tokens by other settings",
@@ -28,24 +28,24 @@ _OF_TOKENS = {
     "norm": "audio normalized by other settings",
 }
 _NAMED = 3
-"""How many clips a message names."""
+"""Number of clips that a message names."""
 
 
 def token_makers(header: EcdcHeader) -> dict[str, str]:
-    """Return what made the tokens of a clip, by the further keys of their header."""
+    """Return what made the tokens of a clip, from the provenance in their header."""
     makers = {what: str(header.extra.get(key, "")) for key, what in _OF_TOKENS.items()}
     if makers[_OF_TOKENS["rec"]] and not makers[_OF_TOKENS["norm"]]:
-        makers[_OF_TOKENS["norm"]] = "not by normalize"  # encode knows that it was not
+        makers[_OF_TOKENS["norm"]] = "not by normalize"  # encode would have recorded it
     return makers
 
 
 def token_group(header: EcdcHeader) -> str:
-    """Return which tokens can have been made alike: those of one codec and bandwidth."""
+    """Return the group within which tokens are compared: one codec and bandwidth."""
     return f"{header.model} {header.n_codebooks}"
 
 
 def parameter_makers(records: Iterable[Record], names: Iterable[str]) -> dict[str, str]:
-    """Return what made each parameter `names` of a clip, by the records of its sidecar."""
+    """Return what made each parameter in `names` of a clip, from the records of its sidecar."""
     made = makers(records)
     return {
         f"parameter {name!r} by other settings or code": made.get(name, Record()).rec
@@ -55,13 +55,13 @@ def parameter_makers(records: Iterable[Record], names: Iterable[str]) -> dict[st
 
 @dataclass(frozen=True)
 class Mixture:
-    """Clips that were not made as most of their neighbours.
+    """Clips that were made differently from most others.
 
     Attributes:
-        what: What of them was made otherwise.
+        what: What was made differently.
         clips: The clips, in order.
-        of: How many clips there are with and without them.
-        unknown: Whether nothing is known of how theirs or the others' was made.
+        of: Number of clips compared, including these.
+        unknown: Whether some of the clips compared have no provenance.
     """
 
     what: str
@@ -70,37 +70,37 @@ class Mixture:
     unknown: bool
 
     def __str__(self) -> str:
-        """Return it as a clause with the names of a few clips."""
+        """Return the mixture as a clause that names a few of its clips."""
         how = " (some have no provenance)" if self.unknown else ""
         return f"{self.what} in {len(self.clips):,} of {self.of:,} clips{how}: {self.named()}"
 
     def named(self) -> str:
-        """Return the names of a few of the clips, and how many more there are."""
+        """Return the names of a few clips and the number of the others."""
         return listed(self.clips, _NAMED)
 
 
 class Makings:
-    """What made the clips of a folder, taken in clip by clip."""
+    """Collects what made each clip of a folder."""
 
     def __init__(self) -> None:
         self._clips: dict[tuple[str, str], dict[str, list[str]]] = {}
 
     def add(self, clip: str, makers: Makers, group: str = "") -> None:
-        """Take in makers of a clip, which may come more than once.
+        """Add makers of a clip; may be called several times for the same clip.
 
         Args:
-            clip: Its name.
+            clip: The clip's name.
             makers: What made it.
-            group: Clips are compared within a group alone: tokens within their bandwidth.
+            group: Clips are compared only within a group, such as one codec and bandwidth.
         """
         for what, maker in makers.items():
             self._clips.setdefault((what, group), {}).setdefault(maker, []).append(clip)
 
     def mixtures(self) -> list[Mixture]:
-        """Return where the clips differ.
+        """Return how the clips differ.
 
-        They are compared in what both have: a clip without a parameter is another matter. What
-        differs in the same clips is one mixture.
+        Only outputs that clips share are compared: a missing parameter is not a mixture.
+        Differences in the same set of clips make one mixture.
         """
         found: dict[tuple[str, ...], Mixture] = {}
         for (what, _), clips_of in self._clips.items():
@@ -115,12 +115,17 @@ class Makings:
 
 
 def describe(mixtures: Collection[Mixture]) -> str:
-    """Return mixtures in one line."""
+    """Return mixtures as one line."""
     return "; ".join(map(str, mixtures))
 
 
 def token_makings(root: Path, tokens: Sequence[str]) -> tuple[Makings, dict[str, str]]:
-    """Return what made the tokens, and of that the weights and programs in words."""
+    """Return what made the tokens, and their weights, programs and engines as text.
+
+    Args:
+        root: The token folder.
+        tokens: The token files, relative to it.
+    """
     makings = Makings()
     tools: dict[str, set[str]] = {"weights": set(), "encoded by": set(), "engine": set()}
     for rel in tokens:
@@ -134,9 +139,17 @@ def token_makings(root: Path, tokens: Sequence[str]) -> tuple[Makings, dict[str,
 
 
 def refuse_mixed(root: Path, mixed: str) -> None:
-    """Raise `DatasetError` unless `mixed`, what `describe` says of a folder, is empty."""
+    """Refuse a mixed folder.
+
+    Args:
+        root: The folder.
+        mixed: The result of `describe`; empty if the folder is not mixed.
+
+    Raises:
+        DatasetError: The folder is mixed.
+    """
     if mixed:
         raise DatasetError(
-            f"{root} is mixed: {mixed}; make these again as the others were, delete them, or take "
-            f"all with --allow-mixed"
+            f"{root} is mixed: {mixed}; make these again like the others, delete them, or accept "
+            f"them with --allow-mixed"
         )

@@ -1,4 +1,4 @@
-"""Is the same recording in two splits, as another crop or at another bandwidth?"""
+"""Finds recordings that are in two splits, as different crops or at different bandwidths."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from preprocess.tokens.ecdc import read_ecdc
 
 _FEWEST_RUNS = 2
 _LEAST_ALIKE = 0.5
-"""Part of the codes of the overlap that are the same in two crops of one recording."""
+"""Least fraction of equal codes in the overlap of two crops of one recording."""
 _ABOVE_CHANCE = 0.3
 _SHORTEST_S = 0.5
 _LEAST_PART = 0.25
-"""Part of the shorter clip that the overlap is at least: loops and samples recur honestly."""
+"""Least overlap, as a fraction of the shorter clip, because loops and samples recur legitimately."""
 _NOTHING = Fingerprint(np.empty(0, np.uint64), np.empty(0, np.int32))
 
 Codes = NDArray[np.int16]
 
 
 def check_recordings(root: Path, clips: Sequence[ClipSummary]) -> Iterator[Finding]:
-    """Yield the clips that hold the recording of a clip in another split.
+    """Yield the clips that share a recording with a clip in another split.
 
     Args:
         root: The token folder.
-        clips: All clips; only those with a fingerprint are compared.
+        clips: All clips; clips without a fingerprint are not compared.
     """
     having = [clip for clip in clips if clip.prints is not None]
     prints = [clip.prints or _NOTHING for clip in having]
@@ -56,7 +56,7 @@ def check_recordings(root: Path, clips: Sequence[ClipSummary]) -> Iterator[Findi
 def _compared(
     root: Path, first: ClipSummary, second: ClipSummary, shared: Shared
 ) -> Finding | None:
-    """Return what two clips turn out to be when their codes are compared, None if nothing."""
+    """Compare the codes of two clips; return a finding, or None if they do not match."""
     a, b = (read_ecdc(root / clip.rel).codes[0] for clip in (first, second))
     left, right, offset = first.rel, second.rel, shared.offset
     if shared.first > shared.second:
@@ -82,14 +82,14 @@ def _compared(
         f"starting {later} {'later' if offset > 0 else 'earlier'}" if offset else "from its start"
     )
     text = (
-        f"is another crop of the recording in {root / left}, {where}: {alike:.0%} of the first "
-        f"codebook's {size} codes that both hold are the same"
+        f"is another crop of the recording in {root / left}, {where}: {alike:.0%} of the {size} "
+        f"first-codebook codes in their overlap are equal"
     )
     return Finding("shared_recording", str(root / right), text)
 
 
 def _by_chance(a: Codes, b: Codes) -> float:
-    """Return which part of two rows of codes would be the same if they knew nothing of each other."""
+    """Return the fraction of equal codes that two unrelated rows `[T]` with these codes would have."""
     most = int(max(a.max(), b.max())) + 1
     counts = np.bincount(a, minlength=most) * np.bincount(b, minlength=most)
     return float(counts.sum()) / (len(a) * len(b))

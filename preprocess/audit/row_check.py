@@ -1,4 +1,4 @@
-"""The audit's checks of one clip, for a build that reads its sidecar anyway."""
+"""Runs the audit's checks of one clip while build makes its row."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from preprocess.tokens.types import EcdcHeader
 
 @dataclass(frozen=True)
 class RowCheck:
-    """Raises what an audit would find in the parameters that a row takes.
+    """Raises an error for what an audit would find in the parameters of a row.
 
     Attributes:
-        config: What the audit holds them to.
+        config: Settings of the checks.
     """
 
     config: AuditConfig
@@ -27,16 +27,16 @@ class RowCheck:
         """Check one clip.
 
         Args:
-            sidecar: With the parameters that are taken.
-            header: Of the tokens.
-            target: What stands for the token file's path among the sidecars.
+            sidecar: The sidecar, with the parameters of the row.
+            header: The tokens' header.
+            target: The token file's path under the sidecar folder.
             path: The token file.
 
         Raises:
-            DatasetError: The audit fails it; the message names the check.
+            DatasetError: A check fails; the message names it.
         """
         for check, text in check_sidecar(sidecar, header, path, digest_file(path), self.config):
-            # A parameter that is missing has been looked for in all clips before.
+            # The survey of all clips has already checked for missing parameters.
             if self.config.fails(check) and check != "missing_parameter":
                 array = sidecar_paths(target)[0]
-                raise DatasetError(f"{array}: {check}: {text}; preprocess audit lists all such")
+                raise DatasetError(f"{array}: {check}: {text}; preprocess audit lists all findings")

@@ -1,6 +1,6 @@
-"""Clips whose values are in another unit: a power of ten, radians for degrees, linear for dB.
+"""Finds clips with values in another unit: a power of ten, radians for degrees, linear for dB.
 
-Sizes are compared as logarithms, so that a factor is a distance:
+Magnitudes are compared as logarithms, so that a factor becomes a distance:
 
     log10 of the peak    1.9 2.0 2.1 2.0 ...            5.0
                          |- most clips -|                a clip in Hz instead of kHz: 3 further
@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 from preprocess.audit.value_checks import Column, Usual, Values, most_odd
 
 _PAD = 0.2
-"""How far beyond the sizes of nearly all clips a size still fits, as a logarithm: factor 1.6."""
+"""Tolerance beyond the magnitudes of nearly all clips, as log10: a factor of 1.6."""
 _SHAPE_PAD = 0.25
 _MOST_WIDTH = 0.5
-"""Sizes of nearly all clips differ by less than this part of the factor, as logarithms."""
+"""The magnitudes of nearly all clips must span less than this fraction of the factor, as log10."""
 _LEAST_SHAPES = 5
 _TENS = tuple(range(1, 7))
 _ANGLES = {
@@ -36,18 +36,23 @@ _DB_PAD = 3.0
 
 
 class _Sizes(NamedTuple):
-    """Logarithms of peak and deviation `[N, 2]`, and least and mean in parts of the peak `[N, 2]`."""
+    """Magnitudes of N clips.
+
+    Attributes:
+        logs: log10 of peak and standard deviation `[N, 2]`.
+        shapes: Minimum and mean as fractions of the peak `[N, 2]`.
+    """
 
     logs: Values
     shapes: Values
 
 
 def find_units(column: Column, read: Callable[[int], Values]) -> Iterator[tuple[int, str]]:
-    """Yield the index and a message of each clip whose values are in another unit.
+    """Yield the index and a message for each clip whose values are in another unit.
 
     Args:
         column: The parameter.
-        read: Returns all values of it in one clip, by its index.
+        read: Returns all its values in one clip, by the clip's index.
     """
     if column.kind == "categorical":
         return
@@ -58,13 +63,13 @@ def find_units(column: Column, read: Callable[[int], Values]) -> Iterator[tuple[
 def _factors(column: Column) -> Iterator[tuple[int, str]]:
     if column.units.lower() in _DB_UNITS:
         return
-    # Constants have no shape by which one would tell another unit from another value.
+    # A constant has no shape that tells another unit from another value.
     moving = ~column.still & (np.abs(column.numbers[:, :2]).max(axis=1) > 0)
     if moving.sum() < _LEAST_SHAPES * 2:
         return
     sizes = _sizes(column.numbers[moving])
     low, high = np.percentile(sizes.logs, (5, 95), axis=0)
-    if moving.sum() < 20:  # a twentieth of these is less than one clip: all but the outermost
+    if moving.sum() < 20:  # 5% is less than one clip: drop the outermost clip on each side
         ordered = np.sort(sizes.logs, axis=0)
         low, high = ordered[1], ordered[-2]
     outside = (sizes.logs < low - _PAD) | (sizes.logs > high + _PAD)
@@ -74,7 +79,7 @@ def _factors(column: Column) -> Iterator[tuple[int, str]]:
         return
     shape_low, shape_high = sizes.shapes[near].min(axis=0), sizes.shapes[near].max(axis=0)
     indices = column.clips[moving]
-    # What counts frames or seconds is as much larger as the clip is longer.
+    # A count of frames or seconds grows with the length of the clip.
     longer = np.abs(np.log10(column.seconds[moving] / np.median(column.seconds[moving])))
     for at in far.tolist():
         in_shape = (
@@ -87,14 +92,14 @@ def _factors(column: Column) -> Iterator[tuple[int, str]]:
             if longer[at] > abs(power) / 2:
                 continue
             if narrow and (moved >= low - _PAD / 2).all() and (moved <= high + _PAD / 2).all():
-                text = f"{column.name!r} is up to {10 ** sizes.logs[at, 0]:.4g} in size, in most "
+                text = f"{column.name!r} has magnitude {10 ** sizes.logs[at, 0]:.4g}, in most "
                 text += f"clips {10 ** float(np.median(sizes.logs[near, 0])):.4g}: {what}?"
                 yield int(indices[at]), text
                 break
 
 
 def _candidates(column: Column) -> Iterator[tuple[str, float]]:
-    """Yield the mistakes that there may be, each with the logarithm of what puts it right."""
+    """Yield the possible mistakes, each with the log10 of the factor that corrects it."""
     if column.kind == "circular" or column.units.lower() in _ANGLE_UNITS:
         for what, power in _ANGLES.items():
             yield what, float(power)
@@ -120,13 +125,13 @@ def _decibels(column: Column, read: Callable[[int], Values]) -> Iterator[tuple[i
     linear = (least >= 0) & (largest <= _HIGHEST_LINEAR)
     wanted: NDArray[np.bool_]
     if in_db.mean() >= 0.9 and not (linear & in_db).any():
-        odd, wanted, what = linear & moving, in_db, "linear, and in dB in most clips"
+        odd, wanted, what = linear & moving, in_db, "linear, but is in dB in most clips"
         ways: tuple[Callable[[Values], Values], ...] = (_to_db(20), _to_db(10))
     elif linear.mean() >= 0.9 and column.units.lower() not in _DB_UNITS:
         odd, wanted, what = (
             in_db & moving & (largest <= 0),
             linear,
-            "in dB, and linear in most clips",
+            "like dB, but is linear in most clips",
         )
         ways = (lambda db: 10 ** (db / 20), lambda db: 10 ** (db / 10))
     else:

@@ -1,10 +1,10 @@
-"""Values of one clip that fit the other clips only under another name or in another unit.
+"""Finds clips whose values match the other clips only under another name or in another unit.
 
-Of each parameter of each clip four numbers are known: least, largest, mean and deviation. A clip is
-an outlier if they lie far outside of those of nearly all clips. That alone is no finding, for a
-clip may be as it likes. It is one where they fit once two columns are exchanged, or all values are
-scaled as a mistaken unit would. Outliers that nothing explains make a corpus too varied to tell,
-and so do many of a kind: one clip in twenty may be a mistake, more are a part of the corpus.
+Each parameter of each clip has four numbers: minimum, maximum, mean and standard deviation. A clip
+is an outlier if they are far from those of nearly all clips. An outlier alone is not a finding,
+because clips may differ. It becomes one if the numbers match after two columns are swapped, or
+after a unit conversion. Unexplained outliers mean that the corpus is too varied to judge. So do many
+similar findings: one clip in twenty may be a mistake, more are part of the corpus.
 """
 
 from __future__ import annotations
@@ -22,23 +22,23 @@ from preprocess.audit.clip_checks import ClipSummary, ParameterSummary
 Values = NDArray[np.float64]
 
 _FEWEST = 10
-"""Clips that have a parameter, for its usual values to be known."""
+"""Fewest clips from which a parameter's usual values are known."""
 _MOST_PART = 0.05
 _FAR, _NEAR = 8.0, 4.0
-"""How many usual deviations away a clip is an outlier, and up to how many it fits."""
+"""A clip beyond `_FAR` usual deviations is an outlier; one within `_NEAR` matches."""
 _LEAST_SCALE = 0.02
-"""A deviation is at least this part of the usual width: rounding is no difference."""
+"""Least deviation, as a fraction of the usual width, so that rounding does not count."""
 _MOST_PARAMETERS = 24
-"""Parameters of which pairs are compared; of more, those that are neighbours alone."""
+"""With more parameters than this, only neighbouring columns are compared."""
 
 
 @dataclass(frozen=True)
 class Usual:
-    """What is usual of a parameter: middle and deviation `[4]` of least, largest, mean, deviation.
+    """A parameter's usual minimum, maximum, mean and standard deviation.
 
     Attributes:
-        middle: Medians over the clips.
-        scale: Deviations, from the 10th and 90th percentile.
+        middle: Median of each over the clips `[4]`.
+        scale: Deviation of each over the clips `[4]`, from the 10th and 90th percentiles.
     """
 
     middle: Values
@@ -46,13 +46,13 @@ class Usual:
 
     @classmethod
     def of(cls, numbers: Values) -> Usual:
-        """Return what is usual of clips `[N, 4]`."""
+        """Return the usual numbers of clips `[N, 4]`."""
         low, middle, high = np.percentile(numbers, (10, 50, 90), axis=0)
         width = max(float(middle[1] - middle[0]), 1e-12 * float(np.abs(middle).max()), 1e-300)
         return cls(middle, np.maximum((high - low) / 2.563, _LEAST_SCALE * width))
 
     def distance(self, numbers: Values) -> Values:
-        """Return how many deviations clips `[N, 4]` are away, at the worst of their numbers."""
+        """Return the largest deviation of each clip's numbers `[N, 4]`, in units of `scale`, `[N]`."""
         away: Values = (np.abs(numbers - self.middle) / self.scale).max(axis=1)
         return away
 
@@ -64,12 +64,12 @@ class Column:
     Attributes:
         name: Its name.
         clips: Indices of the clips `[N]`.
-        numbers: Least, largest, mean and deviation of each `[N, 4]`.
+        numbers: Minimum, maximum, mean and standard deviation in each clip `[N, 4]`.
         kind: Its kind in most clips.
         units: Its units in most clips.
-        still: Whether it is the same in all frames of each clip `[N]`.
-        seconds: How long each clip lasts `[N]`.
-        usual: What is usual of it.
+        still: Whether it is constant in each clip `[N]`.
+        seconds: Duration of each clip `[N]`, in seconds.
+        usual: Its usual numbers.
     """
 
     name: str
@@ -83,7 +83,7 @@ class Column:
 
 
 def collect_column(name: str, clips: Sequence[ClipSummary]) -> Column | None:
-    """Return a parameter of all clips, None where too few have values."""
+    """Return a parameter of all clips, or None if too few clips have values."""
     found: list[ParameterSummary] = []
     indices = []
     for index, clip in enumerate(clips):
@@ -104,7 +104,7 @@ def collect_column(name: str, clips: Sequence[ClipSummary]) -> Column | None:
 
 
 def find_swapped(columns: Sequence[Column]) -> Iterator[tuple[int, str, str]]:
-    """Yield the index and both names where two columns of a clip have changed places."""
+    """Yield the clip's index and both names for each pair of swapped columns."""
     pairs: Iterable[tuple[Column, Column]] = combinations(columns, 2)
     if len(columns) > _MOST_PARAMETERS:
         pairs = pairwise(columns)
@@ -115,7 +115,7 @@ def find_swapped(columns: Sequence[Column]) -> Iterator[tuple[int, str, str]]:
         x, y = a.numbers[of_a], b.numbers[of_b]
         far = (a.usual.distance(x) > _FAR) & (b.usual.distance(y) > _FAR)
         fits = far & (b.usual.distance(x) < _NEAR) & (a.usual.distance(y) < _NEAR)
-        if a.units == b.units:  # one of several labels is 1, the others are 0
+        if a.units == b.units:  # columns of a one-hot label are legitimately 0 or 1
             fits &= ~(a.still[of_a] & b.still[of_b])
         if not fits.any() or fits.sum() > most_odd(len(common)) or far.sum() > 2 * fits.sum():
             continue
@@ -124,14 +124,14 @@ def find_swapped(columns: Sequence[Column]) -> Iterator[tuple[int, str, str]]:
 
 
 def most_odd(clips: int) -> int:
-    """Return how many clips at most a mistake is in."""
+    """Return the largest number of clips, of `clips`, that may share a mistake."""
     return max(1, int(_MOST_PART * clips))
 
 
 def declared_ranges(name: str, clips: Sequence[ClipSummary]) -> tuple[list[tuple[int, str]], str]:
-    """Return index and message of the clips whose declared range is not that of most.
+    """Return the index and a message for each clip whose declared range differs from most.
 
-    Where no range is that of most, there are none, and a message on the whole corpus instead.
+    If no range has a majority, return no clips and a message about the whole corpus.
     """
     ranges: dict[int, tuple[float, float]] = {}
     for index, clip in enumerate(clips):
@@ -146,7 +146,7 @@ def declared_ranges(name: str, clips: Sequence[ClipSummary]) -> tuple[list[tuple
     (low, high), most = counts.most_common(1)[0]
     if 2 * most <= len(ranges):
         text = f"{name!r} has {len(counts)} declared ranges in {len(ranges)} clips"
-        return [], f"{text}, so that the same value is normalized differently"
+        return [], f"{text}, so the same value is normalized differently"
     return [
         (
             index,

@@ -1,6 +1,6 @@
-"""What each subcommand does with its parsed arguments; each returns the exit status.
+"""The subcommands: functions that take parsed arguments and return the exit status.
 
-A step's module is imported by its own command alone, so that `preprocess --help` stays light.
+Each imports its step's module only when it runs, so that `preprocess --help` stays fast.
 """
 
 from __future__ import annotations
@@ -20,8 +20,10 @@ from preprocess.steps.annotate_clip import AnnotateConfig
 from preprocess.steps.build_config import BuildConfig
 from preprocess.steps.encode_jobs import EncodeConfig
 from preprocess.steps.export_config import ExportConfig
+from preprocess.steps.inspect import InspectConfig
 from preprocess.steps.migrate import MigrateConfig
 from preprocess.steps.normalize import NormalizeConfig
+from preprocess.steps.plot import PlotConfig
 from preprocess.steps.push import PushConfig
 from preprocess.steps.stats import StatsConfig
 
@@ -41,7 +43,7 @@ def encode_command(args: Namespace) -> int:
 
     codec, config = from_flags(CodecConfig, args), from_flags(EncodeConfig, args)
     report = encode(args.input, args.output, codec, config)
-    # The list of --list-missing is for other programs: the summary must not stand in it.
+    # Other programs read the output of --list-missing, so the summary goes to stderr.
     print_report(report, out=sys.stderr if config.list_missing else None)
     return 0 if report.ok else 1
 
@@ -57,13 +59,13 @@ def annotate_command(args: Namespace) -> int:
 
 
 def audit_command(args: Namespace) -> int:
-    """Run `preprocess audit`; its findings are its output in a format for programs."""
+    """Run `preprocess audit`; with --format json or csv, print only the findings."""
     from preprocess.audit.findings import format_findings
     from preprocess.core.files import write_bytes
     from preprocess.steps.audit import audit
 
     if (args.root is None) == (args.audio_root is None):
-        raise UsageError("audit: name the folder with .ecdc files, once")
+        raise UsageError("audit: name the folder with .ecdc files exactly once")
     report, findings = audit(args.root or args.audio_root, from_flags(AuditConfig, args), args.jobs)
     if args.export_csv is not None:
         write_bytes(args.export_csv, format_findings(findings, "csv").encode())
@@ -80,7 +82,7 @@ def stats_command(args: Namespace) -> int:
     from preprocess.steps.stats import collect_stats, format_stats, merge_stats
 
     if (args.root is None) == (args.merge is None):
-        raise UsageError("stats: name either ECDC_DIR, or files to --merge")
+        raise UsageError("stats: give either ECDC_DIR or --merge FILE ...")
     if args.root is None:
         if args.output is None:
             raise UsageError("stats: --merge needs --output")
@@ -104,7 +106,7 @@ def build_command(args: Namespace) -> int:
 
 
 def export_command(args: Namespace) -> int:
-    """Run `preprocess export`; there is one target so far, which the parser has checked."""
+    """Run `preprocess export`; the parser has checked the target, the only one so far."""
     from preprocess.steps.export import export
 
     checks = from_flags(ChecksConfig, args)
@@ -119,6 +121,20 @@ def migrate_command(args: Namespace) -> int:
     report, lines = migrate(args.root, from_flags(MigrateConfig, args))
     print("".join(f"{printable(line)}\n" for line in lines), end="")
     return _finish(report)
+
+
+def inspect_command(args: Namespace) -> int:
+    """Run `preprocess inspect`."""
+    from preprocess.steps.inspect import inspect
+
+    return _finish(inspect(args.source, from_flags(InspectConfig, args)))
+
+
+def plot_command(args: Namespace) -> int:
+    """Run `preprocess plot`."""
+    from preprocess.steps.plot import plot
+
+    return _finish(plot(args.source, args.id, args.output, from_flags(PlotConfig, args)))
 
 
 def push_command(args: Namespace) -> int:
@@ -142,7 +158,7 @@ def run_command(args: Namespace) -> int:
     from preprocess.steps.pruning import plan_pruning
 
     if not recipe.prune:
-        raise UsageError("run: --dry-run is for --prune alone")
+        raise UsageError("run: --dry-run requires --prune")
     return _finish(plan_pruning(recipe))
 
 
@@ -161,6 +177,6 @@ def doctor_command(_: Namespace) -> int:
 
 
 def _finish(report: Report) -> int:
-    """Print the report of the one step that ran, and return the exit status."""
+    """Print the report of a step and return the exit status."""
     print_report(report)
     return 0 if report.ok else 1

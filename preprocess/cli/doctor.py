@@ -1,7 +1,7 @@
-"""`preprocess doctor`: do the packages around ours fit, and what to type where they do not.
+"""`preprocess doctor`: checks that the installed packages work together, and says how to fix them.
 
-One line a package: `ok`, `note` where something that few need is amiss, `problem` where our own
-work cannot be done.
+It prints one line for each package: `ok`, `note` for a fault that few users meet, or `problem` for a
+fault that stops our own code.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 
 def _import_encodec() -> object:
-    from preprocess.codec.encodec_package import import_encodec  # which imports numpy
+    from preprocess.codec.encodec_package import import_encodec  # imports numpy
 
     return import_encodec()
 
@@ -41,7 +41,7 @@ _IMPORTS: dict[str, Callable[[], object]] = {"encodec": _import_encodec}
 
 @dataclass(frozen=True)
 class Check:
-    """What was found out about one package."""
+    """The result for one package."""
 
     level: Literal["ok", "note", "problem"]
     text: str
@@ -51,18 +51,18 @@ class Check:
 
 
 def doctor() -> int:
-    """Print a line for each package that we ask for; return 1 where there is a problem, else 0."""
+    """Print a line for each required package; return 1 if there is a problem, else 0."""
     print(f"preprocess {__version__}, Python {platform.python_version()}, {sys.executable}")
     problems = 0
     for check in checks():
         print(check, flush=True)
         problems += check.level == "problem"
-    print("all that is needed fits" if not problems else f"problems: {problems}")
+    print("all required packages work" if not problems else f"problems: {problems}")
     return 1 if problems else 0
 
 
 def checks() -> list[Check]:
-    """Return what is to say about each package that our metadata asks for."""
+    """Return the results for each package that our metadata requires."""
     try:
         from packaging.utils import canonicalize_name
 
@@ -78,12 +78,12 @@ def checks() -> list[Check]:
             found.append(
                 check_package(requirement, tested.get(canonicalize_name(requirement.name)))
             )
-    found = list(dict.fromkeys(found))  # what one package lacks may be another's line, too
+    found = list(dict.fromkeys(found))  # two packages may fail for the same reason
     return [*found, *(note for note in (_loading_scripts(), _unused_cuda()) if note is not None)]
 
 
 def _asked_for() -> tuple[list[Requirement], list[Requirement]]:
-    """Return what is needed on this Python, and what the extra `parameters` adds."""
+    """Return the requirements for this Python, and those that the extra `parameters` adds."""
     asked = requirements()
     needed = [r for r in asked if r.marker is None or r.marker.evaluate({"extra": ""})]
     parameters = [r for r in asked if r.marker and r.marker.evaluate({"extra": "parameters"})]
@@ -91,22 +91,22 @@ def _asked_for() -> tuple[list[Requirement], list[Requirement]]:
 
 
 def check_package(requirement: Requirement, tested: str | None) -> Check:
-    """Return whether a package is here, within our bounds, and can be imported.
+    """Check that a package is installed, has a supported version, and can be imported.
 
     Args:
-        requirement: What our metadata asks for.
-        tested: The version of the tested set, if it has one.
+        requirement: The requirement from our metadata.
+        tested: The version in the tested set, or None.
     """
     name = requirement.name
     version = installed_version(name)
     if version is None:
         return Check(_level(name), f"{name} is not installed; type: {install_command([name])}")
     if not requirement.specifier.contains(version, prereleases=True):
-        text = f"{name} {version} does not fit: {requirement.specifier} is asked for"
+        text = f"{name} {version} is not supported: {requirement.specifier} is required"
         return Check("problem", f"{text}; type: {install_command([name])}")
     try:
         _IMPORTS.get(name, lambda: importlib.import_module(module_of(name)))()
-    except Exception as error:  # whatever its compiled parts raise
+    except Exception as error:  # compiled modules may raise anything
         if name == "torchaudio":
             return Check("note", _torchaudio_text(error))
         return Check("problem", import_failure(error) or f"{named(name)}: {one_line(error)}")
@@ -119,15 +119,15 @@ def _level(name: str) -> Literal["note", "problem"]:
 
 
 def _torchaudio_text(error: Exception) -> str:
-    """Return what a torchaudio that cannot be imported means, and what to type."""
+    """Return what the failed import of torchaudio means, and how to fix it."""
     torch = sys.modules.get("torch")
     if torch is not None and torch.version.cuda is None:
         command = f"{install_command(['torchaudio'], again=True)} --index-url {CPU_INDEX}"
     else:
         command = install_command(["torch", "torchaudio"])
     return (
-        f"{named('torchaudio')} does not work beside {named('torch')}: {one_line(error).rstrip('.')}; "
-        f"encodec alone needs it, to convert files; type: {command}"
+        f"{named('torchaudio')} does not work with {named('torch')}: {one_line(error).rstrip('.')}; "
+        f"only encodec's file conversion needs it; type: {command}"
     )
 
 
@@ -137,7 +137,7 @@ def _loading_scripts() -> Check | None:
         return None
     return Check(
         "note",
-        f"datasets {version} loads no scripts, as load_dataset('./enchf_dataset.py') asks for; "
+        f"datasets {version} does not run scripts, so load_dataset('./enchf_dataset.py') fails; "
         f"type: {install_command(['datasets'])}",
     )
 
@@ -148,6 +148,6 @@ def _unused_cuda() -> Check | None:
         return None
     return Check(
         "note",
-        f"torch {torch.__version__} is a build for CUDA, and there is no GPU; the build for the CPU "
-        f"takes gigabytes less; type: {install_command(['torch'], again=True)} --index-url {CPU_INDEX}",
+        f"torch {torch.__version__} is a CUDA build, but there is no GPU; the CPU build is gigabytes "
+        f"smaller; type: {install_command(['torch'], again=True)} --index-url {CPU_INDEX}",
     )

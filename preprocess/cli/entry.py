@@ -1,8 +1,8 @@
-"""The commands' entry points: what holds from the first moment, before anything else is imported.
+"""The commands' entry points, which run before anything else is imported.
 
-Importing takes half a second: an interrupt in it ends the process, and a package that is missing or
-broken is one line, with what to type. `preprocess doctor` starts here, too, as it must run where the
-command line itself cannot be imported.
+Importing takes half a second. An interrupt during that time ends the process, and a missing or
+broken package gives one line that says how to fix it. `preprocess doctor` also starts here because
+it must run even if the command line cannot be imported.
 """
 
 from __future__ import annotations
@@ -59,22 +59,22 @@ def _run(prog: str, module: str, function: str = "main") -> int:
     end_at_interrupts()
     try:
         status = _call(prog, module, function)
-    except SystemExit as stop:  # of --help and of wrong usage
+    except SystemExit as stop:  # from --help and wrong usage
         status = stop.code if isinstance(stop.code, int) else 0
-    except BrokenPipeError:  # of what they print
+    except BrokenPipeError:  # from the output of either
         return silence()
     try:
         print(end="", flush=True)
     except BrokenPipeError:
         return silence()
-    except OSError:  # said already, and the interpreter would say it again as it ends
+    except OSError:  # already reported; the interpreter would report it again at exit
         silence()
         return status or 1
     return status
 
 
 def _call(prog: str, module: str, function: str) -> int:
-    """Import a module and call its function; a package that cannot be imported is one line."""
+    """Import a module and call its function; report a failed import in one line."""
     from preprocess.core.errors import PreprocessError, printable
     from preprocess.core.installation import explaining_imports
 

@@ -1,6 +1,7 @@
-"""The `preprocess` command: one subcommand a step, and `run` for a recipe of all of them.
+"""The `preprocess` command: one subcommand for each step, and `run` for a recipe of all steps.
 
-Exit status: 0 all done; 1 some item failed or an audit found an error; 2 wrong usage.
+Exit status: 0 if everything succeeded; 1 if an item failed or an audit found an error; 2 for wrong
+usage.
 """
 
 from __future__ import annotations
@@ -14,26 +15,28 @@ from preprocess.core.parser import OneLineParser
 from preprocess.core.report import exit_status
 
 STEPS = {
-    "normalize": "bring audio to the codec's rate and channels, and all clips to one level",
+    "normalize": "convert audio to the codec's rate and channels, and all clips to one level",
     "encode": "encode audio to .ecdc token files",
     "annotate": "write the sidecars: parameters aligned with the frames of the tokens",
     "audit": "check every sidecar against its tokens",
-    "stats": "measure the parameters of all clips together",
+    "stats": "compute statistics of each parameter over all clips",
     "build": "save a DatasetDict of tokens and parameters",
-    "migrate": "bring old token files and sidecars to the current formats; a dry run at first",
-    "export": "write tokens and parameters as the trainers of another project read them",
+    "migrate": "convert old token files and sidecars to the current formats; lists them by default",
+    "export": "write tokens and parameters in the format of another project's trainers",
+    "inspect": "write a page that shows and plays clips in a browser",
+    "plot": "write a picture of a clip as PNG, SVG or PDF",
     "push": "publish a saved dataset on the Hub, as Parquet with a card",
-    "run": "run a recipe: all steps, from audio to dataset",
-    "demo": "run the whole path on nine recordings with the demo codec",
-    "doctor": "check that the installed packages fit, and say what to type where they do not",
+    "run": "run all steps of a recipe, from audio to dataset",
+    "demo": "run all steps on nine recordings with the demo codec",
+    "doctor": "check that the installed packages work together, and say how to fix them",
 }
-"""Name -> what it does. The flags are in `preprocess.cli.step_flags`."""
+"""Name -> help text. The flags are in `preprocess.cli.step_flags`."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command with `arguments`, by default the process's, and return its exit status."""
+    """Run the command with `arguments` (default: the process's) and return its exit status."""
     parsed, unknown = build_parser().parse_known_args(arguments)
-    if unknown:  # reported by the step's own parser, which knows its flags
+    if unknown:  # let the step's own parser report them, as it knows its flags
         parsed.parser.error(f"unrecognized arguments: {' '.join(unknown)}")
     return exit_status("preprocess", lambda: int(parsed.command(parsed)))
 
@@ -52,16 +55,16 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 class StepParser(OneLineParser):
-    """A step's parser, which gets its flags when it is asked to parse.
+    """A step's parser, which adds its flags only when it parses.
 
-    They come from the settings of the step, which import what the step needs: for all steps
-    together, that takes longer than a list of them should.
+    The flags come from the step's settings, whose modules import much. Importing those of all steps
+    would make `preprocess --help` slow.
     """
 
     filled = False
 
     def fill(self) -> None:
-        """Add the flags of the step, once."""
+        """Add the step's flags, once."""
         if not self.filled:
             from preprocess.cli import step_flags
 
@@ -69,6 +72,6 @@ class StepParser(OneLineParser):
             getattr(step_flags, f"{self.get_default('step')}_flags")(self)
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
-        """Parse, with the flags of the step."""
+        """Add the step's flags and parse."""
         self.fill()
         return super().parse_known_args(args, namespace)

@@ -16,8 +16,10 @@ from preprocess.steps.annotate_clip import AnnotateConfig
 from preprocess.steps.build_config import BuildConfig
 from preprocess.steps.encode_jobs import EncodeConfig
 from preprocess.steps.export_config import EXPORT_TARGETS, ExportConfig
+from preprocess.steps.inspect import InspectConfig
 from preprocess.steps.migrate import MigrateConfig
 from preprocess.steps.normalize import NormalizeConfig
+from preprocess.steps.plot import PlotConfig
 from preprocess.steps.push import PushConfig
 from preprocess.steps.stats import StatsConfig
 
@@ -27,18 +29,18 @@ def _add_jobs(parser: ArgumentParser) -> None:
         "--jobs",
         type=_positive,
         default=cpu_count(),
-        help="threads that work on files at once (default: the machine's cores)",
+        help="number of threads or processes (default: number of cores)",
     )
 
 
 def _positive(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
-        raise ArgumentTypeError(f"must be a whole number of at least 1, got {text!r}")
+        raise ArgumentTypeError(f"must be a whole number, at least 1, got {text!r}")
     return int(text)
 
 
 def number_or_all(text: str) -> int | None:
-    """Return a count of lines to print, None for `all` or -1."""
+    """Return the number of lines to print, or None for `all` or -1."""
     if text.lower() in ("all", "-1"):
         return None
     if not text.isdecimal():
@@ -49,12 +51,12 @@ def number_or_all(text: str) -> int | None:
 def normalize_flags(parser: ArgumentParser) -> None:
     """Add the flags of `preprocess normalize`."""
     parser.set_defaults(command=commands.normalize_command)
-    parser.add_argument("input", type=Path, help="folder with audio, nested as you like")
-    parser.add_argument("output", type=Path, help="folder for the .wav files, mirroring it")
+    parser.add_argument("input", type=Path, help="folder with audio, including subfolders")
+    parser.add_argument("output", type=Path, help="folder for the .wav files, a mirrored tree")
     parser.add_argument(
         "--codec",
         default=CodecConfig.codec,
-        help="codec whose rate and channels to take (default: %(default)s)",
+        help="codec whose sample rate and channels to use (default: %(default)s)",
     )
     add_flags(parser, NormalizeConfig)
     _add_jobs(parser)
@@ -63,8 +65,8 @@ def normalize_flags(parser: ArgumentParser) -> None:
 def encode_flags(parser: ArgumentParser) -> None:
     """Add the flags of `preprocess encode`."""
     parser.set_defaults(command=commands.encode_command)
-    parser.add_argument("input", type=Path, help="folder with audio, normalized as a rule")
-    parser.add_argument("output", type=Path, help="folder for the .ecdc files, mirroring it")
+    parser.add_argument("input", type=Path, help="folder with audio, usually normalized")
+    parser.add_argument("output", type=Path, help="folder for the .ecdc files, a mirrored tree")
     add_flags(parser, CodecConfig)
     add_flags(parser, EncodeConfig)
 
@@ -85,17 +87,23 @@ def audit_flags(parser: ArgumentParser) -> None:
     parser.add_argument(
         "root", metavar="ECDC_DIR", type=Path, nargs="?", help="folder with .ecdc files"
     )
-    parser.add_argument("--audio-root", metavar="ECDC_DIR", type=Path, help="the same")
+    parser.add_argument(
+        "--audio-root", metavar="ECDC_DIR", type=Path, help="the same folder, as a flag"
+    )
     add_flags(parser, AuditConfig)
-    parser.add_argument("--format", choices=FORMATS, default="text", help="of the findings")
+    parser.add_argument(
+        "--format", choices=FORMATS, default="text", help="output format (default: %(default)s)"
+    )
     parser.add_argument(
         "--list",
         type=number_or_all,
         default=50,
         metavar="N",
-        help="how many errors and notes to print as text, or all (default: 50)",
+        help="number of errors and warnings to print as text, or all (default: 50)",
     )
-    parser.add_argument("--export-csv", type=Path, metavar="FILE", help="write all findings there")
+    parser.add_argument(
+        "--export-csv", type=Path, metavar="FILE", help="write all findings to FILE"
+    )
     _add_jobs(parser)
 
 
@@ -106,10 +114,14 @@ def stats_flags(parser: ArgumentParser) -> None:
         "root", metavar="ECDC_DIR", type=Path, nargs="?", help="folder with .ecdc files"
     )
     parser.add_argument(
-        "--merge", nargs="+", type=Path, metavar="FILE", help="instead: merge such files of shards"
+        "--merge",
+        nargs="+",
+        type=Path,
+        metavar="FILE",
+        help="merge the statistics of several shards",
     )
     parser.add_argument(
-        "--output", type=Path, metavar="FILE", help="where to (default: stats.json in ECDC_DIR)"
+        "--output", type=Path, metavar="FILE", help="output file (default: ECDC_DIR/stats.json)"
     )
     add_flags(parser, StatsConfig)
     _add_jobs(parser)
@@ -141,16 +153,40 @@ def export_flags(parser: ArgumentParser) -> None:
         dest="target",
         choices=EXPORT_TARGETS,
         required=True,
-        help="whose trainers are to read it: rnencodec is smilo7/RNeNcodec",
+        help="project whose trainers read the export: rnencodec is smilo7/RNeNcodec",
     )
     add_flags(parser, ExportConfig)
     add_flags(parser, ChecksConfig)
 
 
+def inspect_flags(parser: ArgumentParser) -> None:
+    """Add the flags of `preprocess inspect`."""
+    parser.set_defaults(command=commands.inspect_command)
+    _add_source(parser)
+    add_flags(parser, InspectConfig)
+
+
+def plot_flags(parser: ArgumentParser) -> None:
+    """Add the flags of `preprocess plot`."""
+    parser.set_defaults(command=commands.plot_command)
+    _add_source(parser)
+    parser.add_argument("id", metavar="ID", help="id of the clip")
+    parser.add_argument("output", type=Path, help=".png, .svg or .pdf file to write")
+    add_flags(parser, PlotConfig)
+
+
+def _add_source(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "source",
+        metavar="ECDC_DIR|DATASET|HUB_ID",
+        help="folder with .ecdc files, a saved dataset, or NAMESPACE/NAME on the Hub",
+    )
+
+
 def push_flags(parser: ArgumentParser) -> None:
     """Add the flags of `preprocess push`."""
     parser.set_defaults(command=commands.push_command)
-    parser.add_argument("dataset", type=Path, help="folder that build saved")
+    parser.add_argument("dataset", type=Path, help="folder of a saved dataset")
     parser.add_argument("repo_id", metavar="REPO_ID", help="NAMESPACE/NAME on the Hub")
     add_flags(parser, PushConfig)
 
@@ -159,13 +195,13 @@ def run_flags(parser: ArgumentParser) -> None:
     """Add the flags of `preprocess run`."""
     parser.set_defaults(command=commands.run_command)
     parser.add_argument("recipe", metavar="RECIPE.yaml", type=Path)
-    parser.add_argument("--input", type=Path, help="instead of the recipe's")
-    parser.add_argument("--output", type=Path, help="instead of the recipe's")
+    parser.add_argument("--input", type=Path, help="audio folder, instead of the recipe's")
+    parser.add_argument("--output", type=Path, help="output folder, instead of the recipe's")
     parser.add_argument(
-        "--prune", action="store_true", help="delete outputs of all steps whose source is gone"
+        "--prune", action="store_true", help="delete the outputs of all steps whose source is gone"
     )
     parser.add_argument(
-        "--dry-run", action="store_true", help="with --prune: name them, and do nothing"
+        "--dry-run", action="store_true", help="with --prune: only list the outputs to delete"
     )
 
 

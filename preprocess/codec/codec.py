@@ -1,8 +1,8 @@
 """The codec: waveforms to tokens and back, by encodec's own network.
 
-Encoding is in `preprocess.codec.encoding`, decoding in `preprocess.codec.decoding`, both over
+`preprocess.codec.encoding` encodes and `preprocess.codec.decoding` decodes. Both use
 `preprocess.codec.streaming` (long clips in windows), `preprocess.codec.layers` (which kernels run) and
-`preprocess.codec.workers` (in which threads).
+`preprocess.codec.workers` (which threads run them).
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from copy import deepcopy
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,25 +32,25 @@ if TYPE_CHECKING:
     from preprocess.codec.quantizer import Quantizer
     from preprocess.codec.runner import Runner
 
+T = TypeVar("T")
 Wave = NDArray[np.float32]
 
 CPU_ROWS = 1
-"""Windows that share a run of the convolutions on a CPU: more of them fall out of its caches."""
+"""Windows that share a run of the convolutions on a CPU; more would not fit into its caches."""
 ROW_BYTES = 64 << 20
-"""What a window takes of a GPU's memory while it runs."""
+"""GPU memory in bytes that one window needs while it runs."""
 CLIP_GROUP_THREADS = 4
-"""How many workers one run of the LSTM keeps busy with the convolutions around it; with more, more
-clips are open at once."""
+"""Workers that one run of the LSTM keeps busy with convolutions. More workers open more clips."""
 
 
 class Codec:
     """One codec with its weights on one device.
 
     Attributes:
-        spec: Its facts.
-        ckpt: Hash of the weights' file, for provenance.
+        spec: Facts about the codec.
+        ckpt: Hash of the weights file, for provenance.
         precision: Arithmetic of the encoder's network; `float32` gives encodec's codes.
-        engine: What computes the codes, for provenance; tokens of two engines may differ.
+        engine: What computes the codes, for provenance; codes of two engines may differ.
     """
 
     def __init__(
@@ -64,52 +64,61 @@ class Codec:
     ) -> None:
         self.spec, self.ckpt, self.precision = spec, ckpt, precision
         self.engine = engine_name(device, precision, allow_tf32)
-        self._model, self._device = model, device
+        self._model, self._device, self._allow_tf32 = model, device, allow_tf32
         fold_weight_norm(model)
 
     def encode(self, wav: Wave, bandwidth_kbps: float) -> Ecdc:
-        """Encode one clip; see `encode_blocks`, of which this is the case of a single block.
+        """Encode one clip; same as `encode_blocks` with a single block.
 
         Args:
-            wav: float32 `[C, N]` at the codec's rate, full scale 1.0, N of at least 1.
-            bandwidth_kbps: One of the codec's bandwidths.
-        """
-        return self.encode_blocks([wav], bandwidth_kbps)
-
-    def encode_blocks(self, blocks: Iterable[Wave], bandwidth_kbps: float) -> Ecdc:
-        """Encode one clip that arrives in blocks of any sizes.
-
-        How it is cut does not matter, nor what is encoded beside it, nor the number of threads: the
-        codes are those of `encodec.EncodecModel.encode`, in the memory of a few seconds of audio
-        (`preprocess.codec.streaming`).
-
-        Args:
-            blocks: float32 `[C, n]` at the codec's rate, full scale 1.0; together N of at least 1.
+            wav: float32 `[C, N]` at the codec's rate, full scale 1.0, N at least 1.
             bandwidth_kbps: One of the codec's bandwidths.
 
         Returns:
             The tokens, codes `[K, T]`.
 
         Raises:
-            UsageError: The codec has no such bandwidth.
-            PreprocessError: A block has another number of channels, or NaN, or all are empty.
+            UsageError: The codec does not have this bandwidth.
+            PreprocessError: The audio has another number of channels, holds NaN or infinity, or
+                has no samples.
+        """
+        return self.encode_blocks([wav], bandwidth_kbps)
+
+    def encode_blocks(self, blocks: Iterable[Wave], bandwidth_kbps: float) -> Ecdc:
+        """Encode one clip that arrives in blocks of any sizes.
+
+        The codes are those of `encodec.EncodecModel.encode`. They do not depend on the block sizes,
+        on other clips encoded at the same time, or on the number of threads. Memory use is that of
+        a few seconds of audio (`preprocess.codec.streaming`).
+
+        Args:
+            blocks: float32 `[C, n]` at the codec's rate, full scale 1.0; at least 1 sample in all.
+            bandwidth_kbps: One of the codec's bandwidths.
+
+        Returns:
+            The tokens, codes `[K, T]`.
+
+        Raises:
+            UsageError: The codec does not have this bandwidth.
+            PreprocessError: A block has another number of channels, or holds NaN or infinity, or
+                all blocks are empty.
         """
         (clip,) = self.encode_streams([blocks], bandwidth_kbps, read_ahead=False)
         return clip.result(self.spec)
 
     def encode_batch(self, wavs: Sequence[Wave], bandwidth_kbps: float) -> list[Ecdc]:
-        """Encode several clips `[C, N]` together; each gets the codes that it gets alone.
+        """Encode several clips `[C, N]` together; each gets the same codes as when encoded alone.
 
         Raises:
-            UsageError: The codec has no such bandwidth.
-            PreprocessError: A clip has another number of channels, or NaN, or no samples.
+            UsageError: The codec does not have this bandwidth.
+            PreprocessError: A clip has another number of channels, NaN, infinity, or no samples.
         """
         return self.encode_in_order(([wav] for wav in wavs), bandwidth_kbps, read_ahead=False)
 
     def encode_in_order(
         self, streams: Iterable[Iterable[Wave]], bandwidth_kbps: float, read_ahead: bool = True
     ) -> list[Ecdc]:
-        """Encode as `encode_streams` does, and return the tokens of all, in the streams' order."""
+        """Encode clips as `encode_streams` does; return their tokens in the order of `streams`."""
         clips = self.encode_streams(streams, bandwidth_kbps, read_ahead)
         done = sorted(clips, key=lambda clip: clip.index)
         return [clip.result(self.spec) for clip in done]
@@ -117,18 +126,19 @@ class Codec:
     def encode_streams(
         self, streams: Iterable[Iterable[Wave]], bandwidth_kbps: float, read_ahead: bool = True
     ) -> Iterator[Encoding]:
-        """Encode any number of clips, several at a time, each in blocks as `encode_blocks` takes.
+        """Encode any number of clips, several at a time, each in blocks as in `encode_blocks`.
 
         Args:
-            streams: The blocks of each clip; an error raised by them is that clip's.
+            streams: The blocks of each clip. An error that they raise fails only that clip.
             bandwidth_kbps: One of the codec's bandwidths.
-            read_ahead: Read in threads of its own, ahead of the model.
+            read_ahead: Read in separate threads, ahead of the model.
 
         Yields:
-            Each clip as it is done, with its number in `streams`; `Clip.result` has its tokens.
+            Each clip when it is done, with its index in `streams`; `Encoding.result` returns its
+            tokens.
 
         Raises:
-            UsageError: The codec has no such bandwidth.
+            UsageError: The codec does not have this bandwidth.
         """
         return self._encode(streams, self.spec.n_codebooks(bandwidth_kbps), read_ahead)
 
@@ -146,14 +156,15 @@ class Codec:
         with Workers(threads) as workers:
             runner = Runner(self._rows, workers)
             encoder = self._encoder(n_codebooks, runner)
-            yield from encode_streams(encoder, streams, self.spec, open_clips, loaders)
+            clips = encode_streams(encoder, streams, self.spec, open_clips, loaders)
+            yield from self._under_flags(clips)
             self._rows = runner.rows
 
     def decode(self, ecdc: Ecdc) -> Wave:
-        """Decode one clip to float32 `[C, N]`, N being its `audio_length`.
+        """Decode one clip to float32 `[C, N]`, where N is its `audio_length`.
 
         Raises:
-            EcdcError: The tokens were made by another codec.
+            EcdcError: Another codec made the tokens.
         """
         wav = np.empty((self.spec.channels, ecdc.audio_length), np.float32)
         at = 0
@@ -163,17 +174,23 @@ class Codec:
         return wav
 
     def decode_blocks(self, ecdc: Ecdc) -> Iterator[Wave]:
-        """Decode one clip to blocks `[C, n]`, in the memory of a few seconds of audio.
+        """Decode one clip to float32 blocks `[C, n]`, in the memory of a few seconds of audio.
 
         Raises:
-            EcdcError: The tokens were made by another codec.
+            EcdcError: Another codec made the tokens.
         """
         from preprocess.codec.decoding import decode_segments, decode_stream
 
         if ecdc.model != self.spec.name:
-            raise EcdcError(f"tokens of {ecdc.model} cannot be decoded by {self.spec.name}")
+            raise EcdcError(f"{self.spec.name} cannot decode tokens of {ecdc.model}")
         run = decode_segments if self.spec.segment_samples else decode_stream
-        return run(self._decoder_parts, self._quantizer, ecdc, self.spec)
+        return self._under_flags(run(self._decoder_parts, self._quantizer, ecdc, self.spec))
+
+    def _under_flags(self, items: Iterator[T]) -> Iterator[T]:
+        """Make `items` with the codec's TF32 setting; cuDNN uses TF32 by default, which changes codes."""
+        from preprocess.codec.tf32 import with_tf32
+
+        return with_tf32(self._allow_tf32, items) if self._device.type == "cuda" else items
 
     def codebooks(self) -> torch.Tensor:
         """Return the entries of all codebooks, float32 `[K, N, D]`, on the codec's device."""
@@ -219,7 +236,7 @@ class Codec:
 
     @cached_property
     def _rows(self) -> int:
-        """How many windows of audio share a run of the convolutions."""
+        """Number of windows that share a run of the convolutions."""
         import torch
 
         if self._device.type != "cuda":
@@ -240,22 +257,17 @@ def load_codec(
     Args:
         name: A key of `preprocess.tokens.specs.CODECS`.
         weights: See `preprocess.codec.weights.find_weights`.
-        device: `auto` (a GPU where there is one), `cpu`, `cuda`, `cuda:1` and so on.
-        precision: `float32`, or `bfloat16` for an encoder that rounds to 8 bits: its codes are
-            others, and where the processor has no such arithmetic it is slower, too.
-        allow_tf32: Let a GPU round the products of float32 to 10 bits; codes change.
+        device: `auto` (a GPU if there is one), `cpu`, `cuda`, `cuda:1` and so on.
+        precision: `float32`, or `bfloat16` for an encoder that rounds to 8 bits: its codes differ,
+            and it is slower on a processor without bfloat16 arithmetic.
+        allow_tf32: Let a GPU round float32 products to 10 bits; codes differ.
 
     Raises:
-        UsageError: There is no such codec or device.
-        WeightsError: The weights cannot be had or do not fit.
+        UsageError: The codec is unknown, or the device cannot be used.
+        WeightsError: The weights cannot be found or downloaded, or do not fit.
     """
-    import torch
-
     spec = codec_spec(name)
     target = pick_device(device)
-    if target.type == "cuda":
-        # TF32, which cuDNN takes for convolutions by default, changes tokens.
-        torch.backends.cudnn.allow_tf32 = torch.backends.cuda.matmul.allow_tf32 = allow_tf32
     model = build_model(spec)
     path = find_weights(spec, weights)
     load_state(path, model, spec)

@@ -1,4 +1,4 @@
-"""Tokens to audio, in the memory of a few seconds of it."""
+"""Tokens to audio, in the memory of a few seconds of audio."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 def decode_stream(
     parts: Parts, quantizer: Quantizer, ecdc: Ecdc, spec: CodecSpec
 ) -> Iterator[Wave]:
-    """Yield the audio of a clip without segments, `[C, n]` float32."""
+    """Yield the audio of a clip without segments as blocks, float32 `[C, n]`."""
     codes = torch.from_numpy(ecdc.codes.astype(np.int64)).to(parts.device)
     embeddings = (quantizer.decode(part) for part in codes.split(WINDOW_FRAMES, dim=1))
     left = ecdc.audio_length
@@ -36,13 +36,13 @@ def decode_stream(
 def decode_segments(
     parts: Parts, quantizer: Quantizer, ecdc: Ecdc, spec: CodecSpec
 ) -> Iterator[Wave]:
-    """Yield the audio of a clip of segments that overlap, `[C, n]` float32.
+    """Yield the audio of a clip of overlapping segments as blocks, float32 `[C, n]`.
 
-        segment 0  |-----------------==|         ==  both weigh in, by how far it is to the end of
-        segment 1                   |==-----...      the one and from the start of the other
+        segment 0  |-----------------==|         ==  a crossfade, weighted by the distance to the
+        segment 1                   |==-----...      end of segment 0 and the start of segment 1
                    |<-- yielded --->|
 
-    Weights: `_linear_overlap_add` in `encodec/utils.py`.
+    Weights: `_linear_overlap_add` in `encodec/utils.py` of facebookresearch/encodec.
     """
     stride = spec.stride_samples or 0
     ramp = torch.linspace(0, 1, ecdc.segment_frames[0] * spec.hop + 2)[1:-1]
@@ -63,7 +63,7 @@ def decode_segments(
 
 
 def _segments(parts: Parts, quantizer: Quantizer, ecdc: Ecdc) -> Iterator[Wave]:
-    """Yield each segment `[C, n]` by itself, at its level."""
+    """Yield the audio of each segment, `[C, n]`, multiplied by its scale."""
     ends = np.cumsum((0, *ecdc.segment_frames)).tolist()
     bounds = list(pairwise(ends))
     scales = ecdc.scales if ecdc.scales is not None else np.ones(len(bounds), np.float32)

@@ -1,4 +1,4 @@
-"""The two ways from audio to codes: along a stream, or segment by segment."""
+"""The two ways from audio to codes: as a stream, or segment by segment."""
 
 from __future__ import annotations
 
@@ -26,17 +26,16 @@ _GRAIN_SIZE = 32_768
 
 
 class StreamEncoder:
-    """For codecs whose frames follow each other to the end of the clip (24 and 32 kHz).
+    """Encodes with a codec without segments (24 and 32 kHz).
 
-    A clip so short that PyTorch may take other kernels for it than for a long one is run whole, by
-    those.
+    A clip too short for PyTorch's long-clip kernels is run whole, by the kernels for its length.
 
     Args:
-        parts: The encoder.
+        parts: The encoder network.
         quantizer: The codebooks.
-        hop: Samples of a frame.
+        hop: Hop length in samples.
         n_codebooks: K.
-        runner: What runs the windows.
+        runner: Runs the windows.
     """
 
     def __init__(
@@ -44,11 +43,11 @@ class StreamEncoder:
     ) -> None:
         self._parts, self._quantizer, self._hop = parts, quantizer, hop
         self._n_codebooks, self._runner = n_codebooks, runner
-        self._short = (parts.grown - 1) * hop
+        self._short = (parts.long_from - 1) * hop
         self._tracks: dict[int, Track] = {}
 
     def start(self, clips: list[Encoding]) -> _StreamPart:
-        """Begin to encode the next windows of each clip."""
+        """Start to encode the next windows of each clip."""
         windows_a_step = max(ROWS, self._runner.rows * len(self._runner.workers))
         share = max(1, windows_a_step // len(clips))
         running: list[tuple[Encoding, Track, list[Window]]] = []
@@ -58,25 +57,25 @@ class StreamEncoder:
                 track = self._tracks.get(clip.index)
                 if track is None and (audio := self._short_audio(clip)) is not None:
                     short.append((clip, self._encode_whole(audio)))
-                elif not clip.read:
+                elif not clip.read_all:
                     track = self._tracks[clip.index]
                     running.append((clip, track, self._next(clip, track, share)))
             except Exception as error:  # reported as that clip's
                 clip.fail(error)
-            if clip.read:
+            if clip.read_all:
                 self._tracks.pop(clip.index, None)
         tracks, windows = [t for _, t, _ in running], [w for _, _, w in running]
         step = Step(self._parts, tracks, windows, self._runner)
         return _StreamPart(step, [clip for clip, _, _ in running], short, self._codes)
 
     def _short_audio(self, clip: Encoding) -> Tensor | None:
-        """Return all audio of a new clip that is short; a longer one gets its track instead."""
+        """Return all audio of a new clip if it is short; else start its track and return None."""
         audio = clip.source.take(self._short + 1)
         if audio is None:
-            clip.read = clip.done = True
+            clip.read_all = clip.done = True
             return None
         if clip.source.samples <= self._short:
-            clip.read = True
+            clip.read_all = True
             return self._given(audio)
         track = self._tracks[clip.index] = Track(self._parts, self._hop, 1)
         track.first.push(self._given(audio))
@@ -99,7 +98,7 @@ class StreamEncoder:
             if window is None:
                 break
             result.append(window)
-        clip.read = first.ended and not first.pending
+        clip.read_all = first.ended and not first.pending
         return result
 
     def _given(self, audio: Tensor) -> Tensor:
@@ -110,7 +109,7 @@ class StreamEncoder:
 
 
 class _StreamPart:
-    """The next windows of some clips, on their way to codes."""
+    """The next windows of some clips while they are encoded."""
 
     def __init__(
         self,
@@ -122,11 +121,11 @@ class _StreamPart:
         self._step, self._clips, self._short, self._codes = step, clips, short, codes
 
     def recur(self) -> None:
-        """Begin what needs the step before."""
+        """Start the LSTM, which needs the states of the previous part."""
         self._step.recur()
 
     def finish(self) -> None:
-        """Wait for the codes, and give them to the clips."""
+        """Wait for the codes and add them to the clips."""
         outputs = self._step.finish(self._codes)
         for clip, ends, codes in zip(self._clips, self._step.ends, outputs, strict=True):
             clip.codes += codes
@@ -136,17 +135,17 @@ class _StreamPart:
 
 
 class SegmentEncoder:
-    """For a codec of independent segments, each with a scale (48 kHz).
+    """Encodes with a codec of independent segments, each with a scale (48 kHz).
 
-    Whole segments of all clips share runs. The shorter one at a clip's end is encoded by itself,
-    by the kernels for its length: its scale and its group norms span just that segment.
+    Full segments of all clips share runs. The shorter one at a clip's end runs alone, by the
+    kernels for its length; its scale and group norms span only that segment.
 
     Args:
-        parts: The encoder.
+        parts: The encoder network.
         quantizer: The codebooks.
         spec: The codec.
         n_codebooks: K.
-        runner: What runs the segments.
+        runner: Runs the segments.
     """
 
     def __init__(
@@ -165,7 +164,7 @@ class SegmentEncoder:
         self._held: dict[int, Tensor] = {}
 
     def start(self, clips: list[Encoding]) -> _SegmentPart:
-        """Begin to encode the next segments of each clip."""
+        """Start to encode the next segments of each clip."""
         share = max(1, max(ROWS, self._runner.rows * len(self._runner.workers)) // len(clips))
         segments: list[tuple[Encoding, Tensor]] = []
         for clip in clips:
@@ -173,7 +172,7 @@ class SegmentEncoder:
                 segments += [(clip, segment) for segment in self._next(clip, share)]
             except Exception as error:  # reported as that clip's
                 clip.fail(error)
-            if clip.read:
+            if clip.read_all:
                 self._held.pop(clip.index, None)
         segments = [(clip, segment) for clip, segment in segments if clip.error is None]
         rescale = partial(_rescale, [segment for _, segment in segments])
@@ -186,7 +185,7 @@ class SegmentEncoder:
             self._runner.start(self._parts, whole, self._codes),
             self._runner.start(self._parts.whole, short, self._codes),
         ]
-        ends = [clip for clip in clips if clip.read]
+        ends = [clip for clip in clips if clip.read_all]
         scales = [(clip, scale) for (clip, _), (_, scale) in zip(segments, scaled, strict=True)]
         return _SegmentPart(scales, full, waits, ends)
 
@@ -200,7 +199,7 @@ class SegmentEncoder:
             audio = audio.to(self._parts.device)
             held = audio if held is None else torch.cat([held, audio], dim=2)
         if held is None:
-            clip.read = True
+            clip.read_all = True
             return []
         segments: list[Tensor] = []
         while len(segments) < share and held.shape[2]:
@@ -209,7 +208,7 @@ class SegmentEncoder:
             segments.append(held[..., : self._size])
             held = held[..., self._stride :]
         self._held[clip.index] = held
-        clip.read = source.ended and not held.shape[2]
+        clip.read_all = source.ended and not held.shape[2]
         return segments
 
     def _codes(self, embeddings: Tensor) -> Codes:
@@ -217,7 +216,7 @@ class SegmentEncoder:
 
 
 class _SegmentPart:
-    """The next segments of some clips, on their way to codes."""
+    """The next segments of some clips while they are encoded."""
 
     def __init__(
         self,
@@ -229,10 +228,10 @@ class _SegmentPart:
         self._segments, self._full, self._waits, self._ends = segments, full, waits, ends
 
     def recur(self) -> None:
-        """Nothing: a segment needs no other."""
+        """Do nothing: segments are independent."""
 
     def finish(self) -> None:
-        """Wait for the codes, and give them to the clips."""
+        """Wait for the codes and add them to the clips."""
         whole, short = (iter(wait()) for wait in self._waits)
         for (clip, scale), is_full in zip(self._segments, self._full, strict=True):
             clip.codes.append(next(whole if is_full else short))
@@ -242,7 +241,7 @@ class _SegmentPart:
 
 
 def _rescale(segments: list[Tensor]) -> list[tuple[Tensor, float]]:
-    """Return each segment `[1, C, n]` at an RMS of 1, and what it was divided by, as encodec does."""
+    """Scale each segment `[1, C, n]` to an RMS of 1 as encodec does; return it with its scale."""
     scaled = []
     for segment in segments:
         mono = segment.mean(dim=1, keepdim=True)
@@ -252,10 +251,10 @@ def _rescale(segments: list[Tensor]) -> list[tuple[Tensor, float]]:
 
 
 def _mean(x: Tensor) -> Tensor:
-    """Return the mean over time of `[1, 1, n]`, in the sums of two threads.
+    """Return the mean over time of `[1, 1, n]`, summed in the order of two threads.
 
-    They take a half each where there is more than PyTorch's least share for a thread
-    (`GRAIN_SIZE` in `ATen/TensorIterator.h`).
+    Two threads sum one half each if there are more samples than PyTorch's smallest share for a
+    thread (`GRAIN_SIZE` in `ATen/TensorIterator.h` of pytorch/pytorch).
     """
     n = x.shape[2]
     if n <= _GRAIN_SIZE or x.is_cuda:
@@ -264,6 +263,6 @@ def _mean(x: Tensor) -> Tensor:
 
 
 def _to_codes(codes: Tensor) -> Codes:
-    """Return codes as they are kept."""
+    """Return codes as int16 `[K, n]` in the CPU's memory."""
     result: Codes = codes.to(torch.int16).cpu().numpy()
     return result

@@ -1,10 +1,10 @@
-"""Many clips through one model: read ahead of it, in batches, each with its own codes.
+"""Encodes many clips with one model: read ahead, in batches, each with the codes it gets alone.
 
     streams --loader threads--> Source, a chunk ahead --Encoder.start--> Part --> codes of each clip
 
-A part is what comes next of every open clip. While its convolutions run, those of the part after
-it are begun, so that no worker waits for the LSTM. How many clips are open, and which, does not
-change the codes of any of them: see `preprocess.codec.layers`.
+A part is the next piece of every open clip. The convolutions of the next part start while those of
+the current one run, so that no worker waits for the LSTM. The codes of a clip do not depend on the
+other open clips; see `preprocess.codec.layers`.
 """
 
 from __future__ import annotations
@@ -32,15 +32,15 @@ if TYPE_CHECKING:
 Codes = NDArray[np.int16]
 
 CHUNK_SAMPLES = 1 << 18
-"""How much of a clip is read at once, and waits in memory for its turn."""
+"""Samples per channel that are read at once and wait in memory to be encoded."""
 
 
 class Source:
-    """The audio of one clip `[C, n]`, checked, and read one chunk ahead where there is a pool.
+    """The audio of one clip, checked, and read one chunk ahead if there is a pool.
 
     Attributes:
-        samples: How many have been taken.
-        ended: Whether they are all.
+        samples: Samples per channel taken so far.
+        ended: Whether all audio has been taken.
     """
 
     def __init__(self, blocks: Iterable[Wave], spec: CodecSpec, pool: Executor | None) -> None:
@@ -50,10 +50,13 @@ class Source:
         self._read_ahead()
 
     def take(self, least: int) -> Tensor | None:
-        """Return the next samples `[1, C, n]`: `least` or more, unless the clip ends before.
+        """Return the next samples, float32 `[1, C, n]`; None at the clip's end.
+
+        Args:
+            least: Smallest n, unless the clip ends first.
 
         Raises:
-            PreprocessError: They have another number of channels, or hold NaN or infinity.
+            PreprocessError: The audio has another number of channels, or holds NaN or infinity.
         """
         parts, count = [], 0
         while count < least and not self.ended:
@@ -88,38 +91,42 @@ class Source:
         channels = self._spec.channels
         if block.ndim != 2 or block.shape[0] != channels:
             raise PreprocessError(
-                f"{self._spec.name} takes audio [{channels}, N], got {list(block.shape)}"
+                f"{self._spec.name} needs audio [{channels}, N], got {list(block.shape)}"
             )
         if not np.isfinite(block.sum(dtype=np.float64)):
             raise PreprocessError("the audio holds NaN or infinity")
 
 
 class Encoding:
-    """One clip that is being encoded.
+    """A clip that is being encoded.
 
     Attributes:
-        codes: `[K, T]` of its parts, in order.
-        scales: One for each segment, where the codec has segments.
-        read: Whether its last part is on its way.
-        done: Whether it is encoded, or has failed with `error`.
+        index: Its index among the streams.
+        source: Its audio.
+        codes: int16 `[K, n]` of its parts, in order.
+        scales: One for each segment; empty for a codec without segments.
+        read_all: Whether its last part has started.
+        done: Whether it is encoded or has failed.
+        error: Why it failed, or None.
     """
 
     def __init__(self, index: int, source: Source) -> None:
         self.index, self.source = index, source
         self.codes: list[Codes] = []
         self.scales: list[float] = []
-        self.read = self.done = False
+        self.read_all = self.done = False
         self.error: Exception | None = None
 
     def fail(self, error: Exception) -> None:
-        """Give the clip up."""
-        self.error, self.read, self.done = error, True, True
+        """Mark the clip as failed."""
+        self.error, self.read_all, self.done = error, True, True
 
     def result(self, spec: CodecSpec) -> Ecdc:
         """Return the tokens of a clip that is done.
 
         Raises:
-            PreprocessError: Its audio could not be had, or has no samples.
+            PreprocessError: The audio has no samples.
+            Exception: The error with which the clip failed.
         """
         if self.error is not None:
             raise self.error
@@ -132,20 +139,20 @@ class Encoding:
 
 
 class Part(Protocol):
-    """The next part of some clips, its convolutions begun."""
+    """The next part of some clips, with its convolutions started."""
 
     def recur(self) -> None:
-        """Begin what needs the part before, which is finished."""
+        """Start the steps that need the previous part, which is finished."""
 
     def finish(self) -> None:
-        """Wait for the codes and give them to the clips; those that end with it are done."""
+        """Wait for the codes and add them to the clips; clips that end here are done."""
 
 
 class Encoder(Protocol):
-    """What turns the audio of open clips into codes, part by part (`preprocess.codec.encoders`)."""
+    """Turns the audio of open clips into codes, part by part (`preprocess.codec.encoders`)."""
 
     def start(self, clips: list[Encoding]) -> Part:
-        """Begin to encode the next part of each clip; clips that fail are done."""
+        """Start to encode the next part of each clip; clips that fail are done."""
 
 
 def encode_streams(
@@ -155,26 +162,26 @@ def encode_streams(
     rows: int,
     loaders: int,
 ) -> Iterator[Encoding]:
-    """Encode clips, several at a time, and yield each as it is done, in no certain order.
+    """Encode clips, several at a time, and yield each when it is done, in no fixed order.
 
     Args:
-        encoder: What encodes them.
-        streams: The audio of each clip in blocks `[C, n]` of any sizes, opened as its turn comes.
+        encoder: Encodes the parts.
+        streams: The audio of each clip in blocks `[C, n]` of any size; opened when needed.
         spec: The codec.
-        rows: Clips that are open at once.
-        loaders: Threads that read ahead; none reads when its blocks are asked for.
+        rows: Number of clips open at once.
+        loaders: Threads that read ahead; 0 reads blocks only when they are needed.
     """
     _keep_pages()
     pool = ThreadPoolExecutor(loaders) if loaders else None
     numbered = enumerate(streams)
     waiting: deque[Encoding] = deque()
     clips: list[Encoding] = []
-    begun: Part | None = None
+    started: Part | None = None
     recurring: Part | None = None
     try:
         while True:
-            # As many again wait, their first chunk being read.
-            reading = sum(not clip.read for clip in clips)
+            # Keep as many more clips waiting while their first chunk is read.
+            reading = sum(not clip.read_all for clip in clips)
             for index, blocks in islice(numbered, max(0, 2 * rows - reading - len(waiting))):
                 waiting.append(Encoding(index, Source(blocks, spec, pool)))
             while waiting and reading < rows:
@@ -183,13 +190,13 @@ def encode_streams(
             if not clips:
                 return
             with torch.inference_mode():
-                going_on = [clip for clip in clips if not clip.read]
-                after = encoder.start(going_on) if going_on else None
+                unread = [clip for clip in clips if not clip.read_all]
+                following = encoder.start(unread) if unread else None
                 if recurring is not None:
                     recurring.finish()
-                if begun is not None:
-                    begun.recur()
-            recurring, begun = begun, after
+                if started is not None:
+                    started.recur()
+            recurring, started = started, following
             done = [clip for clip in clips if clip.done]
             clips = [clip for clip in clips if not clip.done]
             yield from done
@@ -199,9 +206,9 @@ def encode_streams(
 
 
 def _keep_pages() -> None:
-    """Let glibc keep the memory that a run frees for the next one.
+    """Make glibc keep freed memory for the next run.
 
-    What it gives back at once, and so what must be cleared and mapped again, follows the largest
-    block that has been freed so far, up to this size (M_MMAP_THRESHOLD in mallopt(3)).
+    glibc returns large blocks to the system at once, and mapping them again is slow. Freeing one
+    block of the largest allowed size raises its threshold (M_MMAP_THRESHOLD in mallopt(3)).
     """
     torch.empty((32 << 20) - (1 << 16), dtype=torch.uint8)

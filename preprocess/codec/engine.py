@@ -1,9 +1,9 @@
-"""What computes the codes, under a short stable name that goes into their provenance.
+"""The engine: what computes the codes, as a short stable name for provenance.
 
     torch2.13-cpu-avx2-float32        torch2.13-cuda-sm90-float32+tf32
 
-Within one engine a clip has one encoding. Between two, sums may differ in their last bits, which
-decides near ties between codebook entries: 0.1 to 1 % of the codes.
+On one engine a clip always gets the same codes. Between two engines, sums may differ in their last
+bits, which decides near ties between codebook entries: 0.1 to 1 % of the codes.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
 
 def pick_device(name: str) -> torch.device:
-    """Return the device called `name`; `auto` is a GPU where there is one.
+    """Return the device called `name`; `auto` is a GPU if there is one, else the CPU.
 
     Raises:
-        UsageError: It cannot be used.
+        UsageError: The device cannot be used.
     """
     import torch
 
@@ -36,9 +36,10 @@ def pick_device(name: str) -> torch.device:
 
 
 def engine_name(device: torch.device, precision: str, allow_tf32: bool) -> str:
-    """Return the name: torch's minor version, device, instruction set, arithmetic.
+    """Return the engine's name: torch's minor version, device, instruction set, arithmetic.
 
-    The number of threads is not in it, as codes do not depend on it (`preprocess.codec.workers`).
+    It leaves out the number of threads because codes do not depend on it
+    (`preprocess.codec.workers`).
     """
     import torch
 
@@ -55,5 +56,5 @@ def engine_name(device: torch.device, precision: str, allow_tf32: bool) -> str:
 
 
 def arithmetic(precision: str, allow_tf32: bool) -> str:
-    """Return the part of the name that the settings decide, not the machine."""
+    """Return the part of the engine's name that depends on settings, not on the machine."""
     return precision + ("+tf32" if allow_tf32 else "")

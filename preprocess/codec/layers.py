@@ -1,12 +1,12 @@
-"""encodec's layers rebuilt for inference: the same numbers, with less work around them.
+"""encodec's layers rebuilt for inference: the same numbers, with less overhead.
 
-A kernel's order of sums decides near ties between codebook entries, so "encodec's codes" means
-encodec's kernels. PyTorch picks the kernel of a convolution by its shape and by the number of
-threads; a block of a clip, or several clips in one batch, may get another one than a whole clip.
-Here each convolution is pinned to what PyTorch would take for the clip by itself with two threads.
+A kernel's summation order decides near ties between codebook entries, so "encodec's codes" needs
+encodec's kernels. PyTorch picks the kernel of a convolution by its shape and the number of
+threads, so a block of a clip, or a batch of clips, may get another kernel than a whole clip. Here
+each convolution is pinned to the kernel that PyTorch picks for the clip alone with two threads.
 
-Around them: padding and audio are written into one buffer instead of padded copies, activations
-run in place, weight norms are folded.
+To save time, padding and audio are written into one buffer, activations run in place, and weight
+norms are folded.
 
 Layers: `encodec/modules/seanet.py` and `conv.py` of facebookresearch/encodec.
 """
@@ -27,30 +27,32 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 LONG_SAMPLES = 1 << 17
-"""A clip of this length has outgrown every threshold of PyTorch's choice of kernels."""
+"""Samples from which every layer of a clip is past PyTorch's thresholds for choosing a kernel."""
 _LANES = 64
-"""A multiple of what PyTorch's loops take at a time: twice the numbers in the widest register."""
+"""A multiple of the numbers that PyTorch's vector loops process at a time, at most 32."""
 
 
 def exact_here(weight: Tensor) -> bool:
-    """Whether the order of sums is ours to keep: on a CPU, in float32."""
+    """Whether the summation order must be kept here: on a CPU, in float32."""
     return bool(weight.device.type == "cpu" and weight.dtype == torch.float32)
 
 
 class Convolution(nn.Module):
-    """An `encodec` `SConv1d`: padding, convolution, normalization.
+    """encodec's `SConv1d`: padding, convolution, normalization.
 
-    On a CPU in float32 it runs the kernel that PyTorch takes for one long clip, whatever shape it
-    is given; `for_whole_clips` gives one that takes the kernel for a clip of just its length.
+    On a CPU in float32 it runs the kernel that PyTorch picks for one long clip, whatever the shape
+    of its input; `for_whole_clips` returns one that runs the kernel for the input's length.
     oneDNN's kernels gave the same bits for any length and number of rows.
 
     Args:
-        layer: encodec's.
-        long_steps: Steps that a long clip has at this layer.
+        layer: encodec's layer.
+        long_steps: Steps of a long clip at this layer.
 
     Attributes:
         backend: The kernel of a long clip.
-        grown: From how many steps on PyTorch takes it.
+        long_from: Smallest number of steps for which PyTorch picks that kernel.
+        padding_total: Steps of padding before and after: the receptive field less the stride.
+        after: How many of these are after the input.
     """
 
     def __init__(self, layer: Any, long_steps: int) -> None:
@@ -60,13 +62,13 @@ class Convolution(nn.Module):
         self.stride, self.dilation = conv.stride[0], conv.dilation[0]
         self.kernel = conv.kernel_size[0]
         self.pad_mode = layer.pad_mode
-        self.reach = (self.kernel - 1) * self.dilation - (self.stride - 1)
-        self.after = 0 if layer.causal else self.reach // 2
+        self.padding_total = (self.kernel - 1) * self.dilation - (self.stride - 1)
+        self.after = 0 if layer.causal else self.padding_total // 2
         self.exact, self.whole = exact_here(conv.weight), False
         self._kernels = pinned_kernels() if self.exact else None
-        self.backend, self.grown = "", 0
+        self.backend, self.long_from = "", 0
         if self._kernels is not None:
-            self.backend, self.grown = with_threads(
+            self.backend, self.long_from = with_threads(
                 REFERENCE_THREADS, lambda: self._choose(conv, long_steps)
             )
 
@@ -77,15 +79,15 @@ class Convolution(nn.Module):
         return other
 
     def _choose(self, conv: nn.Conv1d, long_steps: int) -> tuple[str, int]:
-        """Return the kernel of a long clip, and from how many steps on PyTorch takes it."""
+        """Return the kernel of a long clip, and the smallest number of steps that gets it."""
         kernels = self._kernels
         if kernels is None:
             return "", 0
-        low = self.reach + self.stride - 1  # less than the kernel spans
+        low = self.padding_total + self.stride - 1  # less than the kernel spans
         high = max(long_steps, low + 1)
         long = kernels.choose(conv, high)
         while low + 1 < high:
-            # Asking takes the longer the more steps there are, and the answer is near `low`.
+            # A query is slower for more steps, and the answer is near `low`.
             middle = min((low + high) // 2, 2 * low + 64)
             if kernels.choose(conv, middle) == long:
                 high = middle
@@ -94,13 +96,13 @@ class Convolution(nn.Module):
         return long, high
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return `[B, C', ceil(T / stride)]` for `[B, C, T]`."""
+        """Map `[B, C, T]` to `[B, C', ceil(T / stride)]`."""
         result: Tensor = self.norm(self._convolve(self._pad(x)))
         return result
 
     def _pad(self, x: Tensor) -> Tensor:
         steps = x.shape[2]
-        before = self.reach - self.after
+        before = self.padding_total - self.after
         after = self.after + -steps % self.stride
         if not before and not after:
             return x
@@ -118,10 +120,10 @@ class Convolution(nn.Module):
         return buffer
 
     def _convolve(self, x: Tensor) -> Tensor:
-        short = self.whole and x.shape[2] < self.grown
+        short = self.whole and x.shape[2] < self.long_from
         if self._kernels is not None and self.backend == "Mkldnn" and not short:
             return self._kernels.convolve(x, self.weight, self.bias, self.stride, self.dilation)
-        if self.exact and x.shape[0] > 1:  # several rows may get another kernel than one
+        if self.exact and x.shape[0] > 1:  # several rows may get another kernel than one row
             return torch.cat([self._by_torch(row) for row in x.split(1)])
         return self._by_torch(x)
 
@@ -130,11 +132,11 @@ class Convolution(nn.Module):
 
 
 class Elu(nn.Module):
-    """An ELU in place, in which each number has the same function wherever it lies.
+    """An in-place ELU that computes every number the same way, wherever it is in memory.
 
-    PyTorch takes numbers from contiguous memory many at a time, with its own exponential, and the
-    rest at the end of each thread's share with that of the C library, which rounds otherwise. The
-    rest is padded here.
+    PyTorch processes contiguous memory in vectors, with its own exponential. The remainder at the
+    end of each thread's share uses the C library's exponential, which rounds differently. Here the
+    remainder is padded to a full vector.
     """
 
     def __init__(self, alpha: float) -> None:
@@ -142,7 +144,7 @@ class Elu(nn.Module):
         self.alpha = alpha
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return the ELU of `x`, which is overwritten."""
+        """Return the ELU of `x`, any shape; overwrites `x`."""
         flat = (x if x.is_contiguous() else x.contiguous()).view(-1)
         whole = flat.numel() // _LANES * _LANES
         functional.elu_(flat[:whole], self.alpha)
@@ -154,16 +156,16 @@ class Elu(nn.Module):
 
 
 class Residual(nn.Module):
-    """An `encodec` `SEANetResnetBlock`."""
+    """encodec's `SEANetResnetBlock`."""
 
     def __init__(self, shortcut: nn.Module, block: nn.Sequential) -> None:
         super().__init__()
         self.shortcut, self.block = shortcut, block
 
     def forward(self, x: Tensor) -> Tensor:
-        """Return shortcut plus block; `x` may be overwritten."""
+        """Return shortcut plus block, `[B, C, T]` as `x`; may overwrite `x`."""
         shortcut = self.shortcut(x)
         if shortcut is x:
-            x = x.clone()  # the block begins in place
+            x = x.clone()  # the block starts with an in-place operation
         result: Tensor = self.block(x).add_(shortcut)
         return result

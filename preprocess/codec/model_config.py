@@ -1,4 +1,4 @@
-"""Which codec runs, with which weights, and where."""
+"""Settings: which codec runs, with which weights, on which device."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from preprocess.core.settings import Settings
 
 @dataclass(frozen=True, kw_only=True)
 class ModelConfig(Settings):
-    """Which weights run, and where."""
+    """Which weights to use, and on which device."""
 
     weights: Annotated[
         str | None,
         Field(
-            description="a local .th or .safetensors file, or a Hub repository such as "
+            description="a .th or .safetensors file, or a Hub repository such as "
             "facebook/encodec_24khz; without it, the published checkpoint, downloaded once"
         ),
     ] = None
@@ -26,7 +26,7 @@ class ModelConfig(Settings):
 
 @dataclass(frozen=True, kw_only=True)
 class CodecConfig(ModelConfig):
-    """Which codec makes the tokens."""
+    """Which codec to use."""
 
     codec: Annotated[str, Field(description="codec, by its name in .ecdc headers")] = (
         "encodec_24khz"

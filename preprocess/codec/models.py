@@ -1,4 +1,4 @@
-"""encodec's models, of the codecs that it has functions for and of the others."""
+"""Builds encodec's models, including those that the package has no function for."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Any
 from preprocess.codec.encodec_package import import_encodec
 from preprocess.tokens.specs import CodecSpec
 
-# Name -> width of the latents, and the settings of SEANet, of models that encodec has no function
-# for. The demo codec has the geometry of the 24 kHz one; 32 kHz is as in the configuration of
+# Name -> latent width and SEANet settings of models that encodec has no function for. The demo
+# codec has the geometry of the 24 kHz codec; 32 kHz follows the configuration of
 # facebook/encodec_32khz.
 NETWORKS: dict[str, tuple[int, dict[str, Any]]] = {
     "encodec_24khz_demo": (32, {"n_filters": 8, "causal": True}),
@@ -18,7 +18,7 @@ NETWORKS: dict[str, tuple[int, dict[str, Any]]] = {
 
 
 def build_model(spec: CodecSpec) -> Any:
-    """Return the `encodec.EncodecModel` of `spec`, with random weights."""
+    """Return the `encodec.EncodecModel` of `spec` with random weights."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch deprecates the weight norm that encodec uses
         import_encodec()
@@ -53,7 +53,7 @@ def _assemble(spec: CodecSpec, dimension: int, network: dict[str, Any]) -> Any:
 
 
 def fold_weight_norm(model: Any) -> None:
-    """Compute each normed weight once instead of at every call; the values are the same."""
+    """Compute each normalized weight once instead of at every call; the values do not change."""
     from torch.nn.utils import remove_weight_norm
 
     for module in model.modules():

@@ -4,7 +4,7 @@ dataset = load_dataset("me/name", split="train")
 audio = decode_row(dataset[0])          # float32 [C, N]
 
 dataset.set_transform(decode())
-dataset[0]["wave"]                      # decoded when it is asked for
+dataset[0]["wave"]                      # decoded on access
 """
 
 from __future__ import annotations
@@ -31,32 +31,34 @@ def decode_row(row: Mapping[str, Any], codec: Codec | None = None) -> Wave:
     """Decode one row of a dataset to audio.
 
     Args:
-        row: With `codes`, `model`, `audio_length` and, at 48 kHz, `scales`; as lists, numpy arrays
-            or torch tensors.
-        codec: The codec that made the tokens; without it, the one that `model` names, loaded with
-            its published weights once and then kept.
+        row: A row with `codes`, `model`, `audio_length` and, at 48 kHz, `scales`, as lists, numpy
+            arrays or torch tensors.
+        codec: The codec that made the tokens; without it, the codec that `model` names, loaded
+            once with its published weights.
 
     Returns:
-        float32 `[C, N]` at the row's `sample_rate`, N being its `audio_length`.
+        float32 `[C, N]` at the row's `sample_rate`, where N is its `audio_length`.
 
     Raises:
-        EcdcError: A column is missing, the codes do not fit their codec or the length, or `codec`
-            is another one.
-        WeightsError: The weights cannot be had.
+        EcdcError: A column is missing, the codes do not fit their codec or length, or `codec` is
+            not the one that made them.
+        UsageError: `model` names an unknown codec.
+        WeightsError: The weights cannot be found or downloaded.
     """
     ecdc = row_tokens(row)
     return (codec or _published(ecdc.model)).decode(ecdc)
 
 
 def row_tokens(row: Mapping[str, Any]) -> Ecdc:
-    """Return the tokens of a row, as its `.ecdc` file held them, sliced as the row is.
+    """Return the tokens of a row as they were in its `.ecdc` file, at the row's bandwidth.
 
     Raises:
-        EcdcError: A column is missing, or the codes do not fit their codec or the length.
+        EcdcError: A column is missing, or the codes do not fit their codec or length.
+        UsageError: `model` names an unknown codec.
     """
     for name in ("codes", "model", "audio_length"):
         if name not in row:
-            raise EcdcError(f"a row needs the column {name!r} to be decoded")
+            raise EcdcError(f"cannot decode a row without the column {name!r}")
     spec = codec_spec(str(row["model"]))
     length = int(row["audio_length"])
     try:
@@ -64,10 +66,10 @@ def row_tokens(row: Mapping[str, Any]) -> Ecdc:
     except ValueError as error:
         raise EcdcError(f"codes must be [K, T]: {error}") from None
     k_fits = codes.ndim == 2 and 1 <= codes.shape[0] <= spec.max_codebooks
-    # In constant time, before a length that a row claims is walked.
+    # Takes constant time, so a huge claimed length is refused before its segments are listed.
     if not k_fits or length < 1 or codes.shape[1] != n_frames(length, spec):
         raise EcdcError(
-            f"codes of shape {list(codes.shape)} are no {spec.name} tokens of {length} samples"
+            f"codes of shape {list(codes.shape)} do not fit {length} samples of {spec.name}"
         )
     if codes.min() < 0 or codes.max() >= spec.codebook_size:
         raise EcdcError(f"codes must be 0 to {spec.codebook_size - 1}")
@@ -76,14 +78,16 @@ def row_tokens(row: Mapping[str, Any]) -> Ecdc:
     if spec.segment_samples is not None:
         scales = np.asarray(row.get("scales", ()), np.float32)
         if scales.shape != (len(frames),):
-            raise EcdcError(f"{len(frames)} segments need as many scales, got {list(scales.shape)}")
+            raise EcdcError(
+                f"{len(frames)} segments need one scale each, got scales {list(scales.shape)}"
+            )
     return Ecdc(spec.name, codes.astype(np.int16), length, frames, scales)
 
 
 def decode(codec: Codec | None = None) -> Callable[[Mapping[str, list[Any]]], dict[str, Any]]:
     """Return a transform for `Dataset.set_transform` that adds the audio of each row.
 
-    It leaves the columns as they are and adds `wave`, a list of float32 `[C, N]`.
+    It adds the column `wave`, a list of float32 `[C, N]`, and leaves the other columns unchanged.
 
     Args:
         codec: As in `decode_row`.

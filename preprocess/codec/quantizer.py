@@ -1,12 +1,12 @@
-"""Residual vector quantization: embeddings to codes, by encodec's own arithmetic.
+"""Residual vector quantization: embeddings to codes, in encodec's own arithmetic.
 
     residual_0 = embedding
     code_k     = the entry e of codebook k with the least |residual_k|^2 - 2 residual_k.e + |e|^2
     residual_k+1 = residual_k - e
 
-In float32 these distances of some hundred round to 1e-5, which decides near ties: every sum is
-done as encodec does it, over the same axis of the same layout. What does not depend on the audio
-is computed once.
+In float32 these distances, of a few hundred, round to 1e-5, which decides near ties. So every sum
+runs as in encodec, over the same axis of the same memory layout. Terms that do not depend on the
+audio are computed once.
 
 Source: `encodec/quantization/core_vq.py` of facebookresearch/encodec.
 """
@@ -37,10 +37,10 @@ class Quantizer:
         )
 
     def encode(self, embeddings: Tensor, n_codebooks: int) -> Tensor:
-        """Return codes `[K, T]` for embeddings `[1, D, T]`.
+        """Return int64 codes `[K, T]` for embeddings `[1, D, T]`.
 
-        A clip that comes in parts gives the codes of the whole where all parts but the last are a
-        multiple of 32 frames long, and the last has 8 or more.
+        A clip encoded in parts gets the codes of the whole clip if every part but the last is a
+        multiple of 32 frames long and the last has at least 8 frames.
         """
         residual = embeddings.float().contiguous()
         codes = []
@@ -66,15 +66,15 @@ class Quantizer:
 
 
 def _products(x: Tensor, entries: Tensor) -> Tensor:
-    """Return `x @ entries` for `x` `[T, D]`, in the sums of two threads.
+    """Return `x @ entries` for `x` `[T, D]`, summed in the order of two threads.
 
-    MKL halves the rows between the threads in steps of four, and sums less than four in another
-    order. From 12 rows on no half is that small, and the number of threads makes no difference.
+    MKL splits the rows between threads in multiples of four and sums fewer than four rows in
+    another order. From 12 rows on no share is that small, so the number of threads does not matter.
     """
     rows = x.shape[0]
     left = rows % 4
     if not (left and 4 < rows < 12):
         return x @ entries
-    # A single row would not be taken for a matrix; the layout, too, stays that of `x`.
+    # Repeat a single row, which would not count as a matrix; keep the memory layout of `x`.
     rest = x[-left:] if left > 1 else x[-1:].t().repeat(1, 2).t()
     return torch.cat([x[: rows - left] @ entries, (rest @ entries)[:left]])

@@ -1,4 +1,4 @@
-"""encodec's LSTM in pieces: it carries its states along, and runs several rows in one row's sums."""
+"""encodec's LSTM in blocks: it carries its states, and several rows give the bits of single rows."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ _WIDER = 8  # zero columns; see Recurrent
 
 
 class Recurrent(nn.Module):
-    """An `encodec` `SLSTM` that carries its states from block to block, for several rows.
+    """encodec's `SLSTM`, carrying its states from block to block, for several rows.
 
-    One row is oneDNN's special case: it adds the products with the input and those with the state
-    as two sums. More rows of one width go into one running sum, which rounds otherwise. Where the
-    widths of input and state differ, though, it keeps the two sums apart
-    (`brgemm_fwd_iter_layer_fuse_possible` in its `rnn_brgemm_utils.cpp`): so for several rows the
-    input is widened by columns of zeros. Whether that gives the bits of single rows is tried once,
-    when the codec is loaded; where it does not, rows run one by one.
+    For one row, oneDNN adds the products with the input and those with the state in two separate
+    sums. For several rows it uses one running sum, which rounds differently, unless input and state
+    have different widths (`brgemm_fwd_iter_layer_fuse_possible` in oneDNN's
+    `rnn_brgemm_utils.cpp`). So for several rows the input gets extra columns of zeros. When the
+    codec is loaded, a test checks that this gives the bits of single rows; otherwise rows run one
+    by one.
     """
 
     def __init__(self, layer: Any) -> None:
@@ -45,10 +45,10 @@ class Recurrent(nn.Module):
 
         Args:
             x: `[B, C, T]`.
-            state: Hidden and cell states `[layers, B, C]`; None at the start.
+            state: Hidden and cell states, each `[layers, B, C]`; None at the start.
 
         Returns:
-            `[B, C, T]`, and the states after it.
+            The output `[B, C, T]` and the new states.
         """
         steps = x.permute(2, 0, 1).contiguous()
         if state is None:
@@ -81,7 +81,7 @@ class Recurrent(nn.Module):
         return steps, (torch.cat(hidden), torch.cat(cells))
 
     def _rows_agree(self) -> bool:
-        """Whether several rows give the bits of single ones, in each number of rows that is run."""
+        """Whether several rows give the bits of single rows, for every number of rows in use."""
         generator = torch.Generator().manual_seed(0)
         agree = True
         for rows in ROW_SHAPES:
@@ -97,7 +97,7 @@ class Recurrent(nn.Module):
 
 
 ROW_SHAPES = (4, 8)
-"""Rows that the LSTM runs at once on a CPU; what they are more than the clips are zeros."""
+"""Numbers of rows that the LSTM runs at once on a CPU; unused rows are zeros."""
 ROWS = ROW_SHAPES[-1]
 """Clips that share a run of the LSTM."""
 
@@ -108,7 +108,7 @@ def _row(state: State, row: int) -> State:
 
 
 def _widened(lstm: Any, index: int) -> nn.LSTM:
-    """Return layer `index` of `lstm` by itself, for inputs with zero columns at their end."""
+    """Return layer `index` of `lstm` as an LSTM for inputs with extra zero columns at the end."""
     state = {
         name.replace(f"_l{index}", "_l0"): value
         for name, value in lstm.state_dict().items()

@@ -1,4 +1,4 @@
-"""encodec itself: what our codes are counted against, and models where no weights are at hand."""
+"""The reference: encodec itself, to count differing codes against, and models with random weights."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from preprocess.tokens.specs import codec_spec
 def seeded_model(name: str, seed: int = 0) -> Any:
     """Return the full-size `encodec.EncodecModel` called `name` with seeded random weights.
 
-    The codebooks are drawn where its embeddings lie, not left at zero as encodec does: equal or
-    far-off entries would make all codes alike, and then any two encoders agree.
+    The codebook entries are drawn around the model's embeddings; encodec leaves them at zero. With
+    equal or distant entries all codes would be the same and any two encoders would agree.
     """
     torch.manual_seed(seed)
     with warnings.catch_warnings():
@@ -41,9 +41,9 @@ def draw_codebooks(embeddings: torch.Tensor, codebooks: list[Any]) -> None:
 
 
 def own_encode(model: Any, wav: NDArray[np.float32], kbps: float) -> tuple[Any, list[float]]:
-    """Return codes `[K, T]` and scales of `encodec.EncodecModel.encode` for `[C, N]`.
+    """Return the codes `[K, T]` and scales of `encodec.EncodecModel.encode` for `wav` `[C, N]`.
 
-    With two threads, which are the reference: with another number encodec differs from itself.
+    Runs encodec with two threads, which is the reference; its codes depend on that number.
     """
     model.set_target_bandwidth(kbps)
     threads = torch.get_num_threads()
@@ -59,11 +59,11 @@ def own_encode(model: Any, wav: NDArray[np.float32], kbps: float) -> tuple[Any, 
 
 @contextmanager
 def without_tails(model: Any) -> Iterator[None]:
-    """Give every number in encodec's own encoder the ELU that PyTorch has for most of them.
+    """Make encodec's encoder compute the ELU of every number the same way.
 
-    The few at the end of each thread's share get another exponential, which differs in its last
-    bit; which they are depends on the shape and the number of threads. Here the memory is padded,
-    so that the shares of one thread and of two end on a multiple of 64.
+    PyTorch computes the last numbers of each thread's share with another exponential, which
+    differs in its last bit; which numbers depends on the shape and the number of threads. Here the
+    memory is padded so that the shares of one or two threads end on a multiple of 64.
     """
 
     def elu(x: torch.Tensor) -> torch.Tensor:

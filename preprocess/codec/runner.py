@@ -1,4 +1,4 @@
-"""Windows through a part of a network: several in a run, runs side by side, order kept."""
+"""Runs windows through a part of a network: several per run, runs in parallel, in order."""
 
 from __future__ import annotations
 
@@ -17,24 +17,29 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 FIRST, RECURRENT, LAST = 2, 0, 1
-"""Priorities: what finishes clips before what begins the next windows."""
+"""Priorities, lowest first: work that finishes clips comes before work that starts windows."""
 
 
 @dataclass(frozen=True)
 class Window:
-    """A part of a clip `[1, C, n]`; of what comes out for it, `kept` belongs to the clip."""
+    """A part of a clip.
+
+    Attributes:
+        x: The input, `[1, C, n]`.
+        kept: The steps of the output that belong to the clip; the rest is halo.
+    """
 
     x: Tensor
     kept: slice
 
 
 class Runner:
-    """Runs windows of one length together, each run by one of the workers.
+    """Runs windows of the same length together; a worker executes each run.
 
     Args:
-        rows: How many windows share a run. Where a GPU's memory does not hold them it is split in
-            halves, and later runs begin with the number that was held.
-        workers: Threads for the runs; without them, the caller's.
+        rows: Number of windows that share a run. A run that does not fit into a GPU's memory is
+            split in half, and later runs use the smaller number.
+        workers: Threads for the runs; without them, the caller's thread.
     """
 
     def __init__(self, rows: int, workers: Workers | None = None) -> None:
@@ -48,9 +53,16 @@ class Runner:
         then: Callable[[Tensor], Any] | None = None,
         priority: int = FIRST,
     ) -> Callable[[], list[Any]]:
-        """Begin to run `part` over windows, and return a call that waits for what it makes of each.
+        """Start to run `part` over windows.
 
-        Halos are dropped, and `then` is applied to what is kept of each window.
+        Args:
+            part: A part of a network, `[B, C, n]` to `[B, C', n']`.
+            windows: Windows of any lengths.
+            then: A function applied to the kept output `[1, C', n]` of each window.
+            priority: `FIRST`, `RECURRENT` or `LAST`.
+
+        Returns:
+            A function that waits and returns the result of each window, without its halo.
         """
         runs: list[tuple[list[int], Future[list[Any]]]] = []
         order = sorted(range(len(windows)), key=lambda i: windows[i].x.shape[2])
@@ -68,7 +80,7 @@ class Runner:
         return wait
 
     def run(self, part: Callable[[Tensor], Tensor], windows: Sequence[Window]) -> list[Tensor]:
-        """Return what `part` makes of each window, halos dropped."""
+        """Return the output of `part` for each window, `[1, C', n]`, without its halo."""
         return self.start(part, windows)()
 
     def _run(
@@ -86,13 +98,13 @@ class Runner:
 
     def _in_halves(self, part: Callable[[Tensor], Tensor], x: Tensor) -> Tensor:
         try:
-            return part(x.clone() if x.is_cuda else x)  # it may overwrite what it is given
+            return part(x.clone() if x.is_cuda else x)  # it may overwrite its input
         except torch.cuda.OutOfMemoryError:
             if x.shape[0] == 1:
                 raise PreprocessError(
-                    "the GPU's memory does not hold one window of audio"
+                    "one window of audio does not fit into the GPU's memory"
                 ) from None
         torch.cuda.empty_cache()
         middle = x.shape[0] // 2
-        self.rows = min(self.rows, x.shape[0] - middle)  # what is tried next
+        self.rows = min(self.rows, x.shape[0] - middle)  # for later runs
         return torch.cat([self._in_halves(part, half) for half in (x[:middle], x[middle:])])

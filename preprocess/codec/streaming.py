@@ -1,20 +1,20 @@
 """Long clips in windows: an hour in the memory of a few seconds, and several clips at once.
 
-encodec's own `encode` takes about 16 MB per second of audio. Cutting the audio into chunks and
-encoding each by itself changes half of the tokens, since every layer then starts from padding. But
-a convolution sees only so far, and the LSTM passes on its states:
+encodec's own `encode` needs about 16 MB per second of audio. Encoding separate chunks instead
+changes half of the codes, because every layer then starts from padding. But convolutions have a
+limited receptive field, and the LSTM can pass on its states:
 
     samples     |-----------------------------------------------------------> t
     window 0    [========= kept =========|oo]
     window 1                           [o|========= kept =========|o]
     last                                                        [o|===== kept =====]
 
-    o  halo: computed, then dropped, because a window's edge has padding that is not the clip's;
-       the clip's own edges have encodec's own padding
+    o  halo: computed, then dropped, because the padding at a window's edge is not the clip's;
+       the clip's own edges get encodec's padding
     LSTM: over the kept frames, in order, several clips at once
 
-so that each output is computed from the same numbers as over the whole clip. A codec with no
-look-ahead needs no halo behind. All but the last window of a clip have one length.
+So each output is computed from the same numbers as for the whole clip. A causal codec needs no
+halo after the window. All windows of a clip but the last have the same length.
 """
 
 from __future__ import annotations
@@ -43,51 +43,52 @@ T = TypeVar("T")
 Wave = NDArray[np.float32]
 
 WINDOW_FRAMES = 128
-"""Frames kept of a window. A multiple of 32: over so many at once, PyTorch sums a frame's squares
-in another order than over what is left (see `preprocess.codec.quantizer`)."""
+"""Frames kept of a window. A multiple of 32: PyTorch sums the squares of 32 frames at a time, and
+those of a remainder in another order (see `preprocess.codec.quantizer`)."""
 LEAST_FRAMES = 32
-"""The last window of a clip keeps more than this, and up to as many more than `WINDOW_FRAMES`."""
+"""The last window of a clip keeps more frames than this, and at most this many more than
+`WINDOW_FRAMES`."""
 
 
 class Windows:
     """Cuts one clip, as it arrives, into windows.
 
     Args:
-        unit: Steps of the input that are one frame.
-        out_unit: Steps of the output that are one frame.
-        reach: How many frames before and after a frame its output depends on.
+        unit: Input steps per frame.
+        out_unit: Output steps per frame.
+        receptive: Receptive field: frames `(before, after)` that the output of a frame depends on.
         size: Frames kept of a window.
     """
 
     def __init__(
-        self, unit: int, out_unit: int, reach: tuple[int, int], size: int = WINDOW_FRAMES
+        self, unit: int, out_unit: int, receptive: tuple[int, int], size: int = WINDOW_FRAMES
     ) -> None:
         self.unit, self.out_unit, self.size = unit, out_unit, size
-        self.before, self.after = reach
+        self.before, self.after = receptive
         self.least = max(LEAST_FRAMES, self.before + self.after)
         self.ended = False
         self._held: list[Tensor] = []
-        self._steps = 0  # how many are held
-        self._halo = 0  # frames at the start of what is held that have been kept before
+        self._steps = 0  # number of steps held
+        self._halo = 0  # frames at the start of the held steps that an earlier window kept
 
     @property
     def wanted(self) -> int:
-        """Steps still to come before a window other than the last can be cut."""
+        """Steps still needed to cut a window that is not the last."""
         return max(0, (self._halo + self.size + self.least) * self.unit + 1 - self._steps)
 
     @property
     def pending(self) -> bool:
-        """Whether any of the clip is still to be cut."""
+        """Whether steps are left to cut."""
         return self._steps > 0
 
     def push(self, x: Tensor) -> None:
-        """Take the next steps `[1, C, n]`."""
+        """Add the next steps `[1, C, n]`."""
         if x.shape[2]:
             self._held.append(x)
             self._steps += x.shape[2]
 
     def pop(self) -> Window | None:
-        """Return the next window, None until more has come; after `ended`, all there is."""
+        """Return the next window, or None if it needs more steps; after `ended`, the rest."""
         if not self._steps or (self.wanted and not self.ended):
             return None
         held = torch.cat(self._held, dim=2) if len(self._held) > 1 else self._held[0]
@@ -104,7 +105,7 @@ class Windows:
         return Window(held[..., :length], kept)
 
     def pop_all(self) -> list[Window]:
-        """Return the windows that can be cut now."""
+        """Return all windows that can be cut now."""
         windows = []
         while (window := self.pop()) is not None:
             windows.append(window)
@@ -112,25 +113,31 @@ class Windows:
 
 
 class Track:
-    """One clip on its way through an encoder or decoder: what its parts remember of it."""
+    """The state of one clip in an encoder or decoder.
+
+    Attributes:
+        first: Windows for the convolutions before the LSTM.
+        last: Windows for the convolutions after it.
+        state: States of the LSTM; None at the start.
+    """
 
     def __init__(self, parts: Parts, unit: int, out_unit: int) -> None:
-        self.first = Windows(unit, 1, parts.reach_first)
-        self.last = Windows(1, out_unit, parts.reach_last)
+        self.first = Windows(unit, 1, parts.receptive_first)
+        self.last = Windows(1, out_unit, parts.receptive_last)
         self.state: State | None = None
 
 
 class Step:
-    """The next windows of some clips on their way through the three parts.
+    """Runs the next windows of some clips through the three parts.
 
-    The convolutions of a step may run before the step before is done; `recur` and `finish` follow
-    in the order of steps.
+    The convolutions of a step may start before the previous step is done; `recur` and `finish` run
+    in the order of the steps.
 
     Args:
         parts: The network.
         tracks: One for each clip.
-        windows: For each clip its next windows, cut by `Track.first`.
-        runner: What runs them.
+        windows: For each clip, its next windows, cut by `Track.first`.
+        runner: Runs the windows.
     """
 
     def __init__(
@@ -147,7 +154,7 @@ class Step:
         self._recurring: list[Future[list[Tensor]]] = []
 
     def recur(self) -> None:
-        """Begin to run the LSTM over what the convolutions made."""
+        """Start to run the LSTM over the output of the first convolutions."""
         outputs = iter(self._first())
         inputs = [torch.cat([next(outputs) for _ in range(n)], dim=2) for n in self._counts]
         clips = list(zip(self._tracks, inputs, self.ends, strict=True))
@@ -157,7 +164,11 @@ class Step:
         ]
 
     def finish(self, then: Callable[[Tensor], Any] | None = None) -> list[list[Any]]:
-        """Return for each clip what comes out, in order, or what `then` makes of each part."""
+        """Wait for the step, and return the outputs `[1, C, n]` of each clip, in order.
+
+        Args:
+            then: A function applied to each output.
+        """
         outputs = (y for some in self._recurring for y in some.result())
         windows = []
         for track, y, ends in zip(self._tracks, outputs, self.ends, strict=True):
@@ -170,15 +181,15 @@ class Step:
 
 
 def _recur(parts: Parts, clips: Sequence[tuple[Track, Tensor, bool]]) -> list[Tensor]:
-    """Run the LSTM over the next frames of up to `ROWS` clips, and keep their states.
+    """Run the LSTM over the next frames of up to `ROWS` clips and keep their states.
 
-    A clip at its end may share a run with longer ones: what follows it does not count.
+    A clip that ends may share a run with longer ones; output after its end is dropped.
     """
     outputs: list[list[Tensor]] = [[] for _ in clips]
     left = {i: x for i, (_, x, _) in enumerate(clips)}
     while left:
-        going_on = [x.shape[2] for i, x in left.items() if not clips[i][2]]
-        limit = min(going_on) if going_on else max(x.shape[2] for x in left.values())
+        continuing = [x.shape[2] for i, x in left.items() if not clips[i][2]]
+        limit = min(continuing) if continuing else max(x.shape[2] for x in left.values())
         batch = torch.cat([_fit(x, limit) for x in left.values()])
         tracks = [clips[i][0] for i in left]
         y, (h, c) = parts.recurrent(batch, _gather(parts, tracks, batch))
@@ -191,7 +202,7 @@ def _recur(parts: Parts, clips: Sequence[tuple[Track, Tensor, bool]]) -> list[Te
 
 
 def _fit(x: Tensor, steps: int) -> Tensor:
-    """Return the first steps of `x`, zeros after them where it has fewer."""
+    """Return the first `steps` steps of `x`, padded with zeros if it has fewer."""
     return torch.nn.functional.pad(x[..., :steps], (0, max(0, steps - x.shape[2])))
 
 
@@ -204,14 +215,14 @@ def _gather(parts: Parts, tracks: Sequence[Track], like: Tensor) -> State:
 
 
 def batched(items: Iterable[T], size: int) -> Iterator[list[T]]:
-    """Yield the items in lists of `size`, the last of what is left."""
+    """Yield the items in lists of `size`; the last list may be shorter."""
     rest = iter(items)
     while some := list(islice(rest, size)):
         yield some
 
 
 def run_clip(parts: Parts, blocks: Iterable[Tensor], unit: int, out_unit: int) -> Iterator[Tensor]:
-    """Run one clip `[1, C, n]` that arrives in blocks, and yield what comes out as it does."""
+    """Run one clip that arrives in blocks `[1, C, n]`, and yield the outputs as they are ready."""
     track, runner = Track(parts, unit, out_unit), Runner(1)
 
     def advance() -> Iterator[Tensor]:

@@ -1,24 +1,24 @@
-"""Where a codec's weights come from, and their layouts: always encodec's own in the end.
+"""Finds a codec's weights and loads them, in any layout, into encodec's model.
 
     source                           layout on disk
-    None                             the published checkpoint (.th), at 32 kHz the Hub's, or the
-                                     demo's safetensors
+    None                             the published checkpoint (.th); at 32 kHz the Hub's; for the
+                                     demo codec, its safetensors file
     owner/name                       `model.safetensors` of a Hub repository (transformers' keys)
-    a path                           either, or a folder with `model.safetensors`
+    a path                           a file of either kind, or a folder with `model.safetensors`
 
-Nothing falls back: a source that cannot be had is an error that says how to get it.
+There is no fallback: if a source is not available, the error says how to get it.
 """
 
 from __future__ import annotations
 
 import hashlib
-import logging
 import re
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from preprocess.core.errors import PreprocessError
+from preprocess.core.quiet import errors_only
 from preprocess.core.resources import resource
 from preprocess.tokens.specs import CodecSpec
 
@@ -37,24 +37,24 @@ HUB_FILE = "model.safetensors"
 
 _REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+")
 _NAMED_HASH = re.compile(r"-([0-9a-f]{8,64})\.th$")
-# Buffers that only training needs: a checkpoint may leave them out.
+# Buffers that only training needs; a checkpoint may omit them.
 _TRAINING_ONLY = ("cluster_size", "embed_avg", "inited")
 
 
 class WeightsError(PreprocessError):
-    """Weights cannot be had or do not fit; the message says what to do."""
+    """Weights cannot be found or downloaded, or do not fit; the message says what to do."""
 
 
 def find_weights(spec: CodecSpec, source: str | None) -> Path:
-    """Return the local file with the weights of `spec`, downloaded where need be.
+    """Return the local file with the weights of `spec`; download it if necessary.
 
     Args:
         spec: The codec.
-        source: None for the published ones, a path, or a Hub repository `owner/name`.
+        source: None for the published weights, a path, or a Hub repository `owner/name`.
 
     Raises:
-        WeightsError: They cannot be had; the message names the file, where it was looked for, and
-            `--weights`.
+        WeightsError: The weights cannot be found or downloaded; the message names the file, its
+            source and `--weights`.
     """
     if source is None:
         if spec.name in DEMO_WEIGHTS:
@@ -69,11 +69,11 @@ def find_weights(spec: CodecSpec, source: str | None) -> Path:
         return path
     if _names_repository(source):
         return _from_hub(source)
-    raise WeightsError(f"weights {source}: there is no such file")
+    raise WeightsError(f"weights {source}: no such file, folder or Hub repository")
 
 
 def local_weights(spec: CodecSpec, source: str | None) -> Path | None:
-    """Return what `find_weights` finds where nothing need be downloaded for it, else None.
+    """Return the file that `find_weights` would return, or None if it is not downloaded yet.
 
     Raises:
         WeightsError: `source` names a file that does not exist.
@@ -91,10 +91,11 @@ def local_weights(spec: CodecSpec, source: str | None) -> Path | None:
 
 
 def load_state(path: Path, model: Any, spec: CodecSpec) -> None:
-    """Load the weights in `path`, of any layout, into the `encodec.EncodecModel` of `spec`.
+    """Load the weights in `path`, in any layout, into `model`, the `encodec.EncodecModel` of `spec`.
 
     Raises:
-        WeightsError: The file is damaged, or holds the weights of another model.
+        WeightsError: The file is damaged or holds the weights of another model.
+        OSError: The file cannot be opened.
     """
     state = _read(path)
     expected = model.state_dict()
@@ -110,12 +111,12 @@ def load_state(path: Path, model: Any, spec: CodecSpec) -> None:
             if wrong
             else f"it also has {unknown[0]}"
         )
-        raise WeightsError(f"{path} holds the weights of another model than {spec.name}: {what}")
+        raise WeightsError(f"{path} does not hold the weights of {spec.name}: {what}")
     model.load_state_dict(state, strict=False)
 
 
 def _names_repository(source: str) -> bool:
-    """Whether `source` is no file or folder here, but may be a repository."""
+    """Whether `source` looks like a Hub repository and is not a local file or folder."""
     path = Path(source).expanduser()
     return not path.exists() and bool(_REPOSITORY.fullmatch(source)) and not path.suffix
 
@@ -123,7 +124,7 @@ def _names_repository(source: str) -> bool:
 def _published_path(name: str) -> Path:
     import torch
 
-    return Path(torch.hub.get_dir(), "checkpoints", name)  # where the encodec package keeps it
+    return Path(torch.hub.get_dir(), "checkpoints", name)  # where encodec also keeps it
 
 
 def _published(name: str) -> Path:
@@ -146,10 +147,10 @@ def _published(name: str) -> Path:
 def _from_hub(repository: str) -> Path:
     from huggingface_hub import hf_hub_download
 
-    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)  # it warns of every retry
     try:
-        return Path(hf_hub_download(repository, HUB_FILE))
-    except Exception as error:  # the Hub's client, its HTTP library and the OS each raise theirs
+        with errors_only("huggingface_hub"):  # it warns about every retry
+            return Path(hf_hub_download(repository, HUB_FILE))
+    except Exception as error:  # from the Hub's client, its HTTP library or the OS
         url = f"https://huggingface.co/{repository}"
         raise WeightsError(_unavailable(HUB_FILE, url, error)) from None
 
@@ -158,7 +159,7 @@ def _unavailable(name: str, url: str, error: Exception) -> str:
     reason = (str(error) or type(error).__name__).strip().splitlines()[0]
     return (
         f"cannot get {name} from {url} ({reason[:120]}); "
-        f"download it elsewhere and give its path by --weights"
+        f"download it another way and give its path with --weights"
     )
 
 
@@ -171,22 +172,20 @@ def _read(path: Path) -> dict[str, Tensor]:
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
         if not digest.startswith(named[1]):
             raise WeightsError(
-                f"{path} is damaged: its name promises the SHA-256 {named[1]}, it has {digest[:8]}"
+                f"{path} is damaged: expected SHA-256 {named[1]} by its name, got {digest[:8]}"
             )
     try:
         if path.suffix == ".safetensors":
             return dict(load_file(path))
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of kinds of tensors that no checkpoint has
+            warnings.simplefilter("ignore")  # about tensor types that checkpoints do not use
             state = torch.load(path, map_location="cpu", weights_only=True)
     except OSError:
         raise
-    except (
-        Exception
-    ) as error:  # torch lets pickle's, zipfile's and any instruction's errors through
-        raise WeightsError(f"{path} is no readable checkpoint: {_reason(error)}") from None
+    except Exception as error:  # from pickle, zipfile or any instruction of the pickle
+        raise WeightsError(f"{path} is not a readable checkpoint: {_reason(error)}") from None
     if not isinstance(state, dict) or not all(map(_is_weight, state.items())):
-        raise WeightsError(f"{path} is no checkpoint: expected a mapping of names to tensors")
+        raise WeightsError(f"{path} is not a checkpoint: expected a mapping of names to tensors")
     return dict(state)
 
 
@@ -199,17 +198,17 @@ def _is_weight(entry: tuple[Any, Any]) -> bool:
 
 
 def _reason(error: Exception) -> str:
-    """Return why a file was not loaded, without PyTorch's advice to load it whatever it runs."""
+    """Return why loading failed, without PyTorch's advice to load the file unsafely."""
     if type(error).__name__ == "UnpicklingError":
-        return "it is no pickle of tensors alone"
+        return "it is not a pickle of only tensors"
     return (str(error).strip() or type(error).__name__).splitlines()[0][:160]
 
 
 def _encodec_key(key: str, expected: dict[str, Tensor]) -> str:
-    """Return the name that encodec gives to the weight that transformers calls `key`.
+    """Return encodec's name for the weight that transformers calls `key`.
 
-    transformers names the same modules without encodec's wrappers: `encoder.layers.0.conv` is
-    `encoder.model.0.conv.conv` there, or `....convtr.convtr`, and its codebooks are
+    transformers names the same modules without encodec's wrappers: its `encoder.layers.0.conv` is
+    encodec's `encoder.model.0.conv.conv` or `....convtr.convtr`, and its codebooks are
     `quantizer.layers.0.codebook`. PyTorch's newer weight norm renames `weight_g` and `weight_v`.
     """
     key = key.replace("parametrizations.weight.original0", "weight_g")

@@ -1,9 +1,9 @@
-"""Threads that run torch with one thread each.
+"""Worker threads that run each torch operation on one thread.
 
-How PyTorch splits an operation between its threads changes bits of the result: sums are cut
-elsewhere, and ends of shares go through other code. One thread an operation leaves nothing to
-split, so that codes are the same for any number of cores; the cores work on different windows
-instead. That is faster, too: nothing waits at the end of each operation for the slowest share.
+PyTorch splits an operation between its threads, and the split changes bits of the result: sums
+are grouped differently, and the ends of shares run through other code. With one thread per
+operation there is no split, so codes are the same for any number of cores. The cores work on
+different windows instead, which is also faster: no operation waits for its slowest share.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ import torch
 T = TypeVar("T")
 _Task = tuple[int, int, Callable[[], None] | None]
 
-# torch keeps one number of threads for new threads of the process, which setting one's own changes.
+# Setting a thread's own number of torch threads also changes the number for new threads.
 _setting = threading.RLock()
 
 
 class Workers:
-    """Threads that take tasks, those of the least `priority` first.
+    """Threads that run tasks, those with the lowest `priority` first.
 
     Args:
-        threads: How many; 0 runs each task at once, by the caller.
+        threads: Number of threads; 0 runs each task at once in the caller's thread.
     """
 
     def __init__(self, threads: int) -> None:
@@ -58,7 +58,7 @@ class Workers:
         error: BaseException | None,
         at: TracebackType | None,
     ) -> None:
-        """Finish what runs; what waits is dropped after an error."""
+        """Wait for the tasks; after an error, drop those that have not started."""
         for _ in self._threads:
             self._put(-1 if kind else 1 << 30, None)
         for thread in self._threads:
@@ -68,14 +68,14 @@ class Workers:
         return len(self._threads)
 
     def submit(self, call: Callable[[], T], priority: int = 0) -> Future[T]:
-        """Run `call` in inference mode, and return the future of its value or error."""
+        """Run `call` in inference mode and return the future of its value or error."""
         future: Future[T] = Future()
 
         def run() -> None:
             try:
                 with torch.inference_mode():
                     future.set_result(call())
-            except BaseException as error:  # raised where the result is asked for
+            except BaseException as error:  # raised again by `Future.result`
                 future.set_exception(error)
 
         if self._threads:
@@ -95,7 +95,7 @@ class Workers:
 
 
 def with_threads(threads: int, call: Callable[[], T]) -> T:
-    """Return `call()`, torch having that many threads meanwhile."""
+    """Return `call()`, run with this number of torch threads."""
     with _setting:
         before = torch.get_num_threads()
         torch.set_num_threads(threads)
@@ -106,6 +106,6 @@ def with_threads(threads: int, call: Callable[[], T]) -> T:
 
 
 def worker_count() -> int:
-    """Return how many workers fill the cores that torch may use."""
+    """Return the number of workers that use all cores that torch may use."""
     with _setting:
         return int(torch.get_num_threads())

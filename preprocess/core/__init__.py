@@ -1,1 +1,1 @@
-"""Plumbing that knows no audio: errors, files, where work runs, reports, provenance, settings."""
+"""Plumbing that knows no audio: errors, files, threads, reports, provenance, settings."""

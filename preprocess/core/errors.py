@@ -1,4 +1,4 @@
-"""What can go wrong in a way that a user can mend: each message is one complete line."""
+"""Errors a user can fix. Each message is one complete line."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from pathlib import Path
 
 
 class PreprocessError(Exception):
-    """One item could not be processed; the message names the file and what was expected."""
+    """An item cannot be processed; the message names the file and what was expected."""
 
 
 class UsageError(PreprocessError):
-    """The command, recipe or call itself is wrong; nothing was started (exit status 2)."""
+    """The command, recipe or call itself is wrong and nothing has started (exit status 2)."""
 
 
 class DiskError(PreprocessError):
-    """Nothing more can be written: the next file would fail alike, so the step stops."""
+    """The disk cannot be written to. The next file would fail too, so the step stops."""
 
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
@@ -29,32 +29,32 @@ _FORBIDDEN = (errno.EACCES, errno.EPERM)
 
 @contextmanager
 def disk_errors(target: Path) -> Iterator[None]:
-    """Turn the errors of writing `target` into a line that names it.
+    """Turn errors from writing `target` into one line that names it.
 
     Raises:
-        DiskError: The disk is full or read-only, or the folder may not be written to.
+        DiskError: The disk is full or read-only, or permission is denied.
     """
     try:
         yield
     except OSError as raised:
         error = raised
         while error.errno is None and isinstance(error.__context__, OSError):
-            error = error.__context__  # `datasets` raises its own for the system's
-        # What has no name came from writing to an open file.
+            error = error.__context__  # `datasets` replaces the system's error with its own
+        # An error without a file name comes from writing to an open file.
         at = target if error.filename is None else Path(os.fsdecode(error.filename))
-        beside = at.parent == target.parent or at in target.parents
-        if error.errno in _FULL or (error.errno in _FORBIDDEN and beside):
+        is_ours = at.parent == target.parent or at in target.parents
+        if error.errno in _FULL or (error.errno in _FORBIDDEN and is_ours):
             raise DiskError(f"{os.strerror(error.errno)}: {target}") from None
-        if error.errno is not None and beside:  # a temporary name says nothing to a user
+        if error.errno is not None and is_ours:  # a temporary name means nothing to a user
             raise OSError(error.errno, os.strerror(error.errno), str(target)) from None
         raise
 
 
 def printable(text: str) -> str:
-    r"""Return `text` with an escape such as `\x1b` for every character that is not shown as itself.
+    r"""Return `text` with every unprintable character replaced by an escape such as `\x1b`.
 
-    A file's name may hold what clears a terminal, ends a line or turns the direction of writing,
-    and bytes that are no UTF-8, which cannot be printed at all.
+    A file name may contain characters that clear the terminal, end the line or reverse the text
+    direction, and bytes that are not UTF-8 and cannot be printed at all.
     """
     if text.isascii() and text.isprintable():
         return text
@@ -67,7 +67,7 @@ def printable(text: str) -> str:
 
 
 def os_error_text(error: OSError) -> str:
-    """Return an error of the operating system as `No space left on device: PATH`."""
+    """Return an operating system error in the form `No space left on device: PATH`."""
     if not error.strerror:
         return one_line(error)
     named = os.fsdecode(error.filename) if isinstance(error.filename, str | bytes) else ""
@@ -81,5 +81,5 @@ def nearest(name: str, known: Iterable[str]) -> str:
 
 
 def one_line(error: BaseException) -> str:
-    """Return the type and the message of an error that was not foreseen, as one line."""
+    """Return the type and message of an unexpected error as one line."""
     return f"{type(error).__name__}: {' '.join(str(error).split())}".removesuffix(": ")

@@ -1,4 +1,4 @@
-"""Files: finding them in a stable order, and writing them whole or not at all."""
+"""Files: find them in a stable order, and write them atomically."""
 
 from __future__ import annotations
 
@@ -18,8 +18,12 @@ from preprocess.core.temporaries import temporary_name
 def require_folder(path: Path, what: str) -> Path:
     """Return `path` if it is a folder.
 
+    Args:
+        path: The folder.
+        what: What the folder is for, as the error message names it.
+
     Raises:
-        UsageError: It does not exist or is a file; the message says what it was meant to be.
+        UsageError: The path does not exist or is a file.
     """
     if not path.exists():
         raise UsageError(f"{what} {path} does not exist")
@@ -34,19 +38,22 @@ def find_files(root: Path, suffixes: Iterable[str], recursive: bool = True) -> l
 
 
 def walk_files(root: Path, suffixes: Iterable[str], recursive: bool = True) -> list[str]:
-    """Return what `find_files` returns as strings with forward slashes, for folders of many files."""
+    """Return the files that `find_files` finds as strings with forward slashes.
+
+    Faster than `find_files` for folders with many files.
+    """
     return list_folder(root, suffixes, recursive).files
 
 
 @contextmanager
 def atomic_path(target: Path) -> Iterator[Path]:
-    """Yield a temporary path beside `target`, renamed to it on success and removed on failure.
+    """Yield a temporary path next to `target`, renamed to it on success and removed on failure.
 
-    A reader sees the old file or the whole new one, and a killed run leaves no file that counts
-    as done; what it does leave, `preprocess.core.temporaries` removes.
+    A reader sees either the old file or the complete new one, and a killed run leaves no partial
+    file that counts as done. `preprocess.core.temporaries` removes the files it does leave.
 
     Raises:
-        DiskError: The disk is full or read-only, or the folder may not be written to.
+        DiskError: The disk is full or read-only, or permission is denied.
     """
     temporary = target.with_name(temporary_name(target.name))
     with disk_errors(target):
@@ -60,7 +67,7 @@ def atomic_path(target: Path) -> Iterator[Path]:
 
 @contextmanager
 def temporary_folder(target: Path) -> Iterator[Path]:
-    """Yield a new folder beside `target`, removed at the end with what is left in it."""
+    """Yield a new folder next to `target`, removed at the end with everything in it."""
     folder = target.with_name(temporary_name(target.name))
     with disk_errors(target):
         folder.mkdir(parents=True)
@@ -71,23 +78,27 @@ def temporary_folder(target: Path) -> Iterator[Path]:
 
 
 def require_writable(folder: Path) -> None:
-    """Check, without writing, that files can be made in a folder, or where it is to be made.
+    """Check, without writing, that files can be created in `folder`, or that it can be created.
 
     Raises:
-        UsageError: It is a file.
-        DiskError: They cannot.
+        UsageError: The path is a file.
+        DiskError: The disk is read-only, or permission is denied.
     """
-    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
-    if not there.is_dir():
-        raise UsageError(f"output {there} is a file, not a folder")
-    if os.access(there, os.W_OK | os.X_OK):
+    existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    if not existing.is_dir():
+        raise UsageError(f"output {existing} is a file, not a folder")
+    if os.access(existing, os.W_OK | os.X_OK):
         return
-    read_only = hasattr(os, "statvfs") and os.statvfs(there).f_flag & os.ST_RDONLY
+    read_only = hasattr(os, "statvfs") and os.statvfs(existing).f_flag & os.ST_RDONLY
     raise DiskError(f"{os.strerror(errno.EROFS if read_only else errno.EACCES)}: {folder}")
 
 
 def write_bytes(target: Path, data: bytes) -> None:
-    """Write `data` to `target` whole or not at all."""
+    """Write `data` to `target` atomically.
+
+    Raises:
+        DiskError: The disk is full or read-only, or permission is denied.
+    """
     with atomic_path(target) as temporary:
         temporary.write_bytes(data)
 
@@ -107,17 +118,17 @@ def digest_file(path: Path) -> str:
 
 
 def in_shard(rel: Path, index: int, count: int) -> bool:
-    """Whether a file is of shard `index` of `count`; which it is depends on its path alone."""
+    """Whether a file belongs to shard `index` of `count`. Only its path decides this."""
     return int(digest_bytes(rel.as_posix().encode()), 16) % count == index
 
 
 def pair_outputs(
     files: Iterable[Path], suffix: str
 ) -> tuple[list[tuple[Path, Path]], list[tuple[Path, str]]]:
-    """Return `(file, output)` pairs, an output being the file's name with another suffix.
+    """Return `(file, output)` pairs, where the output is the file's name with `suffix`.
 
-    Files that would share an output (`a.wav` and `a.flac`) are not paired, but returned second,
-    each with a message that names the others: neither may silently win.
+    Files that would share an output (`a.wav` and `a.flac`) are not paired. They are returned
+    second, each with a message that names the others, so that neither silently wins.
     """
     by_output: dict[Path, list[Path]] = {}
     for file in files:

@@ -1,7 +1,7 @@
 """From dataclasses to flags, and from flags or YAML back to checked dataclasses.
 
-argparse reads the command line and pydantic checks the values, the same way for both sources, so
-that a wrong value is one line that names the key whichever way it came.
+argparse reads the command line. pydantic checks values from both sources, so a wrong value gives
+the same one-line message that names the key.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from preprocess.core.errors import UsageError, nearest
 
 T = TypeVar("T")
 _UNKNOWN_KEY = "unexpected_keyword_argument"
-# What pydantic says in words of Python.
+# Replacements for pydantic's messages that use Python terms.
 _PLAIN = {
     "dataclass_type": "should be keys and values",
     "dict_type": "should be keys and values",
@@ -44,12 +44,12 @@ def add_flags(parser: argparse.ArgumentParser, settings: type) -> None:
 
 
 def add_producer_flags(parser: argparse.ArgumentParser, producers: Mapping[str, type]) -> None:
-    """Add a flag for every producer; `producers` in the namespace lists those that were given.
+    """Add a flag for every producer; `producers` in the namespace lists those given.
 
-    Each entry is as in a recipe: `{name: {key: value}}`, in the order of the command line.
+    Each entry has the form of a recipe, `{name: {key: value}}`, in the order of the command line.
     """
     group = parser.add_argument_group(
-        "Producers, in order, as often as wished; each takes KEY=VALUE words"
+        "Producers, run in order; repeat a flag to run it again; each accepts KEY=VALUE words"
     )
     for name, producer in producers.items():
         first = (producer.__doc__ or "").splitlines()[0]
@@ -66,10 +66,10 @@ def add_producer_flags(parser: argparse.ArgumentParser, producers: Mapping[str, 
 
 
 def from_flags(settings: type[T], arguments: argparse.Namespace) -> T:
-    """Return `settings` with the values that were given on the command line.
+    """Return `settings` with the values given on the command line.
 
     Raises:
-        UsageError: A value is wrong; the message names the flag.
+        UsageError: A value is invalid; the message names the flag.
     """
     names = {field.name for field in dataclasses.fields(settings)}  # type: ignore[arg-type]
     given = {name: value for name, value in vars(arguments).items() if name in names}
@@ -82,20 +82,21 @@ def validate(settings: type[T], data: Any, prefix: str = "", dash: str = "_") ->
     Args:
         settings: The dataclass.
         data: What a user wrote.
-        prefix: What stands before a key in messages: a file's name, or `--`.
-        dash: What stands for the underscores of a key in messages.
+        prefix: Text before the key in messages: a file's name, or `--`.
+        dash: What replaces underscores in keys in messages.
 
     Raises:
-        UsageError: A key is unknown (with the nearest known one) or missing, or a value is wrong.
+        UsageError: A key is unknown or missing, or a value is invalid. For an unknown key the
+            message suggests the nearest known one.
     """
     if not isinstance(data, dict):
         raise UsageError(f"{prefix}expected keys and values, got {data!r}")
     try:
         return TypeAdapter(settings).validate_python(data)
-    except UsageError as error:  # raised by a validator of ours, such as that of producers
+    except UsageError as error:  # from one of our validators, such as the producers'
         raise UsageError(f"{prefix}{error}") from None
     except ValidationError as error:
-        # An unknown key first: it is often the misspelt one that is then missing.
+        # Unknown keys first: a misspelt key also makes the right one missing.
         first = min(error.errors(include_url=False), key=lambda e: e["type"] != _UNKNOWN_KEY)
         raise UsageError(prefix + _describe(first, settings, dash)) from None
 
@@ -113,7 +114,7 @@ def _describe(error: Any, settings: type, dash: str) -> str:
 
 
 def _keys_at(settings: type, location: tuple[Any, ...]) -> list[str]:
-    """Return the keys of the dataclass that stands at `location` inside of `settings`."""
+    """Return the keys of the dataclass at `location` inside `settings`."""
     for part in location:
         settings = typing.get_type_hints(settings).get(str(part), settings)
     return [field.name for field in dataclasses.fields(settings)]
@@ -127,13 +128,13 @@ def _default_text(field: dataclasses.Field[Any]) -> str:
     if field.default is dataclasses.MISSING:
         return ""
     if field.default in (None, (), False):
-        return ""  # a flag that is off, or what the help calls "without it"
+        return ""  # the flag is off by default, or the help says what happens "without it"
     value = "yes" if field.default is True else field.default
     return f" (default: {' '.join(value) if isinstance(value, tuple) else value})"
 
 
 def _options(kind: Any, field: dataclasses.Field[Any]) -> dict[str, Any]:
-    """Return what argparse needs to know of a field; pydantic converts and checks the value."""
+    """Return argparse's options for a field; pydantic converts and checks the value."""
     name = field.name
     if kind is bool:
         return {"action": argparse.BooleanOptionalAction if field.default else "store_true"}
@@ -169,7 +170,7 @@ class _ProducerAction(argparse.Action):
 
 
 def _structure(text: str) -> Any:
-    """Return a mapping or list written as YAML, such as `{pitch: Hz}`; the text if it is none."""
+    """Parse a YAML mapping or list, such as `{pitch: Hz}`; return the text if that fails."""
     try:
         return yaml.safe_load(text)
     except yaml.YAMLError:

@@ -1,6 +1,7 @@
-"""The packages around ours: what we ask for, what is here, what was tested, what to type.
+"""Our dependencies: required, installed and tested versions, and the command that fixes them.
 
-It imports nothing that may be missing or broken before it is needed, so that it can say so.
+This module imports a package that may be missing or broken only when it needs it, so that it can
+report the problem.
 """
 
 from __future__ import annotations
@@ -24,10 +25,10 @@ _Result = TypeVar("_Result")
 
 
 def requirements() -> list[Requirement]:
-    """Return what our metadata asks for, extras with their marker.
+    """Return the requirements in our metadata; those of extras carry their marker.
 
     Raises:
-        PreprocessError: We are not installed.
+        PreprocessError: This package is not installed.
     """
     from packaging.requirements import Requirement
 
@@ -38,7 +39,11 @@ def requirements() -> list[Requirement]:
 
 
 def locked_versions(constraints: Path | None = None) -> dict[str, str]:
-    """Return the version of each package in the set that was tested together, for this Python."""
+    """Return the pinned version of each package in the tested set, for this Python.
+
+    Args:
+        constraints: The file with the pins; None for ours. Empty if there is none.
+    """
     from packaging.requirements import Requirement
     from packaging.utils import canonicalize_name
 
@@ -53,7 +58,7 @@ def locked_versions(constraints: Path | None = None) -> dict[str, str]:
 
 
 def _constraints_file() -> Path | None:
-    """Return the file with the tested versions: beside our modules, or in the checkout."""
+    """Return the file with the tested versions: next to our modules, or in the checkout."""
     package = Path(__file__).parents[1]
     for folder in (package, package.parent):
         if (folder / "constraints.txt").exists():
@@ -62,7 +67,7 @@ def _constraints_file() -> Path | None:
 
 
 def installed_version(name: str) -> str | None:
-    """Return the version of a distribution, None where it is not installed."""
+    """Return the version of a distribution, or None if it is not installed."""
     try:
         return metadata.version(name)
     except metadata.PackageNotFoundError:
@@ -70,27 +75,27 @@ def installed_version(name: str) -> str | None:
 
 
 def distribution_of(module: str) -> str:
-    """Return the name under which pip installs a module that we use."""
+    """Return the pip name of a module that we import."""
     top = module.partition(".")[0]
     return _DISTRIBUTIONS.get(top, top.replace("_", "-"))
 
 
 def module_of(name: str) -> str:
-    """Return the module of a distribution that we use."""
+    """Return the module that we import from a distribution."""
     known = {distribution: module for module, distribution in _DISTRIBUTIONS.items()}
     return known.get(name, name.replace("-", "_"))
 
 
 def install_command(names: Iterable[str], *, again: bool = False) -> str:
-    """Return the command that installs the tested versions of `names`.
+    """Return the pip command that installs the tested versions of `names`.
 
     Args:
-        names: Names of distributions; one without a tested version is named alone.
-        again: Whether to replace what is installed even where the version is the same.
+        names: Names of distributions; one without a tested version gets no pin.
+        again: Reinstall even if the installed version is the same.
     """
     try:
         tested = locked_versions()
-    except ImportError:  # of packaging, which reads the file: plain names then
+    except ImportError:  # packaging, which parses the file, is missing: use plain names
         tested = {}
     pins = [f"'{name}=={tested[name]}'" if name in tested else name for name in names]
     flags = "--force-reinstall --no-deps " if again else ""
@@ -98,22 +103,22 @@ def install_command(names: Iterable[str], *, again: bool = False) -> str:
 
 
 def named(name: str) -> str:
-    """Return the name of a distribution and its version here."""
+    """Return the name of a distribution and its installed version."""
     return f"{name} {installed_version(name) or ''}".rstrip()
 
 
 def explaining_imports(command: Callable[[], _Result]) -> _Result:
-    """Return what `command` returns.
+    """Call `command`, and turn a failed import into one line.
 
     Raises:
-        PreprocessError: A package that it imports is missing or fails at import; one line says
-            which, why, and what to type.
+        PreprocessError: A package that `command` imports is missing or fails at import; the
+            message names the package, the reason and the command to type.
     """
     try:
         return command()
     except PreprocessError:
         raise
-    except Exception as error:  # compiled parts raise OSError, RuntimeError and ValueError, too
+    except Exception as error:  # compiled modules also raise OSError, RuntimeError and ValueError
         line = import_failure(error)
         if line is None:
             raise
@@ -121,9 +126,9 @@ def explaining_imports(command: Callable[[], _Result]) -> _Result:
 
 
 def import_failure(error: BaseException) -> str | None:
-    """Return what is wrong with which package if `error` comes from an import, else None.
+    """Return the package and the reason as one line if `error` comes from an import, else None.
 
-    An error that passed through the top level of another package's module comes from its import.
+    An error comes from an import if it passed through the top level of another package's module.
     """
     if isinstance(error, ModuleNotFoundError) and error.name:
         missing = distribution_of(error.name)
@@ -141,7 +146,7 @@ def import_failure(error: BaseException) -> str | None:
 
 
 def _importing(trace: TracebackType | None) -> Iterator[str]:
-    """Yield the top-level package of each module that was being imported, outermost first."""
+    """Yield the top-level package of each module being imported, outermost first."""
     while trace is not None:
         if trace.tb_frame.f_code.co_name == "<module>":
             yield str(trace.tb_frame.f_globals.get("__name__", "")).partition(".")[0]

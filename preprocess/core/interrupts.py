@@ -1,8 +1,8 @@
-"""Interrupts and closed pipes, from the first moment of a process. Imports nothing of ours.
+"""Interrupts and closed pipes, from the start of a process. Imports none of our modules.
 
-Until a command begins to work, an interrupt ends it at once; from then on it is a
-`KeyboardInterrupt`, so that what is being written is finished or removed, and a second one does
-not wait for that.
+Before a command starts its work, an interrupt ends the process at once. During the work it raises
+`KeyboardInterrupt`, so that files being written are finished or removed. A second interrupt ends
+the process at once.
 """
 
 from __future__ import annotations
@@ -17,24 +17,24 @@ from typing import Any
 
 INTERRUPTED = 128 + signal.SIGINT
 NOBODY_READS = 128 + 13
-"""What a shell says of a program that SIGPIPE ended; 13 is that signal's number."""
+"""The exit status that a shell gives a program ended by SIGPIPE, signal 13."""
 
 
 def end_at_interrupts() -> None:
-    """Let an interrupt end the process at once, where it is not ignored."""
+    """Let an interrupt end the process at once, unless interrupts are ignored."""
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, _end_at_once)
 
 
 def allow_interrupts() -> None:
-    """Let an interrupt raise `KeyboardInterrupt` from here on, where `end_at_interrupts` keeps it from that."""
+    """Undo `end_at_interrupts`: from here on an interrupt raises `KeyboardInterrupt`."""
     if signal.getsignal(signal.SIGINT) is _end_at_once:
         signal.signal(signal.SIGINT, _raise)
 
 
 @contextmanager
 def children_ignore_interrupts() -> Iterator[None]:
-    """Let processes that are started within leave an interrupt to this one, which ends them."""
+    """Make processes started in this context ignore interrupts; this process ends them."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -50,10 +50,11 @@ _forks_ignore = False
 
 @contextmanager
 def forks_ignore_interrupts() -> Iterator[None]:
-    """Let processes that are forked within leave an interrupt to this one, which gets it.
+    """Make processes forked in this context ignore interrupts; this process handles them.
 
     Raises:
-        KeyboardInterrupt: Also where what ran within made another error of it.
+        KeyboardInterrupt: Interrupted, even if the code in the context raised another error
+            because of it.
     """
     global _forks_ignore
     _forks_ignore = True
@@ -80,12 +81,16 @@ if hasattr(os, "register_at_fork"):
 
 
 def silence() -> int:
-    """Drop what is still to be printed, also as the interpreter ends; return the exit status."""
+    """Drop all further output, including what the interpreter flushes at exit.
+
+    Returns:
+        The exit status, `NOBODY_READS`.
+    """
     nowhere = os.open(os.devnull, os.O_WRONLY)
     for stream in (sys.stdout, sys.stderr):
         try:
             os.dup2(nowhere, stream.fileno())
-        except (AttributeError, OSError, ValueError):  # none, closed, or no file
+        except (AttributeError, OSError, ValueError):  # missing, closed, or not a file
             continue
     os.close(nowhere)
     return NOBODY_READS

@@ -1,6 +1,6 @@
-"""Where a step runs: this thread or several. A step itself is a function over one item.
+"""Run a step, a function over one item, in this thread or in several.
 
-Threads, not processes: the work is in libsndfile, soxr, numpy and torch, which release the
+Threads, not processes: libsndfile, soxr, numpy and torch do the work and release the
 interpreter's lock, and threads start at once.
 """
 
@@ -20,13 +20,13 @@ Value = TypeVar("Value")
 
 
 class Outcome(Generic[Item, Value]):
-    """An item with the value that the step returned for it, or the error that it raised."""
+    """An item with the value that the step returned for it, or the error it raised."""
 
     def __init__(self, item: Item, value: Value | None, error: Exception | None) -> None:
         self.item, self.value, self.error = item, value, error
 
     def message(self) -> str:
-        """Return the error as one line, with its type where it was not foreseen."""
+        """Return the error as one line, with its type if it is unexpected; empty without one."""
         if isinstance(self.error, PreprocessError):
             return str(self.error)
         if isinstance(self.error, OSError) and self.error.strerror:
@@ -35,15 +35,15 @@ class Outcome(Generic[Item, Value]):
 
 
 def cpu_count() -> int:
-    """Return the cores that this process may use."""
+    """Return the number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def attempt(step: Callable[[Item], Value], item: Item) -> Outcome[Item, Value]:
-    """Run `step` on `item`, and keep what it raises.
+    """Run `step` on `item` and return its value or its error.
 
     Raises:
-        DiskError: Nothing can be written any more.
+        DiskError: The disk cannot be written to.
     """
     try:
         return Outcome(item, step(item), None)
@@ -54,7 +54,7 @@ def attempt(step: Callable[[Item], Value], item: Item) -> Outcome[Item, Value]:
 
 
 def progress(total: int, label: str) -> Any:
-    """Return a progress bar for a `with`, on a terminal's stderr and nowhere else."""
+    """Return a progress bar as a context manager; it is shown only if stderr is a terminal."""
     from tqdm import tqdm
 
     return tqdm(total=total, desc=label, unit="file", leave=False, disable=None)
@@ -63,12 +63,12 @@ def progress(total: int, label: str) -> Any:
 def run_items(
     step: Callable[[Item], Value], items: Sequence[Item], jobs: int, label: str
 ) -> Iterator[Outcome[Item, Value]]:
-    """Run `step` over `items` in `jobs` threads, and yield the outcomes in the items' order.
+    """Run `step` over `items` in `jobs` threads and yield the outcomes in order.
 
-    An item that raises does not stop the others.
+    A failed item does not stop the others.
 
     Raises:
-        DiskError: Nothing can be written any more.
+        DiskError: The disk cannot be written to.
     """
     run = partial(attempt, step)
     with progress(len(items), label) as bar:
@@ -85,7 +85,7 @@ def run_items(
 def _in_threads(
     attempt: Callable[[Item], Outcome[Item, Value]], items: Sequence[Item], jobs: int
 ) -> Iterator[Outcome[Item, Value]]:
-    """Yield the outcomes in order, with a few items a thread waiting at any time."""
+    """Yield the outcomes in order, with a few items queued for each thread."""
     executor = ThreadPoolExecutor(jobs)
     waiting: deque[Future[Outcome[Item, Value]]] = deque()
     try:
@@ -96,6 +96,6 @@ def _in_threads(
         while waiting:
             yield waiting.popleft().result()
     finally:
-        # After an interrupt, what runs is finished: a thread that the interpreter's end catches
-        # in native code would abort the process.
+        # After an interrupt, wait for running items: a thread still in native code when the
+        # interpreter ends would abort the process.
         executor.shutdown(wait=True, cancel_futures=True)

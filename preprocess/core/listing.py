@@ -1,7 +1,7 @@
-"""What lies in a folder: the files that a step wants, and those that it would pass over.
+"""The contents of a folder: the files that a step wants, and the files that it skips.
 
-Nothing is passed over in silence: linked folders are followed, a folder that cannot be read is an
-error, and files of other endings are counted.
+Nothing is skipped silently: linked folders are followed, a folder that cannot be read is an
+error, and files with other extensions are counted.
 """
 
 from __future__ import annotations
@@ -17,15 +17,15 @@ from preprocess.core.errors import PreprocessError
 
 @dataclass(frozen=True)
 class Listing:
-    """What lies under a folder, without what is hidden (`.name`).
+    """The files under a folder, without hidden ones (`.name`).
 
     Attributes:
-        files: The files of the endings that were asked for, relative to the folder and sorted,
-            with forward slashes.
-        others: All other files, likewise.
-        linked: Where the linked folders lead that were followed.
-        loops: Linked folders, relative, that lead to the folder itself or above it. They are not
-            followed.
+        files: The files with a wanted extension, relative to the folder, sorted, with forward
+            slashes.
+        others: All other files, relative, with forward slashes.
+        linked: The targets of the linked folders that were followed.
+        loops: Linked folders, relative, that point to the folder itself or above it. They are
+            not followed.
     """
 
     files: list[str] = field(default_factory=list)
@@ -35,16 +35,16 @@ class Listing:
 
 
 def list_folder(root: Path, suffixes: Iterable[str], recursive: bool = True) -> Listing:
-    """Return what lies under `root`.
+    """List the files under `root`.
 
-    A folder is visited once, by its own path where it has one under `root`, else by the first of
-    the links to it. Hidden files and folders are temporary files, or the resource forks that macOS
-    leaves beside audio files.
+    A folder is visited once: by its own path if it is under `root`, else by the first link to it.
+    Hidden files and folders are skipped: they are temporary files, or the resource forks that
+    macOS leaves next to audio files.
 
     Args:
         root: The folder.
-        suffixes: The endings to look for, with or without a dot; their case does not matter.
-        recursive: Whether to look into subfolders.
+        suffixes: Extensions to look for, with or without a dot, in any case.
+        recursive: Search subfolders.
 
     Raises:
         PreprocessError: A folder cannot be read; the message names it.
@@ -57,7 +57,7 @@ def list_folder(root: Path, suffixes: Iterable[str], recursive: bool = True) -> 
     for prefix, names in _walk(start, "", recursive, links, seen):
         _sort_in(found, prefix, names, wanted)
     above = {str(p) for p in (root.resolve(), *root.resolve().parents)}
-    while links:  # after the folders themselves, so that each is found by its own path
+    while links:  # last, so that each folder under `root` is found by its own path
         link = heappop(links)
         target = os.path.realpath(os.path.join(start, link))
         if target in above:
@@ -73,13 +73,13 @@ def list_folder(root: Path, suffixes: Iterable[str], recursive: bool = True) -> 
 def _walk(
     start: str, rel: str, recursive: bool, links: list[str], seen: set[str]
 ) -> Iterator[tuple[str, list[str]]]:
-    """Yield path and file names of each folder from `rel` on; linked ones go into the heap `links`."""
+    """Yield the path and file names of each folder from `rel` on; add links to the heap `links`."""
     base = os.path.join(start, rel) if rel else start
     real_base = os.path.realpath(base)
     for folder, folders, names in os.walk(base, onerror=_refuse):
         below = os.path.relpath(folder, base)
         real = real_base if below == "." else os.path.join(real_base, below)
-        if real in seen:  # a link led to a part of it before
+        if real in seen:  # already reached by a link
             folders[:] = []
             continue
         seen.add(real)

@@ -1,7 +1,7 @@
-"""A lock on a file's name that leaves nothing behind, whoever holds it and however they end.
+"""A lock on a file name that leaves no file behind.
 
-The kernel holds it (`flock`), and lets go when its holder ends, killed or not: a lock file that
-lies around is no lock. `filelock` would do as well, but leaves a file for every clip.
+The kernel keeps the lock (`flock`) and releases it when its holder ends, even when killed, so a
+leftover lock file locks nothing. `filelock` would also work, but leaves a file for every clip.
 """
 
 from __future__ import annotations
@@ -29,18 +29,24 @@ _NO_LOCKS = (errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOLCK)
 
 
 class LockError(PreprocessError):
-    """Somebody else held a lock for as long as was waited for it."""
+    """Another thread or process still holds the lock after the wait."""
 
 
 @contextmanager
 def locked(path: Path, wait_s: float = WAIT_S, target: Path | None = None) -> Iterator[None]:
-    """Hold the lock `path`, a file that exists for that long; between threads, too.
+    """Hold the lock `path` against other threads and processes.
 
-    Where a file system has no locks, nothing is locked, and that is said once.
+    The lock file exists only while the lock is held. On a file system without locks, nothing is
+    locked and a warning says so once.
+
+    Args:
+        path: The lock file.
+        wait_s: Seconds to wait for another holder.
+        target: The file that disk errors name, if not `path`.
 
     Raises:
-        LockError: Another thread or process still holds it after `wait_s` seconds.
-        DiskError: The file cannot be made: the disk is full or may only be read.
+        LockError: Another thread or process still holds the lock after `wait_s` seconds.
+        DiskError: The disk is full or read-only, or permission is denied.
     """
     if fcntl is None:
         _say_unlocked(path)
@@ -51,7 +57,7 @@ def locked(path: Path, wait_s: float = WAIT_S, target: Path | None = None) -> It
     try:
         yield
     finally:
-        # Removed while it is held: who waits for it finds that the name is not this file's any more.
+        # Removed while held: a waiter then sees that the name is no longer this file's.
         with suppress(OSError):
             os.unlink(path)
         _release(descriptor)
@@ -88,7 +94,7 @@ def _try_lock(descriptor: int, path: Path) -> bool:
 
 
 def _is_at(descriptor: int, path: Path) -> bool:
-    """Whether the open file is still the one called `path`, and not one that a holder removed."""
+    """Whether `path` still names the open file, which a previous holder may have removed."""
     try:
         return os.path.samestat(os.fstat(descriptor), os.stat(path))
     except OSError:
@@ -97,7 +103,7 @@ def _is_at(descriptor: int, path: Path) -> bool:
 
 def _release(descriptor: int) -> None:
     try:
-        # A process that was forked meanwhile has this file open as well, and would hold on to it.
+        # A process forked in the meantime also has the file open and would keep the lock.
         with suppress(OSError):
             fcntl.flock(descriptor, fcntl.LOCK_UN)
     finally:

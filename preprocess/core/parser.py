@@ -1,4 +1,4 @@
-"""An argument parser whose errors are one line; light, for the list of steps."""
+"""An argument parser with one-line errors. Light to import, for the list of steps."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ def _help_formatter(prog: str) -> argparse.HelpFormatter:
 
 
 class OneLineParser(argparse.ArgumentParser):
-    """An `ArgumentParser` whose errors are one line, with the nearest flag to an unknown one."""
+    """An `ArgumentParser` with one-line errors that suggest the nearest known flag."""
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(allow_abbrev=False, formatter_class=_help_formatter, **kwargs)
 
     def error(self, message: str) -> NoReturn:
-        """Print `message` in one line and exit with status 2."""
+        """Print `message` as one line and exit with status 2."""
         unknown = message.removeprefix("unrecognized arguments: ")
         if unknown != message:
             message += nearest(unknown.split()[0].split("=")[0], self._option_string_actions)

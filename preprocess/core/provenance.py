@@ -1,20 +1,20 @@
-"""Provenance: what an output was made from, kept in the output, so that a resume cannot mix.
+"""Provenance: every output records what it was made from, so that a resume never mixes versions.
 
-Every step writes four keys into what it makes (`.ecdc` header, WAV comment, sidecar JSON, a
-dataset's `enchf_build.json`), and skips an output only when all but the last are what it would
-write now:
+Every step writes four keys into its output (`.ecdc` header, WAV comment, sidecar JSON, a
+dataset's `enchf_build.json`), and skips an existing output only if the first three are what it
+would write now:
 
-    src   hash of the content it was made from
-    rec   hash of the settings that shaped it
-    ckpt  hash of the weights, where a model took part
+    src   hash of the source content
+    rec   hash of the settings
+    ckpt  hash of the weights, if a model was used
     by    tool and version, for people
 
-Token files also say what the audio before them was normalized by, `norm` (the WAV's `rec`), so
-that two levels in one folder of tokens are seen there.
+Token files also hold `norm`, the `rec` of the WAV file they were encoded from, so that a folder
+of tokens with two levels is noticed.
 
-Token files also say what computed them, `eng`, such as `torch2.13-cpu-avx2-float32`
-(`preprocess.codec.engine`). It is no part of `rec`: tokens of another engine are of the same settings,
-and `on_engine_change` decides whether they stay.
+Token files also hold `eng`, what computed them, such as `torch2.13-cpu-avx2-float32`
+(`preprocess.codec.engine`). It is not part of `rec`: another engine uses the same settings, and
+`on_engine_change` decides whether its tokens are kept.
 """
 
 from __future__ import annotations
@@ -31,27 +31,27 @@ BY = f"{_TOOL} {__version__}"
 
 
 def settings_digest(**settings: Any) -> str:
-    """Return the hash of settings that JSON can hold; the order of the keys does not matter."""
+    """Return the hash of JSON-serializable settings; key order does not matter."""
     return digest_bytes(json.dumps(settings, sort_keys=True, allow_nan=False).encode())
 
 
 def provenance(src: str, rec: str, ckpt: str | None = None) -> dict[str, str]:
-    """Return the keys that an output carries."""
+    """Return the provenance keys of an output; `ckpt` only if there is one."""
     return {"src": src, "rec": rec, **({"ckpt": ckpt} if ckpt else {}), "by": BY}
 
 
 def is_current(stored: Mapping[str, Any], expected: Mapping[str, Any]) -> bool:
-    """Whether an output that carries `stored` is the one that `expected` would make."""
+    """Whether an output with provenance `stored` is what `expected` would produce."""
     return all(stored.get(key) == expected.get(key) for key in ("src", "rec", "ckpt", "norm"))
 
 
 def is_ours(stored: Mapping[str, Any]) -> bool:
-    """Whether `stored` is what one of our steps writes into an output, of whatever version."""
+    """Whether `stored` was written by one of our steps, of any version."""
     return "rec" in stored and str(stored.get("by", "")).startswith(f"{_TOOL} ")
 
 
 def parse_provenance(comment: str) -> dict[str, Any]:
-    """Return the provenance in the comment of an audio file, empty if there is none."""
+    """Return the provenance in an audio file's comment; empty if there is none."""
     try:
         stored = json.loads(comment)
     except (ValueError, RecursionError):

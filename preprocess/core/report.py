@@ -1,4 +1,4 @@
-"""What a step did: done, up to date, failed; said in one line, and a line for each failure."""
+"""What a step did, in one line: done, up to date, failed. Each failure gets its own line."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from preprocess.core.installation import explaining_imports
 from preprocess.core.interrupts import INTERRUPTED, allow_interrupts, silence
 
 SHARED_BY = 5
-"""A fault of at least as many items is said once."""
+"""The number of items from which a shared failure is printed once."""
 
 
 @dataclass
@@ -22,17 +22,17 @@ class Report:
 
     Attributes:
         step: Name of the step.
-        item: What it counts, in the singular.
-        done: How many items were made.
-        current: How many were up to date and left alone.
-        pruned: How many files were deleted, as their source is gone.
-        failures: `(item, message)` of those that failed.
-        notes: Lines worth a user's attention that are no failures.
+        item: What the step counts, in the singular.
+        done: Number of items made.
+        current: Number of items that were up to date and left alone.
+        pruned: Number of files deleted because their source is gone.
+        failures: `(item, message)` of each failed item.
+        notes: Lines worth a user's attention that are not failures.
         audio_s: Seconds of audio in the items made.
-        fault: What a failure is called in the line.
-        detail: More to say in the line, such as a bandwidth.
+        fault: The word for a failure in the step's line.
+        detail: Extra text for the step's line, such as a bandwidth.
         output: Where the results are.
-        skipped: Why the step did not run at all; empty where it did.
+        skipped: Why the step did not run; empty if it ran.
         seconds: Wall time, set by `finish`.
     """
 
@@ -67,7 +67,7 @@ class Report:
         return self
 
     def fail(self, item: object, error: Exception | str) -> None:
-        """Record that an item failed, and why."""
+        """Record a failed item and the reason."""
         self.failures.append((str(item), str(error)))
 
     def note(self, text: str) -> None:
@@ -97,16 +97,16 @@ class Report:
 
 
 def plural(noun: str, count: int) -> str:
-    """Return `noun`, with an s unless `count` is 1."""
+    """Return `noun` with an s, unless `count` is 1."""
     return noun if count == 1 else f"{noun}s"
 
 
 def exit_status(prog: str, command: Callable[[], int]) -> int:
-    """Return the exit status of a command: its own, or that of the error it raised.
+    """Run a command and return its exit status, or that of the error it raised.
 
-    2 for wrong usage, 1 for what else was foreseen, 130 for an interrupt; each is one line. 141,
-    without a word, where nobody reads what is printed any more, as after `| head`: the command
-    ends there, between two outputs and not within one.
+    2 for wrong usage, 1 for other expected errors, 130 for an interrupt, each with one line on
+    stderr. 141, without output, if the reader closed the pipe, as `| head` does; the command then
+    ends between two outputs, not within one.
     """
     try:
         allow_interrupts()
@@ -116,17 +116,19 @@ def exit_status(prog: str, command: Callable[[], int]) -> int:
     except BrokenPipeError:
         return silence()
     except UsageError as error:
-        return _said(f"{prog}: error: {error}", 2)
+        return _print_last(f"{prog}: error: {error}", 2)
     except PreprocessError as error:
-        return _said(f"{prog}: error: {error}", 1)
+        return _print_last(f"{prog}: error: {error}", 1)
     except OSError as error:
-        return _said(f"{prog}: error: {os_error_text(error)}", 1)
+        return _print_last(f"{prog}: error: {os_error_text(error)}", 1)
     except KeyboardInterrupt:
-        return _said(f"{prog}: interrupted; what is done is kept, run again to go on", INTERRUPTED)
+        return _print_last(
+            f"{prog}: interrupted; finished files are kept, run again to resume", INTERRUPTED
+        )
 
 
-def _said(line: str, status: int) -> int:
-    """Print a last line to stderr, and return the exit status."""
+def _print_last(line: str, status: int) -> int:
+    """Print a last line to stderr and return the exit status."""
     try:
         print(printable(line), file=sys.stderr, flush=True)
     except BrokenPipeError:
@@ -135,7 +137,7 @@ def _said(line: str, status: int) -> int:
 
 
 def listed(names: Sequence[str], most: int = 20) -> str:
-    """Return up to `most` names, and how many more there are."""
+    """Return up to `most` names and the number of the others, as in `a, b and 3 more`."""
     more = f" and {len(names) - most:,} more" if len(names) > most else ""
     return ", ".join(names[:most]) + more
 
@@ -149,7 +151,7 @@ def print_report(
         report: What to print.
         out: A stream; None for stdout.
         err: A stream; None for stderr.
-        most: How many failures and how many notes to print; None for all.
+        most: Largest number of failures, and of notes, to print; None for all.
     """
     err = err or sys.stderr
     notes = [printable(note) for note in report.notes]
@@ -166,7 +168,7 @@ def print_report(
 
 
 def _shared(failures: Sequence[tuple[str, str]]) -> list[str]:
-    """Return a line for each failure, and one for those of many items that are the same fault."""
+    """Return a line for each failure; failures that many items share get one line together."""
     by_text: dict[str, list[str]] = {}
     for item, message in failures:
         text = message.removeprefix(item).lstrip(": ") if message.startswith(item) else message
@@ -183,7 +185,7 @@ def _shared(failures: Sequence[tuple[str, str]]) -> list[str]:
 
 
 def run_and_print(reports: Iterable[Report]) -> int:
-    """Print the reports of a run as they come, and return its exit status."""
+    """Print the reports of a run as they arrive and return its exit status."""
     ok, idle = True, True
     for report in reports:
         print_report(report)

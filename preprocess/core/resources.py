@@ -11,10 +11,13 @@ _PACKAGE = Path(str(files("preprocess")))
 
 
 def resource(name: str) -> Path:
-    """Return the path of a shipped data file or folder, `name` being relative to `data/`.
+    """Return the path of a shipped data file or folder.
+
+    Args:
+        name: Its path relative to `data/`.
 
     Raises:
-        PreprocessError: The installation lacks it.
+        PreprocessError: It is missing from the installation.
     """
     return _existing(_PACKAGE / "data" / name)
 
@@ -22,10 +25,10 @@ def resource(name: str) -> Path:
 def shipped_recipe(name: str) -> Path:
     """Return the path of a shipped recipe such as `quickstart.yaml`.
 
-    An installed package keeps them beside its modules, a checkout in `configs/`.
+    An installed package keeps recipes next to its modules, a checkout in `configs/`.
 
     Raises:
-        PreprocessError: The installation lacks it.
+        PreprocessError: It is missing from the installation.
     """
     installed = _PACKAGE / "configs" / name
     return installed if installed.exists() else _existing(_PACKAGE.parent / "configs" / name)
@@ -33,5 +36,5 @@ def shipped_recipe(name: str) -> Path:
 
 def _existing(path: Path) -> Path:
     if not path.exists():
-        raise PreprocessError(f"{path} is missing from this installation; install it again")
+        raise PreprocessError(f"{path} is missing from this installation; reinstall the package")
     return path

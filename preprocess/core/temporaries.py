@@ -1,12 +1,12 @@
-"""Temporary files and folders: names that say whose they are, and removal of those of the dead.
+"""Temporary files and folders: names that identify their owner, and removal of stale ones.
 
     .take.ecdc.5f0c21aa-4711-880123-1f71e177.tmp
      target    host     pid  start  random
 
-They lie beside their targets, where a rename is atomic, and are removed by the run that made them,
-unless it is killed. The next run of a step removes them then: those whose process is gone from
-this machine, and those of another machine (or a container) that have not changed for a day, for
-there is no telling whether it still runs.
+They are next to their targets, where a rename is atomic. The run that made them removes them,
+unless it is killed. The next run of a step then removes those whose process on this machine has
+ended, and those of another machine or container that have not changed for a day, because this
+machine cannot tell whether their process still runs.
 """
 
 from __future__ import annotations
@@ -24,21 +24,21 @@ from pathlib import Path
 FOREIGN_AGE_S = 24 * 3600
 _NAME = re.compile(r"\..*\.([0-9a-f]{8})-(\d+)-(\d+)-[0-9a-f]{8}\.tmp")
 _UNNAMED = re.compile(r"\..*\.[0-9a-f]{8}\.tmp")  # as version 0.1.0 wrote them
-_MOST_NAME_BYTES = 150
-"""Of a target's name; the whole must fit in the 255 bytes that file systems allow."""
+_MAX_NAME_BYTES = 150
+"""Bytes kept of the target's name; the whole name must fit in the 255 bytes of a file system."""
 
 
 def temporary_name(name: str) -> str:
     """Return a name for a temporary file or folder of this process that will become `name`."""
     pid = os.getpid()
-    kept = os.fsdecode(os.fsencode(name)[:_MOST_NAME_BYTES])
+    kept = os.fsdecode(os.fsencode(name)[:_MAX_NAME_BYTES])
     return f".{kept}.{_host()}-{pid}-{_started(pid) or 0}-{uuid.uuid4().hex[:8]}.tmp"
 
 
 def remove_stale(folder: Path, recursive: bool = True) -> int:
-    """Remove what dead processes left in a folder, and return how much that was.
+    """Remove what dead processes left in a folder, and return the number of items removed.
 
-    What cannot be removed is left: it is in nobody's way.
+    Items that cannot be removed are left; they do no harm.
     """
     removed = 0
     for where, folders, files in os.walk(folder):
@@ -67,7 +67,7 @@ def _is_stale(folder: str, name: str) -> bool:
 
 
 def _is_dead(pid: int, started: int) -> bool:
-    """Whether a process of this machine has ended, though another may have its number now."""
+    """Whether a process of this machine has ended, even if a new one has its number."""
     now = _started(pid)
     if now is not None and started:
         return now != started
@@ -75,19 +75,19 @@ def _is_dead(pid: int, started: int) -> bool:
         os.kill(pid, 0)
     except ProcessLookupError:
         return True
-    except (OSError, OverflowError):  # another user's
+    except (OSError, OverflowError):  # another user's process
         return False
-    return now == 0  # it has ended, and its parent has not asked how
+    return now == 0  # a zombie
 
 
 def _started(pid: int) -> int | None:
-    """Return when a process started, in ticks since the machine did; None where nobody says.
+    """Return when a process started, in clock ticks since boot; None if unknown.
 
-    0 for one that has ended and is still listed.
+    0 for a process that has ended and is still listed.
     """
     try:
         with open(f"/proc/{pid}/stat", "rb") as file:
-            fields = file.read().rpartition(b")")[2].split()  # the program's name may hold spaces
+            fields = file.read().rpartition(b")")[2].split()  # program names may contain spaces
     except OSError:
         return None
     return 0 if fields[0] in (b"Z", b"X") else int(fields[19])
@@ -95,7 +95,7 @@ def _started(pid: int) -> int | None:
 
 @lru_cache(maxsize=1)
 def _host() -> str:
-    """Return what tells this machine, or this container with its own process numbers, from others."""
+    """Return a hash that identifies this machine, or this container if it numbers its processes."""
     try:
         space = str(os.stat("/proc/self/ns/pid").st_ino)
     except OSError:

@@ -1,7 +1,7 @@
-"""Which clips of a folder become rows, and what the cache of them depends on.
+"""Finds the clips of a folder that become rows, and hashes the files that the cache depends on.
 
-The rows themselves are made in `preprocess.dataset.rows`. The builder script reads no file: `datasets`
-patches `open` and `os` in it.
+`preprocess.dataset.rows` makes the rows. The builder script reads no files because `datasets`
+patches `open` and `os` in its module.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from preprocess.sidecar.sidecar_format import ARRAY_SUFFIX, META_SUFFIX, TOKEN_S
 
 
 class DatasetError(PreprocessError):
-    """A folder does not make a dataset; the message names the clip and what was expected."""
+    """A folder that cannot become a dataset; the message names the clip and what was expected."""
 
 
 @dataclass(frozen=True)
@@ -26,9 +26,9 @@ class Clips:
     """The clips of a folder, as paths of token files relative to it, sorted.
 
     Attributes:
-        tokens: All that become rows.
-        described: Those of them that have a sidecar.
-        cond_root: The folder of the sidecars, whose paths are those of the token files.
+        tokens: All clips that become rows.
+        described: The clips that have a sidecar.
+        cond_root: The sidecar folder; its paths mirror those of the token files.
     """
 
     tokens: list[str]
@@ -42,7 +42,7 @@ def find_tokens(
     """Return all token files under `root`, relative to it and sorted.
 
     Raises:
-        UsageError: `root` is no folder, or holds none.
+        UsageError: `root` is not a folder, or has no token files.
     """
     options = RowOptions(
         suffix=suffix, recursive=recursive, max_files=max_files, missing_sidecar="empty"
@@ -54,8 +54,9 @@ def find_clips(root: Path, options: RowOptions) -> Clips:
     """Return the clips under `root` that become rows.
 
     Raises:
-        UsageError: `root` is no folder, or holds no tokens.
-        DatasetError: Two clips have one id, or one has no sidecar and that is an error.
+        UsageError: `root` is not a folder, or has no token files.
+        DatasetError: Two clips have the same id, or a clip lacks a sidecar and
+            `missing_sidecar` is `"error"`.
     """
     require_folder(root, "token folder")
     cond_root = options.sidecar_root(root)
@@ -64,12 +65,12 @@ def find_clips(root: Path, options: RowOptions) -> Clips:
     ending = options.suffix.lower()
     tokens = [name for name in names if name.lower().endswith(ending)][: options.max_files]
     if not tokens:
-        raise UsageError(f"no tokens ({options.suffix}) under {root}")
+        raise UsageError(f"no token files ({options.suffix}) under {root}")
     ids: dict[str, str] = {}
     for rel in tokens:
         other = ids.setdefault(clip_id(rel), rel)
         if other != rel:
-            raise DatasetError(f"{root / other} and {rel} would both be the clip {clip_id(rel)}")
+            raise DatasetError(f"{root / other} and {rel} would both have the id {clip_id(rel)}")
     if cond_root != root:
         require_folder(cond_root, "sidecar folder")
         names = walk_files(cond_root, wanted[1:], options.recursive)
@@ -82,14 +83,14 @@ def find_clips(root: Path, options: RowOptions) -> Clips:
     if options.missing_sidecar == "skip":
         if not described:
             raise UsageError(
-                f"no clip under {root} has a sidecar: missing_sidecar='skip' skips all"
+                f"no clip under {root} has a sidecar: missing_sidecar='skip' would skip them all"
             )
         return Clips(described, described, cond_root)
     if options.missing_sidecar == "error" and 0 < len(described) < len(tokens):
         bare = sorted(set(tokens) - set(described))
         raise DatasetError(
-            f"{root / bare[0]} has no sidecar, and {len(bare)} of {len(tokens)} clips have none: "
-            f"annotate them, or choose missing_sidecar 'skip' or 'empty'"
+            f"{root / bare[0]} has no sidecar ({len(bare)} of {len(tokens)} clips lack one): "
+            f"annotate them, or set missing_sidecar to 'skip' or 'empty'"
         )
     return Clips(tokens, described, cond_root)
 
@@ -100,13 +101,13 @@ def clip_id(rel: str) -> str:
 
 
 def manifest_digest(root: Path, suffix: str = TOKEN_SUFFIX, cond_root: Path | None = None) -> str:
-    """Return a hash of what lies in a token folder: path, size and time of change of each file.
+    """Return a hash of the path, size and modification time of each file in a token folder.
 
-    Tokens and sidecars only, also those in a folder `cond_root`; 0.2 s for the 60,000 files of
-    20,000 clips.
+    Includes only tokens and sidecars, also the sidecars in `cond_root`. Takes 0.2 s for the 60,000
+    files of 20,000 clips.
 
     Raises:
-        UsageError: `root` is no folder.
+        UsageError: `root` is not a folder.
     """
     require_folder(root, "token folder")
     entries = []

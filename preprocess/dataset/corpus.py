@@ -1,4 +1,4 @@
-"""Statistics of a dataset's parameters, from its Arrow columns: no sidecar is read again."""
+"""Statistics of a dataset's parameters, computed from its Arrow columns without its sidecars."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _BATCH_BYTES = 64 << 20
 
 
 def corpus_stats(rows: datasets.Dataset) -> CorpusStats:
-    """Return the statistics of each parameter over all frames of `rows`, NaN counted apart.
+    """Return the statistics of each parameter over all frames of `rows`, counting NaN separately.
 
     Raises:
         StatsError: A value is infinite.
@@ -37,7 +37,7 @@ def corpus_stats(rows: datasets.Dataset) -> CorpusStats:
             for name, info in described.items()
         }
         piece = CorpusStats()
-        piece.update(parameters)  # many clips at once: ten times as fast as one by one
+        piece.update(parameters)  # all clips of the batch at once: ten times as fast
         piece.clips = len(table)
         stats.merge(piece)
     return stats

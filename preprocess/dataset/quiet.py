@@ -1,25 +1,23 @@
-"""`datasets` without its progress bars."""
+"""Silences the progress bars of `datasets`."""
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+
+from preprocess.core.quiet import errors_only
 
 
 @contextmanager
 def quiet_datasets() -> Iterator[None]:
-    """Silence the progress bars of `datasets`, and its warning of a README that is not needed."""
+    """Silence the progress bars of `datasets`, and its warning about a missing README."""
     import datasets
 
     shown = datasets.is_progress_bar_enabled()
-    logger = logging.getLogger("huggingface_hub")
-    level = logger.level
     datasets.disable_progress_bars()
-    logger.setLevel(logging.ERROR)
     try:
-        yield
+        with errors_only("huggingface_hub"):
+            yield
     finally:
-        logger.setLevel(level)
         if shown:
             datasets.enable_progress_bars()

@@ -1,4 +1,4 @@
-"""Rows: what the dataset's builder makes of one clip's tokens and sidecar. One row a clip."""
+"""Makes the dataset's rows, each from the tokens and sidecar of one clip."""
 
 from __future__ import annotations
 
@@ -22,26 +22,26 @@ from preprocess.sidecar.precision import MAX_ERROR, find_damage
 from preprocess.sidecar.reading import read_described, read_description, read_sidecar
 from preprocess.sidecar.sidecar_format import ARRAY_SUFFIX, Sidecar, sidecar_paths
 from preprocess.tokens.ecdc import read_ecdc, read_header
-from preprocess.tokens.types import EcdcHeader
+from preprocess.tokens.types import Ecdc, EcdcHeader
 
 Check = Callable[[Sidecar, EcdcHeader, Path, Path], None]
 BATCH_BYTES = 32 << 20
-"""Rows are written in batches of about this size: memory does not grow with the clips' length."""
+"""Approximate batch size for writing rows, so that memory does not grow with clip length."""
 MOST_BATCH_ROWS = 256
 
 
 def read_schema(root: Path, clips: Clips, options: RowOptions) -> Schema:
-    """Return the schema of a dataset by its first clip; `survey` and `clip_row` hold all to it.
+    """Return the schema of a dataset from its first clip; `survey` and `clip_row` check the others.
 
     Raises:
-        DatasetError: The tokens are of another codec, or of a lower bandwidth; a parameter that
-            was asked for is not there, or has a name that no column can have.
+        DatasetError: The tokens have another codec or a lower bandwidth than requested, a
+            requested parameter is missing, or a parameter's name is not a valid column name.
     """
     path = root / clips.tokens[0]
     header = read_header(path)
     if options.codec is not None and header.model != options.codec:
         raise DatasetError(
-            f"{path} was coded by {header.model}, not by {options.codec}; {_found(root, clips)}"
+            f"{path} was encoded by {header.model}, not by {options.codec}; {_found(root, clips)}"
         )
     k, slices = header.n_codebooks, options.bandwidth is not None
     if options.bandwidth is not None:
@@ -67,20 +67,20 @@ def survey(
     options: RowOptions,
     look: Callable[[str, Sidecar], None] | None = None,
 ) -> Schema:
-    """Return `schema` with the ranges that all clips declare, the widest where they differ.
+    """Return `schema` with each parameter's declared range widened to cover that of every clip.
 
-    Only the metadata of the sidecars is read, about 0.05 ms a clip.
+    Reads only the sidecars' metadata, about 0.05 ms per clip.
 
     Args:
         root: The token folder.
         clips: Its clips.
-        schema: That of the first clip.
-        options: What to make of them.
-        look: Called with each clip and its sidecar without values, for what else is to be seen.
+        schema: The schema from the first clip.
+        options: The builder's options.
+        look: Called with each clip and its sidecar without values, for further checks.
 
     Raises:
-        DatasetError: A clip lacks a parameter that was asked for or required, has others than the
-            clips before it where all were asked for, or gives another unit or kind.
+        DatasetError: A clip lacks a requested or required parameter, has other parameters than
+            the clips before it when all are requested, or gives another unit or kind.
     """
     merged = dict(schema.parameters)
     for rel in clips.described:
@@ -100,8 +100,8 @@ def survey(
 def batch_rows(root: Path, clips: Clips) -> int:
     """Return how many rows to write at once, so that a batch is about `BATCH_BYTES`.
 
-    From the sizes of the largest files, which bound those of the rows: 10 or 11 packed bits become
-    the 16 of a code, and float16 parameters at most float64.
+    Estimates the size from the largest files: a code grows from 10 or 11 packed bits to 16, and a
+    float16 value at most to float64.
     """
     base, cond_base = os.path.join(root, ""), os.path.join(clips.cond_root, "")
     tokens = max(os.stat(base + rel).st_size for rel in clips.tokens)
@@ -125,35 +125,24 @@ def clip_row(
         root: The token folder.
         rel: The token file, relative to it.
         schema: What all rows share.
-        has_sidecar: Whether it has one; where not, its parameters are `[0]`.
-        audio_prefix: Folder that stands before the path in the column `audio`.
-        cond_root: Folder of the sidecars; None where they lie beside the tokens.
-        check: Called with the sidecar, the header of the tokens, and their path; raises what is wrong.
+        has_sidecar: Whether the clip has a sidecar; if not, its parameters are `[0]`.
+        audio_prefix: Folder to prepend to the path in the column `audio`.
+        cond_root: The sidecar folder; None if the sidecars are next to the tokens.
+        check: Called with the sidecar, the tokens' header, the token file's path under
+            `cond_root`, and its real path; raises `DatasetError` if something is wrong.
 
     Raises:
-        DatasetError: The clip does not fit the schema, its sidecar not its tokens, or not `check`.
-        EcdcError: Its tokens cannot be read.
-        SidecarError: Its sidecar cannot be read.
+        DatasetError: The clip does not match the schema, its sidecar does not match its tokens,
+            or `check` fails.
+        EcdcError: The tokens cannot be read.
+        SidecarError: The sidecar cannot be read.
     """
     path = root / rel
     ecdc = read_ecdc(path)
-    spec, n_frames = schema.spec, ecdc.codes.shape[1]
+    n_frames = ecdc.codes.shape[1]
     _check_header(ecdc.header, schema, root, rel)
-    row: dict[str, Any] = {
-        "id": clip_id(rel),
-        "audio": f"{audio_prefix}/{rel}" if audio_prefix else rel,
-        "codes": ecdc.codes[: schema.n_codebooks],
-        "model": schema.model,
-        "bandwidth_kbps": schema.bandwidth_kbps,
-        "fps": spec.fps,
-        "sample_rate": spec.sample_rate,
-        "audio_length": ecdc.audio_length,
-        "n_frames": n_frames,
-        # [] and not None where there are no segments: a column that mixes None and lists breaks
-        # numpy batches.
-        "scales": [] if ecdc.scales is None else ecdc.scales,
-        "segment_frames": [] if ecdc.scales is None else list(ecdc.segment_frames),
-    }
+    audio = f"{audio_prefix}/{rel}" if audio_prefix else rel
+    row = {"id": clip_id(rel), "audio": audio, **_token_columns(ecdc, schema)}
     if schema.parameters and has_sidecar:
         target = (cond_root or root) / rel
         sidecar = read_sidecar(target)
@@ -166,8 +155,26 @@ def clip_row(
     return row
 
 
+def _token_columns(ecdc: Ecdc, schema: Schema) -> dict[str, Any]:
+    """Return the columns of a row that describe the clip's tokens."""
+    spec = schema.spec
+    return {
+        "codes": ecdc.codes[: schema.n_codebooks],
+        "model": schema.model,
+        "bandwidth_kbps": schema.bandwidth_kbps,
+        "fps": spec.fps,
+        "sample_rate": spec.sample_rate,
+        "audio_length": ecdc.audio_length,
+        "n_frames": ecdc.codes.shape[1],
+        # [] rather than None without segments: a column that mixes None and lists breaks numpy
+        # batches.
+        "scales": [] if ecdc.scales is None else ecdc.scales,
+        "segment_frames": [] if ecdc.scales is None else list(ecdc.segment_frames),
+    }
+
+
 def lists(row: Any) -> Any:
-    """Return a row with lists in place of its arrays."""
+    """Return a row with its arrays converted to lists."""
     if isinstance(row, dict):
         return {name: lists(value) for name, value in row.items()}
     return row.tolist() if isinstance(row, np.ndarray) else row
@@ -179,8 +186,8 @@ def _values(
     """Return the values of each parameter `[T]`.
 
     Args:
-        sidecar: Of the clip.
-        paths: Of the token file: where the sidecar would have it, and where it is.
+        sidecar: The clip's sidecar.
+        paths: The token file's path under the sidecar folder, and its real path.
         n_frames: T.
         schema: What all rows share.
     """
@@ -196,10 +203,10 @@ def _values(
         )
     row = {}
     for name in schema.parameters:
-        if name not in sidecar.parameters:  # it was there a moment ago, in the survey
+        if name not in sidecar.parameters:  # the survey saw it: the sidecar has changed since
             raise DatasetError(_difference(path, set(sidecar.parameters), set(schema.parameters)))
         parameter = sidecar.parameters[name]
-        # float16 is asked for to save space: that it rounds is then as wished.
+        # float16 is chosen to save space, so its rounding is accepted.
         max_error = math.inf if schema.dtype == "float16" else MAX_ERROR
         damage = find_damage(parameter.values, schema.dtype, parameter.span, max_error)
         if damage is not None:
@@ -231,8 +238,8 @@ def _check_names(path: Path, described: Mapping[str, Any], options: RowOptions) 
     for name in described:
         if not name.isidentifier():
             raise DatasetError(
-                f"{path}: its sidecar names a parameter {name!r}, which is no column's name: "
-                f"letters, digits and underscores"
+                f"{path}: its sidecar has a parameter {name!r}, which is not a valid column name: "
+                f"use letters, digits and underscores"
             )
     for name in (*options.parameters, *options.require_parameters):
         if name not in described:
@@ -250,24 +257,24 @@ def _check_header(header: EcdcHeader, schema: Schema, root: Path, rel: str) -> N
         return
     if same and schema.slices:
         raise DatasetError(
-            f"{root / rel} is at {header.bandwidth_kbps:g} kbps, which cannot load at "
+            f"{root / rel} has tokens at {header.bandwidth_kbps:g} kbps and cannot load at "
             f"{schema.bandwidth_kbps:g} kbps"
         )
     raise DatasetError(
-        f"{root / rel} is of {header.model} at {header.bandwidth_kbps:g} kbps, the clips before "
-        f"it of {schema.model} at {schema.bandwidth_kbps:g} kbps; put them in folders of their "
-        f"own{', or name the lowest bandwidth' if same else ''}"
+        f"{root / rel} has {header.model} tokens at {header.bandwidth_kbps:g} kbps, but the clips "
+        f"before it have {schema.model} at {schema.bandwidth_kbps:g} kbps; put them in separate "
+        f"folders{', or name the lowest bandwidth' if same else ''}"
     )
 
 
 def _found(root: Path, clips: Clips) -> str:
-    """Return what tokens a folder holds, each kind with its number of clips and its first."""
+    """Return a message that counts the clips of each codec and bandwidth in a folder."""
     counts: Counter[tuple[str, float]] = Counter()
     for rel in clips.tokens:
         header = read_header(root / rel)
         counts[header.model, header.bandwidth_kbps] += 1
-    kinds = [f"{n} of {model} at {kbps:g} kbps" for (model, kbps), n in counts.items()]
-    return f"{root} holds {', '.join(kinds)}"
+    kinds = [f"{n} with {model} at {kbps:g} kbps" for (model, kbps), n in counts.items()]
+    return f"clips in {root}: {', '.join(kinds)}"
 
 
 def _difference(path: Path, names: set[str], expected: set[str]) -> str:
@@ -275,6 +282,6 @@ def _difference(path: Path, names: set[str], expected: set[str]) -> str:
     parts = [f"lacks {', '.join(missing)}"] if missing else []
     parts += [f"also has {', '.join(extra)}"] if extra else []
     return (
-        f"{path} {' and '.join(parts)}, unlike the clips before it; choose those that all have by "
-        f"parameters=[...]"
+        f"{path} {' and '.join(parts)}, unlike the clips before it; select parameters that all "
+        f"clips have with parameters=[...]"
     )

@@ -1,8 +1,8 @@
-"""What all rows of a dataset share: codec, codebooks, parameters; and how `datasets` is told.
+"""What all rows of a dataset share (codec, codebooks, parameters), and their declared columns.
 
-What a parameter means (unit, kind, declared range, doc string) travels as JSON in the `id` of its
-`Value`: the one place of `DatasetInfo` that both `save_to_disk` and `push_to_hub` keep, in Parquet
-and in the card's YAML, from 3.6 to the newest `datasets`. `read_parameters` reads it back.
+A parameter's description (unit, kind, declared range, doc string) is stored as JSON in the `id` of
+its `Value`: the only place in `DatasetInfo` that both `save_to_disk` and `push_to_hub` keep, in
+Parquet and in the card's YAML, from 3.6 to the newest `datasets`. `read_parameters` reads it back.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ class Schema:
     Attributes:
         model: Name of the codec.
         n_codebooks: K of the rows.
-        slices: Whether K was asked for, so that what a file has beyond it is sliced off; otherwise
-            every file must have K.
-        parameters: Name -> parameter, in order.
-        dtype: Of the parameters' values.
+        slices: Whether the user chose K, so that further codebooks are dropped; otherwise every
+            file must have exactly K.
+        parameters: Name -> description, in order.
+        dtype: The dtype of the parameters' values.
     """
 
     model: str
@@ -39,17 +39,17 @@ class Schema:
 
     @property
     def spec(self) -> CodecSpec:
-        """The facts of the codec."""
+        """The codec's specification."""
         return codec_spec(self.model)
 
     @property
     def bandwidth_kbps(self) -> float:
-        """The bandwidth that K stands for."""
+        """The bandwidth in kbps that K codebooks give."""
         return self.spec.bandwidth_kbps(self.n_codebooks)
 
 
 def dataset_features(schema: Schema) -> datasets.Features:
-    """Return the declared columns: types of every row; `features` only where there are some."""
+    """Return the declared columns; `features` is left out if there are no parameters."""
     from datasets import Features, Sequence, Value
 
     columns: dict[str, Any] = {
@@ -75,7 +75,7 @@ def dataset_features(schema: Schema) -> datasets.Features:
 
 
 def read_parameters(features: datasets.Features) -> dict[str, ParameterInfo]:
-    """Return name -> parameter of a dataset's declared columns; empty where it has none.
+    """Return the parameter descriptions, by name, from a dataset's declared columns.
 
     dataset = load_dataset("me/name")["train"]
     read_parameters(dataset.features)["pitch"].units
@@ -87,7 +87,7 @@ def read_parameters(features: datasets.Features) -> dict[str, ParameterInfo]:
 
 
 def describe(schema: Schema) -> str:
-    """Return a description of the dataset: codec, bandwidth, and each parameter with its unit."""
+    """Return a text that names the codec, the bandwidth, and each parameter with its unit."""
     spec = schema.spec
     lines = [
         f"EnCodec tokens of {schema.model} at {schema.bandwidth_kbps:g} kbps: codes [K, T] with "
@@ -102,7 +102,7 @@ def describe(schema: Schema) -> str:
 
 
 def describe_range(low: float | None, high: float | None) -> str:
-    """Return a range in words, an empty text where neither end is known."""
+    """Return a range in words, or an empty string if neither end is known."""
     if low is None and high is None:
         return ""
     if low is None:

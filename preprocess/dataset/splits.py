@@ -1,4 +1,4 @@
-"""Which clips are in which split: by subfolder, or by group."""
+"""Assigns clips to splits, by subfolder or by group."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ SPLIT_FOLDERS = {
     "dev": "validation",
     "test": "test",
 }
-"""Name of a subfolder -> the split that it is."""
+"""Name of a subfolder -> its split."""
 
 
 def find_splits(root: Path, tokens: Sequence[str], options: RowOptions) -> dict[str, list[str]]:
-    """Return the token files of each split, in order; a split that has none is left out.
+    """Return the token files of each split, in order; an empty split is left out.
 
     Args:
         root: The token folder, for messages.
         tokens: Its token files, relative to it.
-        options: `split_name`, `split_by`, `fractions` and `group` are looked at.
+        options: Uses `split_name`, `split_by`, `fractions` and `group`.
 
     Raises:
-        DatasetError: A clip is in no split folder though others are, or has no group.
+        DatasetError: A clip is outside the split folders that others are in, or has no group.
     """
     if options.split_name is not None:
         return {options.split_name: list(tokens)}
@@ -40,14 +40,14 @@ def find_splits(root: Path, tokens: Sequence[str], options: RowOptions) -> dict[
         return {"train": list(tokens)}
     if outside:
         raise DatasetError(
-            f"{root / outside[0]} is in none of the split folders beside it "
-            f"({', '.join(splits)}); {len(outside)} such"
+            f"{root / outside[0]} is outside the split folders ({', '.join(splits)}), as are "
+            f"{len(outside)} clips in all"
         )
     return {name: splits[name] for name in ("train", "validation", "test") if name in splits}
 
 
 def by_folder(tokens: Sequence[str]) -> tuple[dict[str, list[str]], list[str]]:
-    """Return the token files of each split folder, and those that are in none."""
+    """Return the token files of each split folder, and the token files outside them."""
     splits: dict[str, list[str]] = {}
     outside = []
     for rel in tokens:
@@ -73,13 +73,13 @@ def _by_group(
             which = "group" if "group" in pattern.groupindex else 1
             key = match[which] if match else None
         if key is None:
-            raise DatasetError(f"{root / rel}: the group {group!r} is not found in {name!r}")
+            raise DatasetError(f"{root / rel}: the group {group!r} does not match {name!r}")
         splits[_split_of(key, fractions)].append(rel)
     return {name: clips for name, clips in splits.items() if clips}
 
 
 def _split_of(key: str, fractions: Mapping[str, float]) -> str:
-    """Return the split of a group: a hash, so that it stays where it is as others come and go."""
+    """Return the split of a group, chosen by hash so that other groups do not move it."""
     digest = hashlib.sha256(key.encode("utf-8", "surrogateescape")).digest()
     at, total = int.from_bytes(digest[:8], "big") / 2**64, 0.0
     for name, part in fractions.items():

@@ -1,12 +1,12 @@
-"""Producers: where parameters come from. Each makes parameters of one clip, frame by frame.
+"""Producers: where parameters come from. A producer makes a clip's parameters, frame by frame.
 
-In a recipe a producer is an entry of the list `annotate:`; on the command line it is a flag with
-`key=value` words; the keys are the fields of its dataclass here:
+In a recipe, a producer is an entry of the list `annotate:`. On the command line, it is a flag with
+`key=value` words. The keys are the fields of the producer's dataclass:
 
     annotate:
       - ramp: {name: position, start: 0, end: 1}      --ramp name=position start=0 end=1
 
-A user's own is a function `clip -> {name: values or {"values": ..., "units": ...}}`.
+A user's own producer is a function `clip -> {name: values or {"values": ..., "units": ...}}`.
 """
 
 from __future__ import annotations
@@ -32,10 +32,13 @@ PRODUCERS: dict[str, type[Producer]] = {
 
 
 def parameter_names(producers: Sequence[Producer]) -> list[str] | None:
-    """Return what producers make of every clip; None where that shows in the clips alone.
+    """Return the names of the parameters that producers make for every clip.
+
+    Returns:
+        The names, or None if they depend on the clip.
 
     Raises:
-        UsageError: Two of them make a parameter of one name.
+        UsageError: Two producers make the same parameter.
     """
     by_name: dict[str, Producer] = {}
     complete = True
@@ -54,10 +57,10 @@ def parse_producer(entry: Any) -> Producer:
     """Return the producer that an entry of a recipe's `annotate:` describes.
 
     Args:
-        entry: `{name: {key: value}}`, or the name alone.
+        entry: `{name: {key: value}}`, or only the name.
 
     Raises:
-        UsageError: There is no such producer, or its settings are wrong.
+        UsageError: The producer does not exist, or its settings are invalid.
     """
     from preprocess.core.flags import validate
 

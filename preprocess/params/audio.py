@@ -1,4 +1,4 @@
-"""Parameters from the sound itself: the normalized audio, or what the tokens decode to."""
+"""Parameters measured in the sound: the normalized audio, or the decoded tokens."""
 
 from __future__ import annotations
 
@@ -38,16 +38,16 @@ class _FromSound(Producer):
 
     @property
     def needs_audio(self) -> bool:
-        """From the normalized audio."""
+        """Whether it measures the normalized audio."""
         return self.source == "audio"
 
     @property
     def needs_decoder(self) -> bool:
-        """From the decoded tokens."""
+        """Whether it measures the decoded tokens."""
         return self.source == "tokens"
 
     def _wave(self, clip: Clip) -> tuple[Wave, str]:
-        """Return the audio `[C, N]` with what it is called in a doc string."""
+        """Return the audio `[C, N]` and its name for doc strings."""
         if self.source == "audio":
             return clip.audio(), "normalized audio"
         return clip.decoded(), "decoded tokens"
@@ -63,11 +63,11 @@ class RmsDb(_FromSound):
     max: Number | None = None
 
     def names(self) -> Sequence[str]:
-        """Return the one name."""
+        """Return the parameter's name."""
         return (self.name,)
 
     def parameters(self, clip: Clip) -> Mapping[str, ParameterValue]:
-        """Return the one parameter."""
+        """Return the level of the clip `[T]`."""
         wav, what = self._wave(clip)
         level = _level(wav, clip.header.spec, what)
         return {self.name: {**level, "min": self.min, "max": self.max}}
@@ -75,10 +75,10 @@ class RmsDb(_FromSound):
 
 @dataclass(frozen=True, kw_only=True)
 class Audio(_FromSound):
-    """Level, pitch with voicing, spectral centroid, flatness, and onsets, measured in the sound.
+    """Level, pitch with voicing, spectral centroid, flatness and onset strength of the sound.
 
-    `f0_hz` comes with a second parameter, `voiced` (0 or 1), and is NaN where that is 0. The spectral
-    parameters are NaN in silence. Everything but `rms_db` needs the extra `parameters`.
+    `f0_hz` also makes the parameter `voiced` (0 or 1), and is NaN where `voiced` is 0. The spectral
+    centroid and flatness are NaN in silence. All but `rms_db` need the extra `parameters`.
     """
 
     flag = "audio"
@@ -90,22 +90,27 @@ class Audio(_FromSound):
     prefix: Annotated[str, Field(pattern=r"^([A-Za-z_]\w*)?$")] = ""
 
     def __post_init__(self) -> None:
-        """Look for what is needed before any clip is read."""
+        """Check the settings."""
         if len(set(self.measure)) < len(self.measure):
-            raise UsageError("a parameter stands twice in measure")
+            raise UsageError("a parameter appears twice in measure")
         if self.f0_min_hz >= self.f0_max_hz:
-            raise UsageError(f"f0_min_hz {self.f0_min_hz:g} is not below {self.f0_max_hz:g}")
+            raise UsageError(
+                f"f0_min_hz must be below f0_max_hz {self.f0_max_hz:g}, got {self.f0_min_hz:g}"
+            )
+
+    def _load(self) -> None:
+        """Check that the required packages are installed."""
         missing = missing_library(self.measure)
         if missing:
             raise UsageError(f"{missing} is not installed; pip install 'enchf-dataset[parameters]'")
 
     def names(self) -> Sequence[str]:
-        """Return the names in `measure`, with what comes beside them."""
+        """Return the names in `measure`, with `voiced` after `f0_hz`."""
         found = [n for name in self.measure for n in (name, "voiced")[: 1 + (name == "f0_hz")]]
         return [self.prefix + name for name in found]
 
     def parameters(self, clip: Clip) -> Mapping[str, ParameterValue]:
-        """Return the parameters that `measure` names, and `voiced` beside `f0_hz`."""
+        """Return the parameters in `measure`, and `voiced` with `f0_hz`."""
         wav, what = self._wave(clip)
         found: dict[str, dict[str, Any]] = {}
         for name in self.measure:

@@ -1,11 +1,11 @@
-"""What all producers share: the interface, and how they describe what they make."""
+"""The interface of producers, and base classes that describe their parameters."""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,10 +17,13 @@ from preprocess.params.clip import Clip
 from preprocess.params.columns import Column
 from preprocess.sidecar.parameters import ParameterValue
 
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
 Kind = Literal["continuous", "categorical", "circular"]
 Name = Annotated[str, Field(pattern=r"^[A-Za-z_]\w*$")]
 Missing = Literal["error", "nan"]
-"""What a clip gets that the source does not have: none, or NaN."""
+"""What happens if the source has no data for a clip: the clip fails, or its values are NaN."""
 Number = Annotated[float, Field(allow_inf_nan=False)]
 
 
@@ -32,19 +35,19 @@ def _columns(value: Any) -> Any:
 
 
 Columns = Annotated[dict[str, str], BeforeValidator(_columns)]
-"""Name of a parameter -> the column that it is in."""
+"""Name of a parameter -> its column."""
 
 
 def _labels(value: Any) -> Any:
-    """Return `{name: labels}` with numbers as text; what YAML takes for no text must be quoted."""
+    """Return `{name: labels}` with numbers as strings; refuse unquoted YAML Booleans and nulls."""
     if not isinstance(value, dict):
         return value
     for name, labels in value.items():
         for label in labels if isinstance(labels, list) else ():
             if label is None or isinstance(label, bool):
                 raise UsageError(
-                    f"labels of {name!r}: YAML reads one of them as {label}; put it in quotes, "
-                    f"such as 'null' or 'no'"
+                    f"labels of {name!r}: YAML reads one of them as {label}; quote it, such as "
+                    f"'null' or 'no'"
                 )
     return {
         name: [cell_text(label) for label in labels] if isinstance(labels, list) else labels
@@ -53,37 +56,67 @@ def _labels(value: Any) -> Any:
 
 
 Labels = Annotated[dict[str, list[str]], BeforeValidator(_labels)]
-"""Name of a parameter -> what 0, 1, ... stand for."""
+"""Name of a parameter -> its labels, for the values 0, 1, ..."""
 
 
 class Producer:
-    """Makes parameters of one clip. A subclass is a frozen dataclass of its settings."""
+    """Makes parameters of clips. A subclass is a frozen dataclass of its settings.
+
+    Making one checks the settings, and neither reads a file nor runs a user's code; `prepare` does.
+    """
 
     __pydantic_config__ = ConfigDict(extra="forbid")
     flag: ClassVar[str]
     """The producer's key in a recipe."""
 
+    def prepare(self) -> Self:
+        """Return this producer ready for a run, after reading its files and importing its code.
+
+        The files and code that it reads here are those it hashes for provenance. A prepared
+        producer returns itself; preparing the original again reads everything again.
+
+        Raises:
+            UsageError: A file or the user's code does not match the settings.
+        """
+        if "_is_ready" in vars(self):
+            return self
+        ready = dataclasses.replace(self)  # type: ignore[type-var]
+        try:
+            ready._load()
+        except UsageError as error:
+            which = "" if str(error).startswith(f"{self.flag} ") else f"{self.flag}: "
+            raise UsageError(f"annotate: {which}{error}") from error
+        vars(ready)["_is_ready"] = True
+        return ready
+
+    def _load(self) -> None:
+        """Read the files and import the code that all clips share."""
+
     def parameters(self, clip: Clip) -> Mapping[str, ParameterValue]:
-        """Return the parameters of one clip, each `[T]`."""
+        """Return the parameters of one clip, each `[T]`.
+
+        Raises:
+            PreprocessError: The clip's parameters cannot be made.
+        """
         raise NotImplementedError
 
     def names(self) -> Sequence[str] | None:
-        """Return the parameters that it makes of every clip; None where that shows in the clip."""
+        """Return the names of its parameters, or None if they depend on the clip."""
         return None
 
     def settings(self) -> dict[str, Any]:
-        """Return what shapes the result of every clip, for provenance; JSON can hold it."""
+        """Return everything that affects the results of all clips, for provenance, as JSON data."""
         return {"producer": self.flag, **dataclasses.asdict(self)}  # type: ignore[call-overload]
 
     def origin(self, clip: Clip) -> str:
-        """Return a hash of what this clip's parameters are made from, beside its tokens and audio."""
+        """Return a hash of this clip's sources other than its tokens and audio."""
         return ""
 
     def check_clips(self, ids: Sequence[str]) -> Sequence[str]:
-        """Look at all clips' ids before any clip is read, and return lines worth attention.
+        """Check the ids of all clips before any clip is read, and return notes for the user.
 
         Raises:
-            UsageError: The producer does not fit them.
+            UsageError: The producer's source does not match the clips.
         """
         return ()
 
@@ -100,7 +133,7 @@ class Producer:
 
 @dataclass(frozen=True, kw_only=True)
 class Described(Producer):
-    """A producer of one parameter, which is described by fields of its own."""
+    """A producer of one parameter, with fields that describe it."""
 
     name: Name
     units: str = ""
@@ -110,7 +143,7 @@ class Described(Producer):
     max: Number | None = None
 
     def names(self) -> Sequence[str]:
-        """Return the one name."""
+        """Return the parameter's name."""
         return (self.name,)
 
     def _with_text(self, values: NDArray[np.floating]) -> dict[str, ParameterValue]:
@@ -120,7 +153,7 @@ class Described(Producer):
 
 @dataclass(frozen=True, kw_only=True)
 class DescribedEach(Producer):
-    """A producer of several parameters, each described by its entry in the fields' mappings."""
+    """A producer of several parameters, with fields that map each name to its description."""
 
     units: dict[str, str] = field(default_factory=dict)
     doc_string: dict[str, str] = field(default_factory=dict)
@@ -129,18 +162,18 @@ class DescribedEach(Producer):
     max: dict[str, Number] = field(default_factory=dict)
 
     def _check_described(self, names: Sequence[str]) -> None:
-        """Raise `UsageError` if a mapping describes a parameter that is not made."""
+        """Raise `UsageError` if a field describes a parameter that this producer does not make."""
         for key in ("units", "doc_string", "kind", "min", "max", "labels"):
             for name in getattr(self, key, ()):
                 if name not in names:
                     raise UsageError(
-                        f"{key} of {name!r}, which it does not make; it makes {', '.join(names)}"
+                        f"{key} names {name!r}, which it does not make; it makes {', '.join(names)}"
                     )
 
     def _parameter(
         self, name: str, values: NDArray[np.floating], labels: Sequence[str] = ()
     ) -> dict[str, Any]:
-        """Return a parameter with what the fields say of it; with `labels`, an index into them."""
+        """Return a parameter with its description; with `labels`, its values are their indices."""
         parameter: dict[str, Any] = {
             "values": values,
             "units": self.units.get(name, ""),
@@ -158,12 +191,12 @@ class DescribedEach(Producer):
     def _read_parameter(
         self, name: str, values: NDArray[np.floating], column: Column
     ) -> dict[str, Any]:
-        """Return a parameter that was read from cells, with the units and labels that they have.
+        """Return a parameter that was read from cells, with the units and labels of its column.
 
-        Booleans are labels unless a user says that they are continuous.
+        Booleans are labels unless the user gives the parameter another kind.
 
         Raises:
-            PreprocessError: The fields say other units.
+            PreprocessError: The field `units` contradicts the cells.
         """
         numbers = column.form == "Boolean" and self.kind.get(name, "categorical") != "categorical"
         parameter = self._parameter(name, values, () if numbers else column.labels)

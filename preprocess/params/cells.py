@@ -1,4 +1,4 @@
-"""Cells: what each is by itself. What a column of them is worth is said in `preprocess.params.columns`."""
+"""Cells of tables: classifies each by itself; `preprocess.params.columns` interprets columns."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from preprocess.params.spelling import nfc
 Form = Literal[
     "number", "percentage", "duration", "time", "date", "date with a time", "Boolean", "word"
 ]
-"""What a cell is; a `time` such as 1:30 is of unknown units."""
+"""The form of a cell; a `time` such as 1:30 is ambiguous, minutes or hours."""
 
 EMPTY_WORDS = ("", "nan", "na", "n/a", "#n/a", "none", "null")
 EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.timezone.utc)
@@ -33,26 +33,26 @@ _DATE = re.compile(
 
 
 class Percentage(float):
-    """A number of a spreadsheet that is shown as a percentage: 0.12 of 12 %."""
+    """A number that a spreadsheet shows as a percentage: 0.12 for 12 %."""
 
 
 class Unreadable(str):
-    """What stands in place of a cell that has no value, and says why and where."""
+    """Replaces a cell without a value; its text says where and why."""
 
     __slots__ = ()
 
 
 @dataclass(frozen=True)
 class Cell:
-    """A cell.
+    """A classified cell.
 
     Attributes:
-        text: As people see it.
-        form: What it is.
-        value: Its value: seconds, days since 1970, 0 or 1; None for a word and for a number whose
-            decimal mark only the column tells.
-        numeral: The text of that number.
-        zoned: Of a date with a time, whether it says its distance from UTC.
+        text: The cell's text as people see it.
+        form: The cell's form.
+        value: A number, seconds, days since 1970, 0 or 1; None for a word, and for a number whose
+            decimal mark depends on the column.
+        numeral: The text of such a number; else empty.
+        zoned: For a date with a time, whether it states its UTC offset.
     """
 
     text: str
@@ -63,7 +63,7 @@ class Cell:
 
 
 def cell_text(cell: Any) -> str:
-    """Return a cell as the text of a key: Excel's 7.0 is 7, midnight a date; empty is empty."""
+    """Return a cell as text: 7.0 becomes 7, a date at midnight only the date, None is empty."""
     if cell is None or (isinstance(cell, float) and math.isnan(cell)):
         return ""
     if isinstance(cell, float) and cell.is_integer():
@@ -74,12 +74,12 @@ def cell_text(cell: Any) -> str:
 
 
 def is_empty(cell: Any) -> bool:
-    """Whether a cell holds nothing, or a word for it such as NA."""
+    """Whether a cell is empty, or has a word such as NA that means so."""
     return cell_text(cell).lower() in EMPTY_WORDS
 
 
 def classify(cell: Any) -> Cell:
-    """Return what a cell that is not empty is."""
+    """Return the form and value of a cell that is not empty."""
     text = cell_text(cell)
     if isinstance(cell, bool):
         return Cell(text, "Boolean", float(cell))

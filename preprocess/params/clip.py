@@ -1,4 +1,4 @@
-"""A clip as a producer of parameters sees it: its tokens' header, its time, its audio."""
+"""The clip that producers receive: its tokens' header, frame times and audio."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ class Clip:
     """One clip, as a producer sees it.
 
     Attributes:
-        id: Path of the token file below its root, without suffix, with forward slashes.
+        id: Path of the token file relative to its folder, without suffix, with forward slashes.
         path: The token file.
-        header: What its header says: `n_frames`, `audio_length`, `spec.fps`, ...
-        audio_path: The normalized audio; None where none was given or found.
+        header: The token file's header: `n_frames`, `audio_length`, `spec.fps`, ...
+        audio_path: The normalized audio; None if none was given or found.
         decoder: Decodes tokens to audio.
-        notes: What producers found worth attention: `(what, detail)`, as `note` adds them.
+        notes: Notes for the user as `(what, detail)`; `note` adds them.
     """
 
     id: str
@@ -42,15 +42,15 @@ class Clip:
     notes: list[tuple[str, str]] = field(default_factory=list, repr=False)
 
     def note(self, what: str, detail: str = "") -> None:
-        """Say what is worth a user's attention without being an error.
+        """Add a note for the user, about something that is not an error.
 
-        A run prints `what` once, with the clips that it holds for and the `detail` of each.
+        A run prints `what` once, with the clips that it applies to and the `detail` of each.
         """
         self.notes.append((what, detail))
 
     @property
     def n_frames(self) -> int:
-        """T: how many values a parameter must have."""
+        """T: the number of values that a parameter must have."""
         return self.header.n_frames
 
     @property
@@ -74,22 +74,21 @@ class Clip:
         gap: Gap = "error",
         max_gap_s: float | None = None,
     ) -> NDArray[np.float64]:
-        """Return values of any rate at the frames `[T]`; `preprocess.params.timeline` says more.
+        """Return values at any rate, converted to the frames `[T]`; see `preprocess.params.timeline`.
 
         Args:
-            values: `[N]`.
-            times_s: Time of each value in seconds, ascending; or
-            rate_hz: values per second, the first of them at the clip's start; at the codec's own
-                frame rate value i is that of frame i.
+            values: Values `[N]`.
+            times_s: Time of each value in seconds `[N]`, ascending; or give `rate_hz`.
+            rate_hz: Values per second, from the clip's start; at the codec's own frame rate, value
+                i belongs to frame i.
             interpolation: `linear`, `step`, `circular`, `mean` or `circular_mean`.
-            outside: What a frame gets that the values do not reach: `hold`, `nan` or `error`.
-            period: Of `circular` values, how far it is around; they come out from 0 to `period`.
-            gap: What a frame gets in a hole between two values: `error`, `interpolate`, `hold` or
-                `nan`.
-            max_gap_s: From what length on it is a hole; None for ten median spacings.
+            outside: For frames that the values do not reach: `hold`, `nan` or `error`.
+            period: Period of circular values; results are from 0 to below `period`.
+            gap: For frames in a gap between two values: `error`, `interpolate`, `hold` or `nan`.
+            max_gap_s: Longest spacing in seconds that is not a gap; None for ten median spacings.
 
         Raises:
-            PreprocessError: Values and times do not fit, do not reach a frame, or have a hole.
+            PreprocessError: The values do not match the times, do not reach a frame, or have a gap.
         """
         times = None if times_s is None else np.asarray(times_s, np.float64)
         points = Points(np.asarray(values, np.float64), times, rate_hz)
@@ -97,18 +96,22 @@ class Clip:
         return to_frames(points, self.header.audio_length, self.header.spec, how)
 
     def audio(self) -> Wave:
-        """Return the normalized audio, float32 `[C, N]`, read-only: all producers share it.
+        """Return the normalized audio, float32 `[C, N]`; read-only, as all producers share it.
 
         Raises:
-            AudioError: There is none, or its length is not that of the tokens.
+            AudioError: The clip has no audio, or its length differs from the tokens'.
         """
         return self._audio
 
     def decoded(self) -> Wave:
-        """Return the audio decoded from the tokens, float32 `[C, N]`, read-only."""
+        """Return the audio decoded from the tokens, float32 `[C, N]`, read-only.
+
+        Raises:
+            PreprocessError: The clip has no decoder, or its tokens cannot be read.
+        """
         return self._decoded
 
-    # Read once: several producers may ask.
+    # Cached because several producers may use it.
     @cached_property
     def _audio(self) -> Wave:
         if self.audio_path is None:

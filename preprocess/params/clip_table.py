@@ -1,4 +1,4 @@
-"""A table with a row a clip: which row is whose, and what its cells are worth."""
+"""A table with one row per clip: matches rows with clips, and converts cells to values."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ from preprocess.params.tables import Row
 from preprocess.sidecar.sidecar_format import TOKEN_SUFFIX
 
 Match = Literal["auto", "id", "path", "stem"]
-_PARTS = re.compile(r"[,;|\t]")  # of a line that has another delimiter than the header
+_PARTS = re.compile(r"[,;|\t]")  # splits a line that has another delimiter than the header
 _FILE_SUFFIXES = (*(f".{extension}" for extension in ALL_EXTENSIONS), TOKEN_SUFFIX)
 
 
 class ClipTable:
-    """The values of a table, by the key of their row.
+    """The values of a table, looked up by the key of their row.
 
-    Keys and ids of clips are compared with composed characters (NFC).
+    Keys and clip ids are compared in Unicode's composed form (NFC).
 
     Attributes:
-        columns: Parameter -> what its column is worth.
+        columns: Parameter -> its column.
         column_names: Parameter -> name of its column.
         rows: Key -> number of its row, from 0.
     """
@@ -48,15 +48,15 @@ class ClipTable:
         Args:
             path: The file, for messages.
             rows: Column -> cell.
-            key: The column that says which clip a row is for.
-            columns: Parameter -> column; empty for all but the key.
-            labels: Parameter -> labels, where they are given.
-            kinds: Parameter -> kind, where it is given.
+            key: The column that identifies a row's clip.
+            columns: Parameter -> column; if empty, all columns but the key.
+            labels: Parameter -> its labels, for those that have any.
+            kinds: Parameter -> its kind, for those that have one.
             decimal: The decimal mark.
 
         Raises:
-            UsageError: A column is missing or cannot name a parameter, a key is missing or stands
-                twice, or the cells of a column do not go together.
+            UsageError: A column is missing or cannot name a parameter, a key is missing or
+                duplicate, or the cells of a column are inconsistent.
         """
         self._path = path
         self.column_names = _columns_of(path, rows, nfc(key), columns)
@@ -75,7 +75,7 @@ class ClipTable:
                 )
             except PreprocessError as error:
                 spare = isinstance(error, WordsError) and not columns
-                way = "; columns: [...] leaves out what is no parameter" if spare else ""
+                way = "; or list only the columns to use in columns: [...]" if spare else ""
                 raise UsageError(f"table {path}: column {column!r}: {error}{way}") from None
         self._check_marks()
 
@@ -84,10 +84,10 @@ class ClipTable:
         return {name: column.values[self.rows[key]] for name, column in self.columns.items()}
 
     def find(self, clip_id: str, match: Match) -> str | None:
-        """Return the key of the row that is for a clip, None where there is none.
+        """Return the key of a clip's row, or None if it has none.
 
         Raises:
-            UsageError: Several are.
+            UsageError: Several rows match the clip.
         """
         found: list[str] = []
         for keys in self._ways(clip_id, match):
@@ -97,15 +97,15 @@ class ClipTable:
         return found[0] if found else None
 
     def check_spare(self, spare: Sequence[str], key_of: Mapping[str, str], match: Match) -> None:
-        """Look at the rows that no clip has.
+        """Check the rows that belong to no clip.
 
         Args:
-            spare: Their keys.
-            key_of: Clip -> key of the row that it has.
+            spare: Keys of these rows.
+            key_of: Clip -> key of its row.
             match: How rows are matched.
 
         Raises:
-            UsageError: One fits a clip that has another row.
+            UsageError: Such a row also matches a clip that has another row.
         """
         unused = set(spare)
         for clip_id, key in key_of.items() if unused else ():
@@ -113,12 +113,12 @@ class ClipTable:
                 for other in keys:
                     if other in unused:
                         raise UsageError(
-                            f"{self._both([key, other], clip_id)}; match: id, path or stem takes "
-                            f"one of these ways only"
+                            f"{self._both([key, other], clip_id)}; set match to id, path or stem "
+                            f"to use only one of these ways"
                         )
 
     def alike(self, clip_id: str) -> str:
-        """Return a hint at a row that is probably meant for a clip without one, or nothing."""
+        """Return a hint at the row that a clip without one probably means, or an empty string."""
         clip_id = nfc(clip_id)
         for text in (clip_id, PurePosixPath(clip_id).name):
             key = self._by_look.get(folded(text))
@@ -126,11 +126,11 @@ class ClipTable:
                 plain = _without_suffix(_posix(key))
                 other = plain if "/" in text else plain.rpartition("/")[2]
                 if other != text:
-                    return f"; row {key!r} is much like it: {difference(other, text)}"
+                    return f"; row {key!r} looks similar: {difference(other, text)}"
         return ""
 
     def _ways(self, clip_id: str, match: Match) -> list[list[str]]:
-        """Return the keys that fit a clip, the best way first."""
+        """Return the keys that match a clip, for each way of matching, the strictest first."""
         clip_id = nfc(clip_id)
         stem = PurePosixPath(clip_id).name
         paths = self._by_path.get(clip_id, [])
@@ -143,21 +143,22 @@ class ClipTable:
             return [same, paths]
         if match == "stem":
             return [self._by_stem.get(stem, [])]
-        # A stem with a folder is a path that does not fit.
+        # A key with a folder is a path, so it must match as a path.
         return [same, paths, [key for key in self._by_stem.get(stem, []) if "/" not in _posix(key)]]
 
     def _both(self, keys: Sequence[str], clip_id: str) -> str:
-        return f"table {self._path}: rows {' and '.join(map(repr, keys))} are both for the clip {clip_id}"
+        return f"table {self._path}: rows {' and '.join(map(repr, keys))} both match the clip {clip_id}"
 
     def _check_marks(self) -> None:
-        """Raise where one column has a decimal comma and another may have it and does not tell."""
+        """Raise if one column has a decimal comma and another is ambiguous."""
         commas = [n for n, c in self.columns.items() if c.mark.used and c.mark.mark == ","]
         for name, column in self.columns.items():
             if commas and column.mark.unsure:
                 raise UsageError(
                     f"table {self._path}: column {self.column_names[name]!r}: "
-                    f"{column.mark.unsure!r} may be thousands, as {self.column_names[commas[0]]!r} "
-                    f"has a decimal comma; say decimal: ',' or write both alike"
+                    f"{column.mark.unsure!r} may mean thousands, because column "
+                    f"{self.column_names[commas[0]]!r} has a decimal comma; set decimal: ',' or "
+                    f"write both alike"
                 )
 
     @cached_property
@@ -165,7 +166,7 @@ class ClipTable:
         found: dict[str, list[str]] = {}
         for key in self.rows:
             parts = _without_suffix(_posix(key)).split("/")
-            for at in range(len(parts)):  # the table may know the path from further up
+            for at in range(len(parts)):  # a key may start at a folder further up
                 found.setdefault("/".join(parts[at:]), []).append(key)
         return found
 
@@ -184,7 +185,7 @@ class ClipTable:
 def _columns_of(
     path: Path, rows: Sequence[Row], key: str, columns: Mapping[str, str]
 ) -> dict[str, str]:
-    """Return parameter -> column of those that are asked for, checked against what the table has."""
+    """Return parameter -> column for the requested columns, after checking that they exist."""
     known = list(dict.fromkeys(name for row in rows for name in row))
     wanted = {n: nfc(c) for n, c in columns.items()} or {n: n for n in known if n != key}
     for column in (key, *wanted.values()):
@@ -192,7 +193,7 @@ def _columns_of(
             hint = nearest(column, known) or f"; it has {', '.join(known)}"
             for number, row in enumerate(rows, 1):
                 if any(column in _PARTS.split(cell_text(cell)) for cell in row.values()):
-                    hint = f"; row {number} has it: say by header in which line the names are"
+                    hint = f"; row {number} has it: set header to the line with the column names"
                     break
             raise UsageError(f"table {path} has no column {column!r}{hint}")
     for name, column in wanted.items():
@@ -214,7 +215,7 @@ def _rows_by_key(path: Path, cells: Sequence[object], key: str) -> dict[str, int
         elif isinstance(cell, Unreadable):
             problem = text
         elif text in rows:
-            problem = f"a second row with {key} {text!r}"
+            problem = f"duplicate {key} {text!r}"
         if problem:
             raise UsageError(f"table {path}: row {at + 1}: {problem}")
         rows[text] = at

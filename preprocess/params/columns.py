@@ -1,4 +1,4 @@
-"""Columns of cells: what all cells of one are together, and the number that each becomes."""
+"""Columns of tables: finds the common form of a column's cells, and converts them to numbers."""
 
 from __future__ import annotations
 
@@ -34,26 +34,26 @@ _SHOWN = 3
 
 
 class WordsError(PreprocessError):
-    """A column holds words, and nothing asks for labels."""
+    """A column has words, but neither `labels` nor the kind `categorical` is set."""
 
 
 Place = Callable[[int], str]
-"""Where the cell of a number is, for messages: `row 2 (a/take)`."""
+"""Index of a cell -> its place for messages, such as `row 2 (a/take)`."""
 
 
 @dataclass(frozen=True)
 class Column:
-    """What a column is worth.
+    """A column as numbers.
 
     Attributes:
         values: A number for each cell, NaN for an empty one.
-        form: What its cells are: `number`, `label`, ... ; `empty` where all are empty.
-        units: What its numbers are in, where its cells say so.
-        labels: Of labels and Booleans, what 0, 1, ... stand for.
+        form: The form of its cells: `number`, `label`, ...; `empty` if all are empty.
+        units: The unit of its numbers, if the cells imply one.
+        labels: For labels and Booleans, the texts of the values 0, 1, ...
         mark: The decimal mark of its numbers.
-        empty: How many cells are empty.
-        empty_words: The words among those, such as NA.
-        naive: Whether it has dates with times that do not say their distance from UTC.
+        empty: Number of empty cells.
+        empty_words: Words such as NA in empty cells.
+        naive: Whether it has dates with times but without a UTC offset.
     """
 
     values: list[float]
@@ -67,7 +67,7 @@ class Column:
 
     @property
     def reading(self) -> str:
-        """How the cells were read, in words; the same as long as no cell of another form comes."""
+        """A text that says how the cells were read; it changes only if their form does."""
         if self.form == "empty":
             return "no values"
         text = "dates with times" if self.form == "date with a time" else f"{self.form}s"
@@ -80,20 +80,23 @@ class Column:
         return f"{text} in {self.units}" if self.units else text
 
     def summary(self) -> str:
-        """Return how the cells were read, and how many were empty."""
+        """Return a text that says how the cells were read, and how many are empty."""
         if not self.empty or self.form == "empty":
             return self.reading
         words = f", {', '.join(self.empty_words)} among them" if self.empty_words else ""
         return f"{self.reading} ({self.empty} empty{words})"
 
     def agreed_units(self, units: str) -> str:
-        """Return the units of the column where a user says `units` of it, or nothing.
+        """Return the unit of the column.
+
+        Args:
+            units: The unit that the user states, or an empty string.
 
         Raises:
-            PreprocessError: They contradict its cells.
+            PreprocessError: It contradicts the cells.
         """
         if units and self.units and units not in (self.units, *_ALSO[self.form]):
-            raise PreprocessError(f"units says {units!r}, but its cells are {self.reading}")
+            raise PreprocessError(f"units is {units!r}, but its cells are {self.reading}")
         return units or self.units
 
 
@@ -105,23 +108,23 @@ def read_column(
     labels: Sequence[str] = (),
     kind: str = "",
 ) -> Column:
-    """Return what the cells of one column are worth.
+    """Convert the cells of one column to numbers.
 
-    Numbers are taken as they are, percentages by their number, durations such as 00:01:30 in
-    seconds, ISO dates in days and those with a time in seconds since 1970 (UTC), Booleans as 0
-    and 1. Words are labels where `labels` or the kind `categorical` asks for that.
+    Numbers stay as they are; `12 %` becomes 12. Durations such as 00:01:30 become seconds, ISO
+    dates become days since 1970, and dates with a time become seconds since 1970 (UTC). Booleans
+    become 0 and 1. Words become labels if `labels` or the kind `categorical` is set.
 
     Args:
-        cells: As `preprocess.params.tables.read_table` returns them.
+        cells: Cells as `preprocess.params.tables.read_table` returns them.
         name: The parameter, for messages.
-        place: Where the cell of a number is, for messages.
+        place: Returns the place of a cell, for messages.
         decimal: The decimal mark of its numbers.
-        labels: What 0, 1, ... stand for. A cell that is one of them is never an empty one.
-        kind: What the user says it is; only `categorical` matters here.
+        labels: Labels of the values 0, 1, ... A cell that equals a label never counts as empty.
+        kind: The kind that the user states; only `categorical` has an effect.
 
     Raises:
-        WordsError: It holds words, and nothing asks for labels.
-        PreprocessError: A cell is not what the others are, or a number is ambiguous.
+        WordsError: The column has words, but neither `labels` nor the kind `categorical` is set.
+        PreprocessError: A cell has another form than the others, or a number is ambiguous.
     """
     for at, cell in enumerate(cells):
         if isinstance(cell, Unreadable):
@@ -146,11 +149,11 @@ def _read_numbers(
     values = [math.nan] * count
     for at, cell in full.items():
         values[at] = _value(cell, mark, kind, place(at))
-        if form != cell.form:  # a date among dates with times is its midnight
+        if form != cell.form:  # a date among dates with times means midnight
             values[at] *= _DAY_S
     zoned = {cell.zoned for cell in full.values()} if form == "date with a time" else set()
     if len(zoned) > 1:
-        raise PreprocessError("some of its times say their distance from UTC and some do not")
+        raise PreprocessError("only some of its times state a UTC offset")
     truths: tuple[str, ...] = ()
     if form == "Boolean":
         texts = {cell.text.lower() for cell in full.values()}
@@ -160,22 +163,23 @@ def _read_numbers(
 
 def _read_labels(cells: Sequence[Any], place: Place, labels: Sequence[str]) -> Column:
     if len(set(labels)) < len(labels):
-        raise PreprocessError(f"labels has {Counter(labels).most_common(1)[0][0]!r} twice")
+        twice = Counter(labels).most_common(1)[0][0]
+        raise PreprocessError(f"the label {twice!r} appears twice")
     index: dict[str, int] = {label: at for at, label in enumerate(labels)}
     values, empty = [], 0
     for at, cell in enumerate(cells):
         text = cell_text(cell)
-        if isinstance(cell, bool) and text not in index:  # a spreadsheet's TRUE is no text
+        if isinstance(cell, bool) and text not in index:  # a spreadsheet's TRUE is not text
             text = next((label for label in labels if label.lower() == text.lower()), text)
         if text not in index and not is_empty(cell):
-            raise PreprocessError(f"{place(at)}: {text!r} is none of {', '.join(labels)}")
+            raise PreprocessError(f"{place(at)}: {text!r} is not one of {', '.join(labels)}")
         empty += text not in index
         values.append(float(index.get(text, math.nan)))
     return Column(values, "label", labels=tuple(labels), empty=empty)
 
 
 def _common_form(full: Mapping[int, Cell], name: str, place: Place, kind: str) -> str:
-    """Return what the cells of a column are: a form that all have, `label` for words."""
+    """Return the form that all cells of a column have, `label` for words."""
     counts = Counter(cell.form for cell in full.values())
     if set(counts) == {"date", "date with a time"}:
         return "date with a time"
@@ -186,23 +190,23 @@ def _common_form(full: Mapping[int, Cell], name: str, place: Place, kind: str) -
         shown = ", ".join(map(repr, words[:_SHOWN]))
         listing = ", ".join(sorted(words)[:_SHOWN]) + (", ..." if len(words) > _SHOWN else "")
         raise WordsError(
-            f"holds words such as {shown}; to make labels of them say kind: "
-            f"{{{name}: categorical}}, or labels: {{{name}: [{listing}]}} for an order of your own"
+            f"has words such as {shown}; to make them labels, set kind: {{{name}: categorical}}, "
+            f"or labels: {{{name}: [{listing}]}} to choose their order"
         )
     counts.pop("word", None)
     form = counts.most_common(1)[0][0]
     alike = next(at for at, cell in full.items() if cell.form == form)
     for at, cell in full.items():
         if cell.form != form:
-            way = "; to mix them, list all in labels" if kind == "categorical" else ""
+            way = "; to mix them, list them all in labels" if kind == "categorical" else ""
             raise PreprocessError(
-                f"{place(at)}: {cell.text[:40]!r} is no {form}, but {place(alike)} has "
+                f"{place(at)}: {cell.text[:40]!r} is not a {form}, but {place(alike)} has "
                 f"{full[alike].text[:40]!r}{way}"
             )
     if form == "time":
         raise PreprocessError(
-            f"{place(alike)}: {full[alike].text!r} could be minutes and seconds or hours and "
-            f"minutes; write such as 00:01:30"
+            f"{place(alike)}: {full[alike].text!r} could be minutes and seconds, or hours and "
+            f"minutes; write it like 00:01:30"
         )
     return form
 
@@ -218,14 +222,16 @@ def _value(cell: Cell, mark: Mark, kind: str, place: str) -> float:
     if value is None:
         value = read_numeral(cell.numeral, mark.mark)
         if value is None:
-            raise PreprocessError(f"{place}: {cell.text!r} is no number with decimal: {mark.mark}")
+            raise PreprocessError(
+                f"{place}: {cell.text!r} is not a number with decimal: {mark.mark}"
+            )
     if math.isinf(value):
         raise PreprocessError(f"{place}: {cell.text!r} is infinite")
     whole = abs(value) >= _EXACT_INTEGERS and cell.text.lstrip("+-").isdigit()
     if whole and int(cell.text) != int(value):
-        raise PreprocessError(f"{place}: {cell.text} is too large to be kept exactly")
+        raise PreprocessError(f"{place}: {cell.text} is too large to store exactly")
     if kind == "categorical" and not value.is_integer():
         raise PreprocessError(
-            f"{place}: {cell.text!r} is categorical, and no integer; list all such values in labels"
+            f"{place}: {cell.text!r} is categorical but not an integer; list all values in labels"
         )
     return value

@@ -1,4 +1,4 @@
-"""Parameters from curves: files with values in time, one a clip."""
+"""Parameters from curves: files with values over time, one for each clip."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from preprocess.params.curve_midi import MidiReader, MidiSource, midi_sources
 from preprocess.params.curve_times import TimeAs
 from preprocess.params.curves import (
     CURVE_SUFFIXES,
-    MIDI_SUFFIXES,
     CurveFormat,
+    is_midi,
     read_columns,
     read_curves,
 )
@@ -51,18 +51,19 @@ Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 class Curve(DescribedEach):
     """Time-stamped values, from a CSV, JSON, MIDI or other file for each clip.
 
-    The files lie under `root` as the tokens do under theirs, with the same names: `a/take.1.csv`
-    for `a/take.1.ecdc`. `columns` lists the columns to take, or is `{parameter: column}`. Values have
-    their time in the column `time` (seconds, h:mm:ss, ISO 8601 or Unix time: `time_as`), times
-    `scale` plus `offset_s`, or come at `rate_hz`. They are read at the frames' centres: `linear`,
-    as a `step`, `circular`, or as the `mean` of those in the frame; `auto` takes the kind of a
-    parameter for that, and steps for MIDI. `outside` says what a frame gets that the curve does not
-    reach, `gap` what it gets in a hole longer than `max_gap_s`. A column of words needs `labels`.
+    The files under `root` mirror the token files and have the same names: `a/take.1.csv` for
+    `a/take.1.ecdc`. `columns` lists the columns to use, or maps parameters to columns. The column
+    `time` has the time of each value (seconds, h:mm:ss, ISO 8601 or Unix time: `time_as`), which is
+    multiplied by `scale` and then shifted by `offset_s`; or the values are at `rate_hz`. They are
+    read at the frames' centres: `linear`, `step`, `circular`, or as the `mean` within the frame;
+    `auto` depends on the parameter's kind, and is `step` for MIDI. `outside` applies to frames that
+    the curve does not reach, `gap` to frames in a gap longer than `max_gap_s`. A column of words
+    needs `labels`.
 
-    Columns of a MIDI file are note, velocity, pitch (with its bend), gate, onset, note_count,
-    pitch_bend, aftertouch, and cc0 to cc127. `voices` takes note, velocity and pitch of as many
+    The columns of a MIDI file are note, velocity, pitch (with its bend), gate, onset, note_count,
+    pitch_bend, aftertouch, and cc0 to cc127. `voices` makes note, velocity and pitch for that many
     notes, the highest first; `sustain: false` ignores the pedal; `bend_range` is in semitones;
-    `default: {cc1: 0}` is what a controller has before it moves.
+    `default: {cc1: 0}` sets the value of a controller before it moves.
     """
 
     flag = "curve"
@@ -91,24 +92,27 @@ class Curve(DescribedEach):
     default: dict[str, Number] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Check names and find the files before any clip is read."""
+        """Check the settings."""
         for name in self.columns:
             if not name.isidentifier():
                 raise UsageError(f"{name!r} cannot name a parameter; give {{some_name: {name!r}}}")
             categorical = name in self.labels or self.kind.get(name) == "categorical"
             if categorical and self.interpolation not in ("auto", "step"):
-                raise UsageError(f"{name!r} is categorical: take interpolation: step")
+                raise UsageError(f"{name!r} is categorical: use interpolation: step")
         self._check_described(list(self.columns))
         for name in self.default:
             if name not in (*self.columns, *self.columns.values()):
                 made = ", ".join(self.columns)
-                raise UsageError(f"default of {name!r}, which it does not make; it makes {made}")
+                raise UsageError(f"default names {name!r}, which it does not make; it makes {made}")
         self._parameters  # noqa: B018, names are checked
-        self._files  # noqa: B018, found once, here
+
+    def _load(self) -> None:
+        """Find the files, and read the labels in them."""
+        self._files, self._labels  # noqa: B018, kept for all clips
 
     @cached_property
     def _parameters(self) -> dict[str, MidiSource]:
-        """What it makes, by name."""
+        """The source of each parameter, by name."""
         return midi_sources(self.columns, self.voices)
 
     @cached_property
@@ -117,47 +121,47 @@ class Curve(DescribedEach):
         root = require_folder(self.root, "curves' folder")
         files: dict[str, Path] = {}
         for rel in find_files(root, CURVE_SUFFIXES):
-            if rel.name.endswith((ARRAY_SUFFIX, META_SUFFIX)):  # curves may lie beside the tokens
+            if rel.name.endswith((ARRAY_SUFFIX, META_SUFFIX)):  # sidecars, if root has tokens too
                 continue
             clip_id = rel.with_suffix("").as_posix()
             if clip_id in files:
-                raise UsageError(f"{files[clip_id]} and {root / rel} are both for {clip_id}")
+                raise UsageError(f"{files[clip_id]} and {root / rel} both match {clip_id}")
             files[clip_id] = root / rel
         return files
 
     def check_clips(self, ids: Sequence[str]) -> Sequence[str]:
-        """Say which files and, where that is no error, which clips have no counterpart.
+        """Return notes on files without a clip and, if allowed, on clips without a file.
 
         Raises:
-            UsageError: No file is that of a clip.
+            UsageError: No file belongs to a clip.
         """
         known = set(ids)
         spare = [clip_id for clip_id in self._files if clip_id not in known]
         without = [clip_id for clip_id in ids if clip_id not in self._files]
         if len(without) == len(ids):
-            found = f"the first file is for {spare[0]!r}" if spare else "it has none"
-            raise UsageError(f"{self.root} has no curve of any clip, such as {ids[0]!r}; {found}")
+            found = f"the first file is for {spare[0]!r}" if spare else "it has no curves"
+            raise UsageError(f"{self.root} has no curve for any clip, such as {ids[0]!r}; {found}")
         notes = []
         if spare:
             files = plural("curve", len(spare))
-            notes.append(f"{self.root}: {len(spare)} {files} of no clip: {listed(spare)}")
+            notes.append(f"{self.root}: {len(spare)} {files} without a clip: {listed(spare)}")
         if without and self.missing == "nan":
             clips = plural("clip", len(without))
             notes.append(f"{self.root}: no curve for {len(without)} {clips}: {listed(without)}")
         return notes
 
     def names(self) -> Sequence[str]:
-        """Return the columns' names."""
+        """Return the parameters' names."""
         return list(self.columns)
 
     def parameters(self, clip: Clip) -> Mapping[str, ParameterValue]:
-        """Return the curves at the clip's frames."""
+        """Return the curves at the clip's frames, each `[T]`."""
         path = self._files.get(clip.id)
         if path is None:
             if self.missing == "error":
-                raise PreprocessError(f"{clip.path}: {self.root} has no curve of {clip.id!r}")
+                raise PreprocessError(f"{clip.path}: {self.root} has no curve for {clip.id!r}")
             return {name: self._nothing(name, "no curve", clip) for name in self._parameters}
-        found = self._of_midi(path, clip) if _is_midi(path) else self._of_file(path, clip)
+        found = self._of_midi(path, clip) if is_midi(path) else self._of_file(path, clip)
         for name, parameter in self._parameters.items():
             if name not in found:
                 what = f"no {parameter.column} in the curve"
@@ -171,17 +175,17 @@ class Curve(DescribedEach):
         return digest_file(path) if path else ""
 
     def settings(self) -> dict[str, Any]:
-        """Return the settings with the labels found, and without the place of the files."""
+        """Return the settings, with the labels found and without the path of the folder."""
         return {**super().settings(), "root": "", "found": self._labels}
 
     @cached_property
     def _labels(self) -> dict[str, list[str]]:
-        """The labels of each column of words: those given, else those of all files in order."""
+        """The labels of each column of words: as given, or else from all files, sorted."""
         wanted = [n for n in self.columns if self.kind.get(n) == "categorical"]
         wanted = [name for name in wanted if name not in self.labels]
         seen: dict[str, list[Any]] = {name: [] for name in wanted}
         for path in self._files.values() if wanted else ():
-            if not _is_midi(path) and path.suffix.lower() != ".npy":
+            if not is_midi(path) and path.suffix.lower() != ".npy":
                 table, _ = read_columns(path, self._layout_of(path))
                 for name in wanted:
                     seen[name] += table.get(self.columns[name], ())
@@ -190,7 +194,7 @@ class Curve(DescribedEach):
 
     def _of_midi(self, path: Path, clip: Clip) -> dict[str, dict[str, Any]]:
         if self.interpolation in ("circular", "mean"):
-            raise PreprocessError(f"{path}: MIDI takes interpolation: step or linear")
+            raise PreprocessError(f"{path}: MIDI supports interpolation: step or linear")
         reader = MidiReader(
             self.root,
             MidiSettings(self.channel, self.sustain, self.bend_range, self.scale, self.offset_s),
@@ -206,7 +210,7 @@ class Curve(DescribedEach):
             base = self._parameters[name].base
             known = describe_column(self._parameters[name].column)
             parameter = self._parameter(base, at_frames)
-            # What is known of MIDI, where the settings say nothing else.
+            # The settings override what MIDI defines.
             said = [key for key in known if base in getattr(self, key, ())]
             found[name] = {**parameter, **known, **{key: parameter[key] for key in said}}
             if np.isnan(at_frames).any():
@@ -215,7 +219,7 @@ class Curve(DescribedEach):
 
     def _of_file(self, path: Path, clip: Clip) -> dict[str, dict[str, Any]]:
         if self.voices:
-            raise PreprocessError(f"{path}: voices are of MIDI files")
+            raise PreprocessError(f"{path}: voices requires MIDI files")
         form = CurveFormat(
             self.time,
             self.time_as,
@@ -242,7 +246,7 @@ class Curve(DescribedEach):
         return found
 
     def _layout_of(self, path: Path) -> Layout | None:
-        """Return where the table of a file is; JSON and arrays have none."""
+        """Return the layout of a table; None for JSON and arrays."""
         if path.suffix.lower() in (".json", ".npy"):
             return None
         return Layout(
@@ -280,21 +284,17 @@ class Curve(DescribedEach):
         return "step" if kind == "categorical" else "linear"
 
     def _nothing(self, name: str, why: str, clip: Clip) -> dict[str, Any]:
-        """Return a parameter that is NaN in all frames."""
+        """Return a parameter `[T]` of NaN; `why` says what NaN means."""
         base = self._parameters[name].base
         nothing: Values = np.full(clip.n_frames, np.nan)
         return {**self._parameter(base, nothing, self._labels.get(base, ())), "nan": why}
 
     def _note_length(self, first_s: float, last_s: float, clip: Clip) -> None:
-        """Note a curve that goes on for longer than its clip, beside the clip."""
+        """Add a note if a curve extends beyond its clip by more than the clip's length."""
         clip_s = clip.header.audio_length / clip.header.spec.sample_rate
         beside_s = max(0.0, -first_s) + max(0.0, last_s - clip_s)
         if beside_s > max(clip_s, _FAR_LONGER_S):
             clip.note(
-                f"{self.root}: far longer than its clip; scale and offset_s place it in time",
+                f"{self.root}: far longer than its clip; check scale and offset_s",
                 f"{last_s - first_s:.4g} s for {clip_s:.4g} s",
             )
-
-
-def _is_midi(path: Path) -> bool:
-    return path.suffix.lower() in MIDI_SUFFIXES

@@ -1,4 +1,4 @@
-"""The cells of a curve's column, which are read as those of any table."""
+"""Reads the cells of a curve's column, like those of any table."""
 
 from __future__ import annotations
 
@@ -22,19 +22,19 @@ def read_cells(
     decimal: Decimal = "auto",
     labels: Sequence[str] = (),
 ) -> Column:
-    """Return what a column of a curve is worth.
+    """Convert a column of a curve to numbers.
 
     Args:
-        cells: As `preprocess.params.tables.read_table` returns them.
+        cells: Cells as `preprocess.params.tables.read_table` returns them.
         path: The file, for messages.
         name: The parameter, for messages.
         column: The column, for messages.
         decimal: The decimal mark of its numbers.
-        labels: What 0, 1, ... stand for, of a column of words.
+        labels: Labels of the values 0, 1, ..., for a column of words.
 
     Raises:
-        PreprocessError: A cell is not what the others are, or they are words or Booleans, and
-            there are no labels.
+        PreprocessError: A cell has another form than the others, or the column has words or
+            Booleans but no labels.
     """
     if not labels and decimal != ",":
         try:
@@ -45,21 +45,23 @@ def read_cells(
             pass  # some cell is text, empty or a list: find out which
     for at, cell in enumerate(cells):
         if isinstance(cell, list | dict):
-            raise PreprocessError(f"{path}: {column} is 'a list' in row {at + 1}, no number")
+            raise PreprocessError(
+                f"{path}: {column} must be a number, got a list or an object in row {at + 1}"
+            )
     try:
         read = read_column(cells, name, lambda at: f"row {at + 1}", decimal, labels)
     except PreprocessError as error:
         raise PreprocessError(f"{path}: {column}: {error}") from None
-    if read.form == "Boolean":  # a line between two of them would pass through one half
+    if read.form == "Boolean":  # interpolation between two of them would give 0.5
         raise PreprocessError(
-            f"{path}: {column}: holds Booleans; to make labels of them say kind: "
+            f"{path}: {column}: has Booleans; to make them labels, set kind: "
             f"{{{name}: categorical}}, or labels: {{{name}: [{', '.join(words(cells))}]}}"
         )
     return read
 
 
 def words(cells: Iterable[Any]) -> list[str]:
-    """Return the words of a column in order of their first cells; none if any cell is a number."""
+    """Return the distinct words of a column in order; none if any cell is a number."""
     full = [classify(cell) for cell in cells if not is_empty(cell)]
     texts = dict.fromkeys(cell.text for cell in full)
     return [] if any(cell.form == "number" for cell in full) else list(texts)

@@ -25,12 +25,12 @@ from preprocess.params.timeline import Outside, Reading, to_frames
 
 @dataclass(frozen=True)
 class MidiSource:
-    """A parameter to make.
+    """The source of a parameter.
 
     Attributes:
-        base: The name in `columns`; with voices, several parameters have it in common.
-        column: The column that it comes from.
-        voice: Which voice of it, 1 the highest; None for none.
+        base: The name in `columns`; with voices, several parameters share it.
+        column: The column of the MIDI file.
+        voice: The voice, where 1 is the highest; None without voices.
     """
 
     base: str
@@ -39,10 +39,10 @@ class MidiSource:
 
 
 def midi_sources(columns: Mapping[str, str], voices: int | None) -> dict[str, MidiSource]:
-    """Return the parameters that columns make, by name: `note` in two voices is two.
+    """Return the source of each parameter, by name; with two voices, `note` makes two.
 
     Raises:
-        UsageError: Two have one name, or no column has voices.
+        UsageError: Two parameters have the same name, or no column has voices.
     """
     found: dict[str, MidiSource] = {}
     for base, column in columns.items():
@@ -63,11 +63,11 @@ class MidiReader:
 
     Attributes:
         root: The folder of the files, for notes.
-        settings: How a file is read.
-        default: Column -> its value before it moves, where the standard's is not wanted.
-        linear: Whether controllers go in lines from event to event, not in steps.
-        outside: What a frame gets before the first event of a controller without a default.
-        skip_missing: Leave out a controller that never moves and has no default.
+        settings: How to read a file.
+        default: Column -> its value before it moves, overriding the standard's.
+        linear: Whether controllers move linearly between events instead of in steps.
+        outside: For frames before the first event of a controller without a default.
+        skip_missing: Whether to leave out a controller that never moves and has no default.
     """
 
     root: Path
@@ -80,10 +80,10 @@ class MidiReader:
     def read(
         self, path: Path, wanted: Mapping[str, MidiSource], clip: Clip
     ) -> tuple[dict[str, Values], float]:
-        """Return the values of parameters at the frames `[T]`, and the time of the last event.
+        """Return each parameter's values `[T]`, and the time of the last event in seconds.
 
         Raises:
-            PreprocessError: The file cannot be read, or lacks a controller that has no default.
+            PreprocessError: The file cannot be read, or lacks a controller without a default.
         """
         for parameter in wanted.values():
             describe_column(parameter.column)
@@ -102,7 +102,7 @@ class MidiReader:
         voices = max((parameter.voice or 0 for parameter in wanted.values()), default=0)
         if voices and notes.most() > voices:
             clip.note(
-                f"{self.root}: more than {voices} notes sound at once, the lowest have no voice",
+                f"{self.root}: more than {voices} notes sound at once; the lowest have no voice",
                 f"{notes.most()} notes",
             )
         return found, played.last_s
@@ -117,12 +117,12 @@ class MidiReader:
                 return None
             moving = ", ".join(played.controls) or "no controller"
             raise PreprocessError(
-                f"{path} has no {column}, it has {moving}; give default: {{{column}: 0}}, or "
+                f"{path} has no {column}; it has {moving}; set default: {{{column}: 0}}, or "
                 "missing: nan"
             )
         if changes is None and column not in self.default:
             clip.note(
-                f"{self.root}: {column} never moves, {name!r} is {default:g}, its default in MIDI"
+                f"{self.root}: {column} never moves; {name!r} is {default:g}, the MIDI default"
             )
         header = clip.header
         if default is None and changes is not None:
@@ -130,8 +130,8 @@ class MidiReader:
             late = changes[0][0] > header.spec.hop / header.spec.sample_rate
             if self.outside == "error" and late:
                 raise PreprocessError(
-                    f"{path}: {name}: the first {column} is at {changes[0][0]:g} s; choose "
-                    f"outside: hold or nan, or give default: {{{column}: 0}}"
+                    f"{path}: {name}: the first {column} is at {changes[0][0]:g} s; set outside: "
+                    f"hold or nan, or default: {{{column}: 0}}"
                 )
         points = controller_points(
             changes, default or 0.0, header.audio_length / header.spec.sample_rate

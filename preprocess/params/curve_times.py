@@ -1,4 +1,4 @@
-"""The times of a log, however its column of times says them, as seconds."""
+"""Reads a column of times, in any supported format, as seconds."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ _ISO = re.compile(
     r"\s?(?P<zone>Z|[+-]\d\d(?::?\d\d)?)?"
 )
 _CLOCK = re.compile(r"(?:(\d+):)?(\d+):(\d\d(?:\.\d+)?)")
-# Numbers this large are no seconds of a recording (three years): they are Unix time, whose units
-# these bounds tell apart for any date from 1973 to 5138.
+# Numbers this large cannot be seconds of a recording (three years), so they are Unix time. These
+# bounds tell its units apart for any date from 1973 to 5138.
 _UNIX_UNITS = ((1e17, 1e-9), (1e14, 1e-6), (1e11, 1e-3), (1e8, 1.0))
 
 
@@ -39,15 +39,15 @@ def read_times(
     Dates and Unix times count from the first row.
 
     Args:
-        cells: Seconds, `h:mm:ss`, dates and times of ISO 8601, or Unix time.
+        cells: Seconds, `h:mm:ss`, ISO 8601 dates with times, or Unix time.
         path: The file, for messages.
         column: The column, for messages.
-        time_as: What they are. `auto` takes text for what it looks like, and numbers from 1e8 on
-            for Unix time: in milliseconds from 1e11 on, then micro- and nanoseconds.
+        time_as: The format. `auto` infers it: numbers from 1e8 on are Unix time in seconds, from
+            1e11 on in milliseconds, from 1e14 on in microseconds, from 1e17 on in nanoseconds.
         decimal: The decimal mark of numbers.
 
     Raises:
-        PreprocessError: A cell is none of these; the message names its row.
+        PreprocessError: A cell has another format; the message names its row.
     """
     kinds = _KINDS[time_as]
     if _number in kinds:
@@ -59,7 +59,7 @@ def read_times(
         parsed = [kind(cell) for cell in cells]
         if None not in parsed:
             return _from_stamps(parsed, path, column) if kind is _iso else np.array(parsed)
-        wrong = max(wrong, parsed.index(None))  # what most rows are, this one is not
+        wrong = max(wrong, parsed.index(None))  # blame the row that breaks the longest match
     text = cell_text(cells[wrong])[:40]
     expected = ", ".join(_SHAPES[kind] for kind in kinds)
     raise PreprocessError(
@@ -72,12 +72,12 @@ def _from_numbers(numbers: Seconds, time_as: TimeAs) -> Seconds:
     unit = {"unix_s": 1.0, "unix_ms": 1e-3}.get(time_as)
     if time_as == "auto" and len(numbers):
         unit = next((unit for least, unit in _UNIX_UNITS if numbers[0] >= least), None)
-    # The difference first: it is small enough to be exact.
+    # Subtract first: the difference is small enough to be exact.
     return numbers if unit is None else (numbers - numbers[0]) * unit
 
 
 def _iso(cell: Any) -> tuple[np.datetime64, bool] | None:
-    """Return a date and time, in UTC where it states a zone, and whether it does."""
+    """Return a date with a time, in UTC if it states a zone, and whether it states one."""
     text = cell.isoformat() if hasattr(cell, "isoformat") else cell_text(cell)
     match = _ISO.fullmatch(text)
     if match is None:
@@ -96,7 +96,7 @@ def _iso(cell: Any) -> tuple[np.datetime64, bool] | None:
 
 def _from_stamps(stamps: list[tuple[np.datetime64, bool]], path: Path, column: str) -> Seconds:
     if len({zoned for _, zoned in stamps}) > 1:
-        raise PreprocessError(f"{path}: {column} has a time zone in some rows only")
+        raise PreprocessError(f"{path}: only some rows of {column} have a time zone")
     times = np.array([stamp for stamp, _ in stamps])
     since: Seconds = (times - times[0]).astype(np.int64) / 1e9
     return since
@@ -113,7 +113,7 @@ def _clock(cell: Any) -> float | None:
 
 
 def _numbers(cells: Sequence[Any], path: Path, column: str, decimal: Decimal) -> Seconds | None:
-    """Return a column of numbers, None where any cell is none."""
+    """Return a column of numbers, or None if any cell is not a number."""
     try:
         return np.array(cells, np.float64)
     except (TypeError, ValueError):

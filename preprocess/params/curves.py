@@ -1,4 +1,4 @@
-"""Curves from files: parameters with times of their own, or at a rate of their own."""
+"""Reads curves from files: values with their own times or rate."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ Columns = dict[str, list[Any]]
 
 @dataclass(frozen=True)
 class CurveFormat:
-    """How a file says its values and their times.
+    """How a file stores values and their times.
 
     Attributes:
         time: The column of times.
-        time_as: What they are; see `read_times`.
-        rate_hz: Values per second, of a file that has no times.
-        scale: What its times are multiplied by: 0.001 for milliseconds.
-        offset_s: When in the clip its time 0 is, in seconds.
-        labels: Curve -> labels, where its column holds words.
-        decimal: The decimal mark of its numbers.
-        layout: Where in a file its table is.
+        time_as: The format of the times; see `read_times`.
+        rate_hz: Values per second, for a file without times.
+        scale: Factor for the times: 0.001 for milliseconds.
+        offset_s: Time in the clip, in seconds, of the file's time 0.
+        labels: Curve -> its labels, for columns of words.
+        decimal: The decimal mark of the numbers.
+        layout: The layout of the file's table.
     """
 
     time: str = "time"
@@ -52,13 +52,13 @@ class CurveFormat:
 def read_curves(
     path: Path, columns: Mapping[str, str], form: CurveFormat, skip_missing: bool = False
 ) -> dict[str, Points]:
-    """Return the curves of some columns of a file.
+    """Return the curves in some columns of a file.
 
     Args:
         path: A table (`.csv`, `.tsv`, `.xlsx`, `.jsonl`, `.parquet`), a `.json` of columns or of
             rows, or an array `.npy` `[N]` or `[N, D]`.
-        columns: Name of a curve -> column. Those of an `[N, D]` array are in its order.
-        form: How the file says values and times.
+        columns: Name of a curve -> column. The columns of an `[N, D]` array follow its order.
+        form: How the file stores values and times.
         skip_missing: Leave out a column that the file lacks.
 
     Raises:
@@ -72,7 +72,7 @@ def read_curves(
     if rate_hz is None:
         if form.time not in table:
             raise PreprocessError(
-                f"{path} has no column {form.time!r}; name the column of times (time) or give "
+                f"{path} has no column {form.time!r}; set time to the column of times, or set "
                 f"rate_hz; it has {', '.join(table)}"
             )
         times = read_times(table[form.time], path, form.time, form.time_as, form.decimal)
@@ -91,7 +91,7 @@ def read_curves(
 
 
 def read_columns(path: Path, layout: Layout | None = None) -> tuple[Columns, float | None]:
-    """Return the cells of a table or JSON file by column, with the rate that JSON may state.
+    """Return the cells of a table or JSON file by column, and the rate if a JSON file states one.
 
     Raises:
         PreprocessError: The file cannot be read.
@@ -111,18 +111,19 @@ def _points(
 
 def _from_array(path: Path, names: list[str], form: CurveFormat) -> dict[str, Points]:
     if form.rate_hz is None:
-        raise PreprocessError(f"{path} holds no times: give its rate_hz")
+        raise PreprocessError(f"{path} has no times: set rate_hz")
     try:
         array = np.load(path, mmap_mode="r", allow_pickle=False)
     except (ValueError, OSError, EOFError) as error:
-        raise PreprocessError(f"{path} is no array: {str(error).splitlines()[0]}") from None
+        raise PreprocessError(f"{path} is not an array: {str(error).splitlines()[0]}") from None
     if not isinstance(array, np.ndarray) or array.dtype.kind not in "fiub":
-        raise PreprocessError(f"{path} must hold an array of numbers")
+        raise PreprocessError(f"{path} must be an array of numbers, got {array.dtype}")
     if array.ndim == 1:
         array = array[:, None]
     if array.ndim != 2 or array.shape[1] != len(names):
         raise PreprocessError(
-            f"{path} holds {list(array.shape)}; for {', '.join(names)} expected [N, {len(names)}]"
+            f"{path} has shape {list(array.shape)}; for {', '.join(names)} it must be "
+            f"[N, {len(names)}]"
         )
     return {
         name: _points(np.asarray(array[:, at], np.float64), None, form.rate_hz, form)
@@ -131,9 +132,9 @@ def _from_array(path: Path, names: list[str], form: CurveFormat) -> dict[str, Po
 
 
 def _read_json(path: Path) -> tuple[Columns, float | None]:
-    """Return the columns of a JSON file, with the rate that it may state."""
+    """Return the columns of a JSON file, and the rate if it states one."""
     if path.stat().st_size > MAX_JSON_BYTES:
-        raise PreprocessError(f"{path} is larger than {MAX_JSON_BYTES >> 20} MiB; take .npy")
+        raise PreprocessError(f"{path} is larger than {MAX_JSON_BYTES >> 20} MiB; use .npy")
     try:
         data = json.loads(path.read_bytes())
     except (ValueError, RecursionError):
@@ -144,14 +145,19 @@ def _read_json(path: Path) -> tuple[Columns, float | None]:
         raise PreprocessError(f"{path} must be an object of columns, or a list of objects")
     rate = data.pop(_RATE_KEY, None)
     if rate is not None and (isinstance(rate, bool) or not isinstance(rate, int | float)):
-        raise PreprocessError(f"{path}: {_RATE_KEY} is {rate!r}, no number")
+        raise PreprocessError(f"{path}: {_RATE_KEY} must be a number, got {rate!r}")
     columns = {str(name): cells for name, cells in data.items()}
     for name, cells in columns.items():
         if not isinstance(cells, list):
-            raise PreprocessError(f"{path}: {name!r} is no list of numbers")
+            raise PreprocessError(f"{path}: {name!r} must be a list of numbers")
     return columns, rate
 
 
 def _by_column(rows: list[dict[str, Any]]) -> Columns:
     names = dict.fromkeys(name for row in rows for name in row)
     return {name: [row.get(name) for row in rows] for name in names}
+
+
+def is_midi(path: Path) -> bool:
+    """Whether a curve's file is MIDI, judging by its suffix."""
+    return path.suffix.lower() in MIDI_SUFFIXES

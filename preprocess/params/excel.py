@@ -1,4 +1,4 @@
-"""Excel files: the cells of a sheet as people see them. Needs openpyxl, of the extra `parameters`."""
+"""Reads the cells of an Excel sheet as people see them; openpyxl comes with `parameters`."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ Line = tuple[int, Sequence[Any]]
 
 
 def read_sheet(path: Path, sheet: str | None = None) -> list[Line]:
-    """Return the rows of a sheet that hold anything, each with its number in the file.
+    """Return the rows of a sheet that are not empty, each with its number in the file.
 
-    A number that the sheet shows as a percentage is a `Percentage`, one that it shows with leading
-    zeros a text; a formula whose value the file does not hold is `Unreadable`.
+    A number shown as a percentage becomes a `Percentage`, a number shown with leading zeros becomes
+    a string, and a formula without a stored value becomes `Unreadable`.
 
     Args:
         path: The file.
@@ -36,7 +36,7 @@ def read_sheet(path: Path, sheet: str | None = None) -> list[Line]:
         lines, blank = [], False
         for number, cells in enumerate(_rows(book[name]), 1):
             lines.append((number, [_shown(cell) for cell in cells]))
-            # An element without a value: blank with a style, or a formula that was never computed.
+            # A cell without a value is blank but styled, or a formula that was never computed.
             blank = blank or any(_may_be_formula(cell) for cell in cells)
     finally:
         book.close()
@@ -54,12 +54,12 @@ def _open(path: Path, data_only: bool) -> Any:
         ) from None
     try:
         return openpyxl.load_workbook(path, read_only=True, data_only=data_only)
-    except Exception as error:  # zipfile's, xml's and openpyxl's own
-        raise UsageError(f"table {path} is no Excel file: {type(error).__name__}") from None
+    except Exception as error:  # from zipfile, xml or openpyxl
+        raise UsageError(f"table {path} is not an Excel file: {type(error).__name__}") from None
 
 
 def _rows(sheet: Any) -> Any:
-    sheet.reset_dimensions()  # what the file says of them may be too small, and rows would be lost
+    sheet.reset_dimensions()  # the stated dimensions may be too small, which would lose rows
     return sheet.iter_rows()
 
 
@@ -70,15 +70,15 @@ def _may_be_formula(cell: Any) -> bool:
 
 
 def _mark_formulas(path: Path, name: str, lines: list[tuple[int, list[Any]]]) -> None:
-    """Put `Unreadable` in the place of formulas that have no value in the file."""
+    """Replace formulas without a stored value by `Unreadable`."""
     book = _open(path, data_only=False)
     try:
         for (_, line), cells in zip(lines, _rows(book[name]), strict=True):
             for at, cell in enumerate(cells):
                 if cell.data_type == "f" and line[at] is None:
                     line[at] = Unreadable(
-                        f"sheet {name}, {cell.coordinate} has a formula without its value; open "
-                        f"the file in a spreadsheet program and save it"
+                        f"sheet {name}, {cell.coordinate} has a formula without a stored value; "
+                        f"open the file in a spreadsheet program and save it"
                     )
     finally:
         book.close()

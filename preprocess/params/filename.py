@@ -1,4 +1,4 @@
-"""Parameters from the names of files and folders."""
+"""Parameters from file and folder names."""
 
 from __future__ import annotations
 
@@ -21,13 +21,12 @@ from preprocess.sidecar.parameters import ParameterValue
 
 @dataclass(frozen=True)
 class Filename(DescribedEach):
-    """What a regular expression finds in a clip's id, its path without suffix.
+    """Values that a regular expression finds in a clip's id, its path without suffix.
 
-    Each named group is a parameter. A pattern with the groups `name` and `value` is applied again
-    and again instead, and makes one parameter of each pair:
-    `_(?P<name>[A-Za-z]+)_(?P<value>-?[0-9.]+)`. What is found in all clips' names is read as the
-    cells of a table's column are: numbers, percentages, ISO dates, and words as labels where
-    `labels` or the kind `categorical` asks for that.
+    Each named group is a parameter. A pattern with the groups `name` and `value` instead matches
+    repeatedly, and each pair makes a parameter: `_(?P<name>[A-Za-z]+)_(?P<value>-?[0-9.]+)`. The
+    texts found in all clips' names are read like the cells of a table's column: numbers,
+    percentages, ISO dates, and words as labels if `labels` or the kind `categorical` is set.
     """
 
     flag = "filename"
@@ -36,12 +35,12 @@ class Filename(DescribedEach):
     decimal: Decimal = "auto"
 
     def __post_init__(self) -> None:
-        """Check the pattern before any clip is read."""
+        """Check the settings."""
         try:
             groups = set(self._pattern.groupindex)
         except re.error as error:
             raise UsageError(
-                f"filename: {self.pattern!r} is no regular expression: {error}"
+                f"filename: {self.pattern!r} is not a regular expression: {error}"
             ) from None
         if not groups:
             raise UsageError(f"filename: {self.pattern!r} has no named group (?P<name>...)")
@@ -49,13 +48,13 @@ class Filename(DescribedEach):
             unknown = [key for key in self.labels if key not in groups]
             if unknown:
                 raise UsageError(
-                    f"filename: labels of {unknown[0]!r}, which is no group of the pattern"
+                    f"filename: labels names {unknown[0]!r}, which is not a group of the pattern"
                 )
             self._check_described(list(groups))
 
     @property
     def _pattern(self) -> re.Pattern[str]:
-        return re.compile(nfc(self.pattern))  # the re module keeps what it compiled
+        return re.compile(nfc(self.pattern))  # the re module caches compiled patterns
 
     @property
     def _pairs(self) -> bool:
@@ -63,24 +62,24 @@ class Filename(DescribedEach):
 
     @cached_property
     def _columns(self) -> dict[str, tuple[Column, dict[str, float]]]:
-        """How each parameter is read, and the value of each text; filled by `check_clips`."""
+        """Parameter -> its column and the value of each text; filled by `check_clips`."""
         return {}
 
     def check_clips(self, ids: Sequence[str]) -> Sequence[str]:
-        """Read what all clips' names say, and return how.
+        """Read the parameters in all clips' names, and return a note that says how.
 
         Raises:
-            UsageError: What they say of a parameter does not go together.
+            UsageError: The texts for a parameter are inconsistent.
         """
         texts: dict[str, dict[str, str]] = {}  # parameter -> text -> the first clip with it
         labels = {name: set(map(nfc, labels)) for name, labels in self.labels.items()}
         for clip_id in ids:
             try:
                 found = self._find(clip_id)
-            except PreprocessError:  # said when it is that clip's turn
+            except PreprocessError:  # reported when that clip is annotated
                 continue
             for name, text in found.items():
-                if text in labels.get(name, {text}):  # another one fails its own clip alone
+                if text in labels.get(name, {text}):  # an unknown label fails only its own clip
                     texts.setdefault(name, {}).setdefault(text, clip_id)
         try:
             self._columns.update({name: self._read(name, clips) for name, clips in texts.items()})
@@ -90,11 +89,11 @@ class Filename(DescribedEach):
         return [f"file names: {'; '.join(read)}"] if read else []
 
     def names(self) -> Sequence[str] | None:
-        """Return the named groups; of pairs of name and value, a clip's own name tells."""
+        """Return the named groups; None for pairs of name and value, which depend on the clip."""
         return None if self._pairs else list(self._pattern.groupindex)
 
     def parameters(self, clip: Clip) -> Mapping[str, ParameterValue]:
-        """Return a parameter for each named group, or for each pair of name and value."""
+        """Return a parameter `[T]` for each named group, or for each pair of name and value."""
         try:
             return {
                 name: self._made(clip, name, text) for name, text in self._find(clip.id).items()
@@ -103,12 +102,12 @@ class Filename(DescribedEach):
             raise PreprocessError(f"{clip.path}: {error}") from None
 
     def settings(self) -> dict[str, Any]:
-        """Return the settings with how the names were read."""
+        """Return the settings, and how the names were read."""
         found = {name: column.reading for name, (column, _) in self._columns.items()}
         return {**super().settings(), "found": found}
 
     def _find(self, clip_id: str) -> dict[str, str]:
-        """Return the text that a clip's id has for each parameter."""
+        """Return the text for each parameter in a clip's id."""
         clip_id = nfc(clip_id)
         matches = list(self._pattern.finditer(clip_id))
         if not matches:
@@ -118,7 +117,7 @@ class Filename(DescribedEach):
             found = {}
             for match in matches:
                 if match["name"] in found:
-                    raise PreprocessError(f"{match['name']!r} stands twice in its name")
+                    raise PreprocessError(f"{match['name']!r} appears twice in its name")
                 found[match["name"]] = match["value"]
         for name, text in found.items():
             if text is None:
@@ -126,7 +125,7 @@ class Filename(DescribedEach):
         return {name: str(text) for name, text in found.items()}
 
     def _read(self, name: str, clips: Mapping[str, str]) -> tuple[Column, dict[str, float]]:
-        """Return how a parameter's texts are read, and their values; `clips` is text -> clip."""
+        """Return the column and the values of a parameter's texts; `clips` maps texts to clips."""
         texts = list(clips)
         try:
             column = read_column(
@@ -144,10 +143,10 @@ class Filename(DescribedEach):
 
     def _made(self, clip: Clip, name: str, text: str) -> dict[str, Any]:
         known = self._columns.get(name)
-        if known is None or text not in known[1]:  # not among the ids of check_clips
+        if known is None or text not in known[1]:  # check_clips did not see this clip
             known = self._read(name, {text: clip.id})
             if known[0].form == "label" and not self.labels.get(name):
-                raise PreprocessError(f"{name}: one name does not tell all words; list its labels")
+                raise PreprocessError(f"{name}: one name does not have all words; list its labels")
         column, values = known
         parameter = self._read_parameter(name, np.full(clip.n_frames, values[text]), column)
         return {

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from preprocess.core.errors import PreprocessError
 from preprocess.params.base import Producer
 from preprocess.params.clip import Clip
-from preprocess.params.user_code import call, code_digest, import_function
+from preprocess.params.user_code import UserCode, call_function, import_function, split_name
 from preprocess.sidecar.parameters import ParameterValue
 
 
@@ -21,13 +22,21 @@ class Function(Producer):
     function: str
 
     def __post_init__(self) -> None:
-        """Import the function before any clip is read."""
-        import_function(self.function)
+        """Check the name's form."""
+        split_name(self.function)
+
+    def _load(self) -> None:
+        """Import the function."""
+        self._code  # noqa: B018, kept for all clips
+
+    @cached_property
+    def _code(self) -> UserCode:
+        return import_function(self.function)
 
     def parameters(self, clip: Clip) -> Mapping[str, ParameterValue]:
-        """Return what the function makes of the clip."""
+        """Return the parameters that the function returns for the clip."""
         try:
-            parameters = call(self.function, clip)
+            parameters = call_function(self._code.function, self.function, clip)
         except PreprocessError as error:
             raise PreprocessError(f"{clip.path}: {error}") from error
         if not isinstance(parameters, Mapping):
@@ -36,5 +45,5 @@ class Function(Producer):
         return parameters
 
     def settings(self) -> dict[str, Any]:
-        """Return the name of the function and the hash of the file that was named."""
-        return {**super().settings(), "code": code_digest(self.function)}
+        """Return the function's name and the hash of its file."""
+        return {**super().settings(), "code": self._code.digest}

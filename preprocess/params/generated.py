@@ -1,4 +1,4 @@
-"""Producers that make values by themselves: the same everywhere, or a line over the clip."""
+"""Producers that need no source: a constant, and a linear ramp over the clip."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ class Constant(Described):
     value: Number
 
     def parameters(self, clip: Clip) -> Mapping[str, ParameterValue]:
-        """Return the one parameter."""
+        """Return the constant parameter `[T]`."""
         return self._with_text(np.full(clip.n_frames, self.value))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Ramp(Described):
-    """From `start` at the first frame to `end` at the latest, linear in time."""
+    """A ramp from `start` at the first frame to `end` at the latest frame, linear in time."""
 
     flag = "ramp"
     start: Number
     end: Number
 
     def parameters(self, clip: Clip) -> Mapping[str, ParameterValue]:
-        """Return the one parameter."""
+        """Return the ramp `[T]`."""
         times = clip.frame_starts_s
         whole = float(times.max()) or 1.0
         return self._with_text(self.start + (self.end - self.start) * times / whole)

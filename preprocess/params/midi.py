@@ -1,10 +1,10 @@
-"""MIDI at token frames: a frame has every note that sounds in it, however short.
+"""Converts MIDI to token frames: a frame has every note that sounds in it, however short.
 
 frames   |--- 0 ---|--- 1 ---|--- 2 ---|--- 3 ---|
 notes        [60]       [64============]
-gate          1         1         1         0       anywhere in the hop
-onset         1         1         0         0       where a note begins
-cc1                ^         ^         ^            at the hop's centre, as any curve
+gate          1         1         1         0       a note sounds anywhere in the hop
+onset         1         1         0         0       a note begins in the hop
+cc1                ^         ^         ^            read at the hop's centre, like any curve
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from preprocess.tokens.frames import frame_centres_s, frame_ends_s, frame_starts
 from preprocess.tokens.specs import CodecSpec
 
 VOICED = ("note", "velocity", "pitch")
-"""The columns that can be had of each voice of a chord."""
+"""The columns that each voice of a chord has."""
 _NOTES: dict[str, dict[str, Any]] = {
     "note": {"units": "MIDI note", "doc_string": "The note that sounds", "nan": "no note"},
     "velocity": {"doc_string": "Velocity of that note, 0 without one", "min": 0, "max": 127},
@@ -36,21 +36,21 @@ _CONTROLS: dict[str, dict[str, Any]] = {
     "aftertouch": {"doc_string": "Channel pressure", "min": 0, "max": 127},
 }
 _CONTROLLER = re.compile(r"cc(\d{1,3})")
-# Volume and pan: General MIDI System Level 1, the same in Level 2; the rest: what Reset All
-# Controllers sets (RP-015). No other controller has a default that all of MIDI agrees on.
+# Volume and pan are from General MIDI System Level 1 (the same in Level 2), the others from Reset
+# All Controllers (RP-015). MIDI defines no default for any other controller.
 STANDARD_DEFAULTS: dict[str, float] = {"cc7": 100, "cc10": 64, "pitch_bend": 0, **RESET}
 
 
 def is_controller(column: str) -> bool:
-    """Return whether a column is one that holds its value between events, not of notes."""
+    """Whether a column is a controller, which holds its value between events, rather than notes."""
     return column not in _NOTES
 
 
 def describe_column(column: str) -> dict[str, Any]:
-    """Return what is known of a column: units, text, range.
+    """Return a column's unit, doc string, kind and range, as far as MIDI defines them.
 
     Raises:
-        PreprocessError: There is no such column.
+        PreprocessError: The column does not exist.
     """
     match = _CONTROLLER.fullmatch(column)
     if match and int(match[1]) < 128:
@@ -62,16 +62,16 @@ def describe_column(column: str) -> dict[str, Any]:
 
 
 def controller_points(changes: Changes | None, default: float, clip_s: float) -> Points:
-    """Return how a controller moves: from its default at the start to its last value at the end.
+    """Return a controller's curve, from its default at the start to its last value at the end.
 
     Args:
-        changes: Times and values of its events; None where it never moves.
+        changes: Times in seconds and values of its events; None if it never moves.
         default: Its value before it moves.
         clip_s: Length of the clip in seconds.
     """
     times, values = changes or (np.empty(0), np.empty(0))
     if not len(times) or times[0] > 0:
-        # Up to the first event, not on the way to its value.
+        # Hold the default until the first event instead of moving towards its value.
         before = np.array([0.0, *times[:1]])
         times = np.concatenate([before, times])
         values = np.concatenate([np.full(len(before), default), values])
@@ -81,37 +81,37 @@ def controller_points(changes: Changes | None, default: float, clip_s: float) ->
 
 
 class FrameNotes:
-    """Which notes sound in which frames of a clip.
+    """The notes that sound in each frame of a clip.
 
-    Where several do, the one that began last counts for the columns of one note; of those that
-    begin together, the highest.
+    If several sound, columns of a single note use the one that began last, and among notes that
+    began together the highest.
     """
 
     def __init__(self, performance: Performance, audio_length: int, spec: CodecSpec) -> None:
-        """Find them.
+        """Find the notes of each frame.
 
         Args:
             performance: The notes.
             audio_length: Length of the clip in samples.
-            spec: Its codec.
+            spec: The clip's codec.
         """
         self._performance = performance
         starts, ends = frame_starts_s(audio_length, spec), frame_ends_s(audio_length, spec)
         self._centres = frame_centres_s(audio_length, spec)
-        # Frames in order of time: at 48 kHz those of two segments overlap.
+        # Sort the frames by time: at 48 kHz, frames of two segments overlap.
         order = np.argsort(starts, kind="stable")
         starts, ends = starts[order], ends[order]
         began = performance.starts_s + SAME_TIME_S
-        # A note of no length sounds where it begins.
+        # A note without length sounds where it begins.
         ended = np.maximum(performance.ends_s - SAME_TIME_S, began + SAME_TIME_S)
         first = np.searchsorted(ends, began, "right")
         self.onset = np.zeros(len(starts))
         self.onset[order[_ranges(first, np.searchsorted(starts, began, "right"))[1]]] = 1
-        # Pairs of a frame and a note that sounds in it, in order of the notes.
+        # Pairs of a frame and a note that sounds in it, sorted by note.
         self._notes, at = _ranges(first, np.searchsorted(starts, ended, "left"))
         self._frames = order[at]
         self._latest = np.full(len(starts), -1)
-        self._latest[self._frames] = self._notes  # of several for one frame, the last stays
+        self._latest[self._frames] = self._notes  # a frame's last assignment wins
 
     def column(self, column: str) -> Values:
         """Return a column of notes at the frames `[T]`."""
@@ -132,11 +132,11 @@ class FrameNotes:
         return self._spread(column, frames[here], notes[here])
 
     def most(self) -> int:
-        """Return how many notes sound at once at most."""
+        """Return the largest number of notes that sound at once."""
         return int(self.column("note_count").max())
 
     def _spread(self, column: str, frames: Indices, notes: Indices) -> Values:
-        """Return a column that has the values of notes in their frames `[T]`."""
+        """Return a column `[T]` with the values of notes in their frames."""
         played = self._performance
         values = np.full(len(self._latest), 0.0 if column == "velocity" else np.nan)
         if column == "velocity":
@@ -144,7 +144,7 @@ class FrameNotes:
             return values
         values[frames] = played.keys[notes]
         if column == "pitch":
-            # The bend at the frame's centre, or where the note is if it is not there then.
+            # Read the bend at the frame's centre, or at the nearest time at which the note sounds.
             starts, ends = played.starts_s[notes], played.ends_s[notes]
             last = np.maximum(starts, ends - 2 * SAME_TIME_S)
             at_s = np.clip(self._centres[frames], starts, last)
@@ -153,9 +153,9 @@ class FrameNotes:
 
     @cached_property
     def _voices(self) -> tuple[Indices, Indices, Indices]:
-        """Frames, notes and ranks `[P]`, the highest note of a frame first, each key once."""
+        """Frames, notes and ranks `[P]`: each key once per frame, the highest note first."""
         played = self._performance
-        frames, notes = self._frames[::-1], self._notes[::-1]  # of one key, the latest first
+        frames, notes = self._frames[::-1], self._notes[::-1]  # per key, the latest first
         place = ((127 - played.keys[notes]) << 4) | played.channels[notes]
         order = np.argsort((frames << 11) | place, kind="stable")
         frames, notes, place = frames[order], notes[order], place[order]
@@ -167,7 +167,7 @@ class FrameNotes:
 
 
 def _ranges(first: Indices, after: Indices) -> tuple[Indices, Indices]:
-    """Return all indices of ranges `[first, after)`, each with the number of its range."""
+    """Return, for each index in the ranges `[first, after)`, its range's number and the index."""
     counts = np.maximum(after - first, 0)
     which = np.repeat(np.arange(len(counts)), counts)
     within = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)

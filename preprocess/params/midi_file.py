@@ -1,8 +1,9 @@
-"""What a MIDI file plays: its notes, from start to end, and how its controllers move.
+"""Reads the notes and controllers of a MIDI file.
 
-Needs mido, of the extra `parameters`. Sources: The Complete MIDI 1.0 Detailed Specification (pedals
-are down from 64 on; channel mode messages 120 to 127; registered parameter 0, the bend's range),
-RP-015 (Response to Reset All Controllers), General MIDI System Level 1 (a bend of 2 semitones).
+Needs mido, which the extra `parameters` installs. Sources: The Complete MIDI 1.0 Detailed
+Specification (pedals are down from 64 on; channel mode messages 120 to 127; registered parameter 0,
+the bend range), RP-015 (Response to Reset All Controllers), General MIDI System Level 1 (a bend
+range of 2 semitones).
 """
 
 from __future__ import annotations
@@ -19,10 +20,10 @@ from preprocess.core.errors import PreprocessError
 from preprocess.params.points import SAME_TIME_S, Indices, Values
 
 Changes = tuple[Values, Values]
-"""Times `[N]` in seconds, ascending, and the values from then on `[N]`."""
+"""Times `[N]` in seconds, ascending, and the value `[N]` from each time on."""
 
 RESET = {"cc1": 0, "cc11": 127, "cc64": 0, "cc65": 0, "cc66": 0, "cc67": 0, "aftertouch": 0}
-"""What Reset All Controllers sets (RP-015), with the bend; volume and pan stay."""
+"""Values that Reset All Controllers sets (RP-015), besides the bend; volume and pan stay."""
 _BEND_UNITS = 8192
 _BEND_SEMITONES = 2.0
 _PEDAL, _PEDAL_DOWN = 64, 64
@@ -36,9 +37,9 @@ class MidiSettings:
     Attributes:
         channel: The one channel to read, 1 to 16; None for all.
         sustain: Whether the pedal (`cc64`) prolongs notes.
-        bend_range: Semitones of a full bend; None for what the file says, or 2.
-        scale: What times are multiplied by.
-        offset_s: When in the clip the file begins, in seconds.
+        bend_range: Semitones of a full bend; None for the file's own range, or 2 without one.
+        scale: Factor for all times.
+        offset_s: Time in the clip, in seconds, at which the file begins.
     """
 
     channel: int | None = None
@@ -50,17 +51,17 @@ class MidiSettings:
 
 @dataclass(frozen=True, eq=False)
 class Performance:
-    """Notes, in order of their starts and then of their keys, and controllers.
+    """Notes, sorted by start and then by key, and controllers.
 
     Attributes:
-        starts_s: `[N]`.
-        ends_s: `[N]`, infinite where nothing ends a note.
-        keys: `[N]`, 0 to 127.
-        velocities: `[N]`, 1 to 127.
-        channels: `[N]`, 0 to 15.
-        controls: `cc1`, `pitch_bend` (-1 to 1), `aftertouch`, ... -> how it moves, on any channel.
-        bends: Channel -> the bend in semitones.
-        last_s: Time of the last event.
+        starts_s: Starts in seconds `[N]`.
+        ends_s: Ends in seconds `[N]`, infinite for a note that nothing ends.
+        keys: MIDI note numbers `[N]`, 0 to 127.
+        velocities: Velocities `[N]`, 1 to 127.
+        channels: Channels `[N]`, 0 to 15.
+        controls: `cc1`, `pitch_bend` (-1 to 1), `aftertouch`, ... -> its changes on any channel.
+        bends: Channel -> changes of its bend, in semitones.
+        last_s: Time of the last event in seconds.
     """
 
     starts_s: Values
@@ -73,7 +74,7 @@ class Performance:
     last_s: float
 
     def bend_at(self, channels: Indices, at_s: Values) -> Values:
-        """Return the bend of each channel at a time, in semitones `[N]`."""
+        """Return the bend in semitones `[N]` of channels `[N]` at times `[N]` in seconds."""
         found = np.zeros(len(at_s))
         for channel, (times, semitones) in self.bends.items():
             here = channels == channel
@@ -83,7 +84,7 @@ class Performance:
 
 
 def read_performance(path: Path, settings: MidiSettings) -> Performance:
-    """Return what a MIDI file of type 0 or 1 plays; tempo changes are followed.
+    """Return the performance in a MIDI file of type 0 or 1, with its tempo changes applied.
 
     Raises:
         PreprocessError: The file cannot be read.
@@ -114,7 +115,7 @@ class _Player:
         self._parameters: dict[int, list[int]] = defaultdict(lambda: [127, 127])
 
     def play(self, message: Any, time: float) -> None:
-        """Take one message of a channel."""
+        """Process one message of a channel."""
         self._last_s = time
         if message.type == "note_on" and message.velocity:
             self._press(message.channel, message.note, message.velocity, time)
@@ -128,9 +129,9 @@ class _Player:
             self._controls["aftertouch"].append((time, message.value))
 
     def performance(self) -> Performance:
-        """Return what was played."""
+        """Return the performance so far."""
         for key, notes in self._pressed.items():
-            for note in notes:  # of two presses and one release, the second has no end of its own
+            for note in notes:  # after two presses and one release, the second note has no end
                 if self._released.get(key, -np.inf) > note[0]:
                     note[1] = self._released[key]
         played = sorted(self._notes, key=lambda note: (note[0], note[2]))
@@ -149,7 +150,7 @@ class _Player:
 
     def _press(self, channel: int, key: int, velocity: int, time: float) -> None:
         for note in self._sustained[channel]:
-            if note[2] == key:  # the same string, struck again
+            if note[2] == key:  # the same key, struck again
                 note[1] = time
         self._sustained[channel] = [n for n in self._sustained[channel] if n[2] != key]
         note = [time, np.inf, key, velocity, channel]
@@ -157,7 +158,7 @@ class _Player:
         self._pressed[channel, key].append(note)
 
     def _release(self, channel: int, key: int, time: float) -> None:
-        """End the note of a key that was pressed first, or leave it to the pedal."""
+        """End the earliest pressed note of a key, or let the pedal sustain it."""
         self._released[channel, key] = time
         if not self._pressed[channel, key]:
             return
@@ -201,9 +202,9 @@ class _Player:
                 note[1] = time
 
     def _bend_range(self, channel: int, number: int, value: int, time: float) -> None:
-        """Follow the registered parameter 0: semitones in controller 6, cents in 38."""
+        """Track registered parameter 0: semitones in controller 6, cents in controller 38."""
         parameter = self._parameters[channel]
-        if number in (98, 99):  # a parameter that is not registered
+        if number in (98, 99):  # selects a non-registered parameter
             parameter[:] = 127, 127
         elif number in (100, 101):
             parameter[number == 101] = value
@@ -227,9 +228,9 @@ def _changes(events: list[tuple[float, float]]) -> Changes:
 
 
 def _messages(path: Path) -> Iterator[tuple[float, Any]]:
-    """Yield the messages of all tracks in order, each with its time in seconds.
+    """Yield the time in seconds and the message for all tracks, in order.
 
-    Each time comes from the whole number of ticks and microseconds before it, rounded once.
+    Each time is computed from whole numbers of ticks and microseconds, and rounded once.
     """
     try:
         import mido
@@ -240,12 +241,12 @@ def _messages(path: Path) -> Iterator[tuple[float, Any]]:
     try:
         file = mido.MidiFile(path)
         if file.type == 2 or file.ticks_per_beat <= 0:
-            raise ValueError("asynchronous tracks or SMPTE time, which is not supported")
+            raise ValueError("asynchronous tracks and SMPTE time are not supported")
         merged = list(mido.merge_tracks(file.tracks))
-    except Exception as error:  # mido raises what its parser stumbles over
+    except Exception as error:  # mido's parser may raise anything
         reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise PreprocessError(f"{path} is no readable MIDI file: {reason}") from None
-    elapsed, tempo = 0, 500_000  # microseconds times ticks a beat; microseconds a beat
+        raise PreprocessError(f"{path} is not a readable MIDI file: {reason}") from None
+    elapsed, tempo = 0, 500_000  # microseconds times ticks per beat; microseconds per beat
     for message in merged:
         elapsed += message.time * tempo
         if message.type == "set_tempo":

@@ -1,4 +1,4 @@
-"""Numbers as people write them: with a decimal point or comma, with or without thousands."""
+"""Parses numbers with a decimal point or comma, with or without thousands separators."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Literal
 from preprocess.core.errors import PreprocessError
 
 Decimal = Literal["auto", ".", ","]
-"""The decimal mark of a column; `auto` where the column itself must tell."""
+"""The decimal mark of a column; `auto` infers it from the column's numbers."""
 
 _MINUS = str.maketrans({"\N{MINUS SIGN}": "-"})
 _SPACES = (
@@ -38,9 +38,9 @@ class Mark:
 
     Attributes:
         mark: `.` or `,`.
-        used: Whether any of its numbers has it.
-        unsure: A number that would be another one with the other mark, where the column does not
-            tell which it has, such as `1.234`; empty where it does.
+        used: Whether any of the numbers has it.
+        unsure: If the column does not determine its mark, a number such as `1.234` that would
+            differ with the other mark; else empty.
     """
 
     mark: str
@@ -49,10 +49,9 @@ class Mark:
 
 
 def read_numeral(text: str, mark: str = ".") -> float | None:
-    """Return the number that a text is with a decimal mark, None where it is none.
+    """Return the value of a number with the given decimal mark, or None if it is not a number.
 
-    The thousands may be set apart by the other mark, by spaces or by apostrophes, each group of
-    three: `1.234,5` with `,` is 1234.5.
+    The other mark, spaces or apostrophes may separate thousands: `1.234,5` with `,` is 1234.5.
     """
     text = text.translate(_MINUS)
     match = _PATTERNS[mark].fullmatch(text)
@@ -62,21 +61,21 @@ def read_numeral(text: str, mark: str = ".") -> float | None:
 
 
 def is_numeral(text: str) -> bool:
-    """Whether a text is a number with one of the decimal marks."""
+    """Whether a text is a number with either decimal mark."""
     return any(read_numeral(text, mark) is not None for mark in _PATTERNS)
 
 
 def find_mark(numerals: Sequence[str]) -> Mark:
-    """Return the decimal mark that all numbers of a column have.
+    """Return the decimal mark of all numbers of a column.
 
-    `1,5` tells that it is a comma, `1,234` tells nothing: a number that could be a thousandfold is
-    an error unless the other numbers tell. `1.234` alone is read with a point.
+    `1,5` can only have a decimal comma, but `1,234` is ambiguous: it is an error unless other
+    numbers decide. `1.234` alone has a decimal point.
 
     Raises:
-        PreprocessError: The numbers contradict each other, or do not tell.
+        PreprocessError: The numbers contradict each other, or are ambiguous.
     """
     told: dict[str, str] = {}  # mark -> a number that has it
-    grouped: set[str] = set()  # marks whose thousands are certain to be set apart by the other one
+    grouped: set[str] = set()  # marks whose numbers use the other mark for thousands
     unsure = []
     for text in numerals:
         read = {mark: read_numeral(text, mark) for mark in _PATTERNS}
@@ -88,8 +87,8 @@ def find_mark(numerals: Sequence[str]) -> Mark:
         grouped |= {mark} if _other(mark) in text else set()
     if len(told) > 1:
         raise PreprocessError(
-            f"{told['.']!r} has a decimal point and {told[',']!r} a decimal comma; write them all "
-            f"with one"
+            f"{told['.']!r} has a decimal point, but {told[',']!r} a decimal comma; use one mark "
+            f"in all numbers"
         )
     mark = next(iter(told), ".")
     if mark not in grouped:
@@ -97,7 +96,7 @@ def find_mark(numerals: Sequence[str]) -> Mark:
             if _other(mark) in text:
                 raise PreprocessError(
                     f"{text!r} could be {read_numeral(text, '.'):.12g} or "
-                    f"{read_numeral(text, ','):.12g}: say decimal: '.' or decimal: ','"
+                    f"{read_numeral(text, ','):.12g}: set decimal: '.' or decimal: ','"
                 )
     return Mark(mark, bool(told or unsure), "" if told else next(iter(unsure), ""))
 

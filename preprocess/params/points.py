@@ -1,4 +1,4 @@
-"""Values in time, of one parameter: at times of their own, or at a rate."""
+"""A parameter's values over time, with their own times or at a rate."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from preprocess.params.columns import Column
 
 Values = NDArray[np.float64]
 Indices = NDArray[np.int64]
-# Times that should be equal differ by rounding: far above it for a day, far below any sample.
+# Tolerance for equal times: far above rounding errors within a day, far below one sample.
 SAME_TIME_S = 1e-9
 
 
 @dataclass(frozen=True, eq=False)
 class Points:
-    """Values in time, of one parameter.
+    """A parameter's values over time.
 
     Attributes:
-        values: `[N]`.
-        times_s: `[N]`, ascending; equal ones make a jump. None where there is a rate.
-        rate_hz: Values per second; None where there are times.
-        first_s: Time of the first value, where there is a rate.
-        column: How the cells that hold the values were read, where they are cells.
+        values: Values `[N]`.
+        times_s: Times in seconds `[N]`, ascending; equal times make a jump. None with a rate.
+        rate_hz: Values per second; None with times.
+        first_s: Time of the first value in seconds, with a rate.
+        column: The table column that the values come from, or None.
     """
 
     values: Values
@@ -35,7 +35,11 @@ class Points:
     column: Column | None = None
 
     def check(self) -> None:
-        """Raise `PreprocessError` for values or times that make no curve."""
+        """Check that values and times make a curve.
+
+        Raises:
+            PreprocessError: They do not.
+        """
         if self.values.ndim != 1 or not len(self.values):
             raise PreprocessError(f"a curve must be [N] values, got {list(self.values.shape)}")
         if np.isinf(self.values).any():
@@ -43,7 +47,7 @@ class Points:
             raise PreprocessError(f"value {at} of the curve is infinite")
         if self.times_s is None:
             if self.rate_hz is None or not 0 < self.rate_hz < np.inf:
-                raise PreprocessError(f"a curve needs times, or a positive rate: {self.rate_hz}")
+                raise PreprocessError(f"a curve needs times or a positive rate, got {self.rate_hz}")
             return
         if self.times_s.shape != self.values.shape:
             raise PreprocessError(f"{len(self.times_s)} times, but {len(self.values)} values")
@@ -57,13 +61,13 @@ class Points:
             raise PreprocessError(f"the times go back from {before:g} s to {after:g} s")
 
     def ends_s(self) -> tuple[float, float]:
-        """Return the times of the first and the last value."""
+        """Return the times of the first and last value in seconds."""
         if self.times_s is not None:
             return float(self.times_s[0]), float(self.times_s[-1])
         return self.first_s, self.first_s + (len(self.values) - 1) / (self.rate_hz or 1)
 
     def spacing_s(self) -> float:
-        """Return the time from one value to the next, the median one; jumps do not count."""
+        """Return the median time between successive values in seconds, ignoring jumps."""
         if self.times_s is None:
             return 1 / (self.rate_hz or 1)
         steps = np.diff(self.times_s)
@@ -71,7 +75,7 @@ class Points:
         return float(np.median(steps)) if len(steps) else 0.0
 
     def places(self, at_s: Values) -> Values:
-        """Return where times lie among the values: 2.25 is a quarter from value 2 to value 3."""
+        """Return fractional indices of times: 2.25 is a quarter of the way from value 2 to 3."""
         if self.times_s is None:
             return np.clip((at_s - self.first_s) * (self.rate_hz or 1), 0, len(self.values) - 1)
         before = np.searchsorted(self.times_s, at_s, side="right") - 1
@@ -82,9 +86,9 @@ class Points:
         return before + np.clip((at_s - start) / width, 0.0, np.nextafter(1, 0)) * (end > start)
 
     def between(self, starts_s: Values, ends_s: Values) -> tuple[Indices, Indices]:
-        """Return which values lie in spans of time: from the first index to before the second.
+        """Return, for each time span, the index of its first value and the index after its last.
 
-        A value at the very start of a span lies in it, one at its end does not.
+        A span includes a value at its start, but not a value at its end.
         """
         return self._at_or_after(starts_s), self._at_or_after(ends_s)
 

@@ -1,4 +1,4 @@
-"""Names that people read as the same and a computer does not, such as one from a Mac's disk."""
+"""Compares names that look the same to people but differ in their characters."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from itertools import zip_longest
 
 
 def nfc(text: str) -> str:
-    """Return a text with composed characters: macOS writes the accents of file names apart."""
+    """Return a text in composed form; macOS stores file names with decomposed accents."""
     return unicodedata.normalize("NFC", text)
 
 
 def folded(text: str) -> str:
-    """Return what is left of a text without case, invisible characters and leading zeros.
+    """Return a text without case, invisible characters and leading zeros.
 
-    Two texts of which this is the same are probably meant to be the same.
+    Two texts with the same result are probably meant to be the same.
     """
     plain = unicodedata.normalize("NFKC", text).casefold()
     visible = "".join(c for c in plain if unicodedata.category(c) != "Cf")
@@ -23,9 +23,9 @@ def folded(text: str) -> str:
 
 
 def difference(text: str, other: str) -> str:
-    """Return where two texts differ first, as `'T' (U+0054) where the other has 't' (U+0074)`."""
+    """Return the first difference, such as `'T' (U+0054) where the other has 't' (U+0074)`."""
     if text != other and _without_zeros(text) == _without_zeros(other):
-        return "they differ in leading zeros, which a column of text keeps and one of numbers loses"
+        return "they differ in leading zeros, which a text column keeps but a number column loses"
     for ours, theirs in zip_longest(text, other):
         if ours != theirs:
             return f"{_character(ours)} where the other has {_character(theirs)}"

@@ -1,4 +1,4 @@
-"""Parameters from a spreadsheet: one row a clip, one value for all of its frames."""
+"""Parameters from a spreadsheet: one row per clip, one value for all its frames."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ from preprocess.sidecar.parameters import ParameterValue
 
 @dataclass(frozen=True, kw_only=True)
 class Table(DescribedEach):
-    """The row of a CSV, TSV, Excel, JSON lines or Parquet file that belongs to the clip.
+    """The clip's row of a CSV, TSV, Excel, JSON lines or Parquet file.
 
-    `key` is the column that says which clip a row is for: its `id` (path without suffix), its
-    `path`, or its `stem` (file name without suffix); `auto` takes the first of these that fits.
-    `columns` lists the columns to take, or is `{parameter: column}` where a column is not named as a
-    parameter can be; without it, all but the key. Numbers, percentages, durations, ISO dates and
-    Booleans are recognised; `decimal` is the decimal mark where a column does not tell. A column
-    of words becomes labels in the order of `labels`, or, with the kind `categorical`, of the
-    alphabet. An empty cell is NaN.
+    The column `key` identifies a row's clip: by its `id` (path without suffix), its `path`, or its
+    `stem` (file name without suffix); `match: auto` uses the first of these that matches. `columns`
+    lists the columns to use, or maps parameters to columns whose names are not valid parameter
+    names; by default, all columns but the key are used. Numbers, percentages, durations, ISO dates
+    and Booleans are recognised; `decimal` sets the decimal mark of an ambiguous column. Words become
+    labels in the order of `labels`, or in alphabetical order with the kind `categorical`. An empty
+    cell is NaN.
     """
 
     flag = "table"
@@ -49,8 +49,8 @@ class Table(DescribedEach):
     delimiter: str | None = None
     encoding: str | None = None
 
-    def __post_init__(self) -> None:
-        """Read and check the table before any clip is read."""
+    def _load(self) -> None:
+        """Read and check the table."""
         self._check_described(list(self._table.columns))
         for name, column in self._table.columns.items():
             try:
@@ -72,10 +72,10 @@ class Table(DescribedEach):
         )
 
     def check_clips(self, ids: Sequence[str]) -> Sequence[str]:
-        """Say how columns were read, and which rows and clips have no counterpart.
+        """Return notes on how columns were read, and on rows and clips without a counterpart.
 
         Raises:
-            UsageError: A row is for two clips, two are for one, or no row is for any.
+            UsageError: A row matches two clips, two rows match one clip, or no row matches a clip.
         """
         key_of: dict[str, str] = {}
         clip_of: dict[str, str] = {}
@@ -92,13 +92,13 @@ class Table(DescribedEach):
         rows = [key for key in self._table.rows if key not in clip_of]
         if not clip_of:
             raise UsageError(
-                f"table {self.path}: no {self.key} is that of a clip: {rows[0]!r} in the first "
-                f"row, {ids[0]!r} the first clip{self._first_hint(ids)}"
+                f"table {self.path}: no {self.key} matches a clip: the first row has {rows[0]!r}, "
+                f"the first clip is {ids[0]!r}{self._first_hint(ids)}"
             )
         self._table.check_spare(rows, key_of, self.match)
         notes = [self._readings()]
         if rows:
-            notes.append(f"{self.path}: {len(rows)} {plural('row', len(rows))} of no clip: ")
+            notes.append(f"{self.path}: {len(rows)} {plural('row', len(rows))} without a clip: ")
             notes[-1] += listed(rows)
         if without and self.missing == "nan":
             notes.append(f"{self.path}: no row for {len(without)} {plural('clip', len(without))}: ")
@@ -106,11 +106,11 @@ class Table(DescribedEach):
         return notes
 
     def names(self) -> Sequence[str]:
-        """Return the columns' names."""
+        """Return the parameters' names."""
         return list(self._table.column_names)
 
     def parameters(self, clip: Clip) -> Mapping[str, ParameterValue]:
-        """Return the row's values, each in every frame."""
+        """Return the row's values, each repeated for all frames `[T]`."""
         table, row = self._table, self._row(clip)
         found = {}
         for name, column in table.columns.items():
@@ -124,12 +124,12 @@ class Table(DescribedEach):
         return found
 
     def origin(self, clip: Clip) -> str:
-        """Return the hash of the row, so that an edited table concerns the edited rows only."""
+        """Return the hash of the clip's row, so that an edit affects only the edited rows."""
         row = {name: repr(value) for name, value in self._row(clip).items()}
         return settings_digest(row=row)
 
     def settings(self) -> dict[str, Any]:
-        """Return the settings with how columns were read, and without the place of the file."""
+        """Return the settings, with how columns were read and without the path of the file."""
         found = {name: column.reading for name, column in self._table.columns.items()}
         return {**super().settings(), "path": "", "found": found}
 
@@ -150,7 +150,7 @@ class Table(DescribedEach):
         return next(filter(None, map(self._table.alike, ids)), "")
 
     def _one_row_for(self, key: str, clip_id: str, other: str) -> str:
-        way = "take the path for a key"
+        way = "use the path as the key"
         if nfc(clip_id) == nfc(other):
             way = f"their names differ in {difference(clip_id, other)}"
-        return f"table {self.path}: row {key!r} is for both {clip_id} and {other}; {way}"
+        return f"table {self.path}: row {key!r} matches both {clip_id} and {other}; {way}"

@@ -1,4 +1,4 @@
-"""Tables: rows of a CSV, TSV, Excel, JSON lines or Parquet file, every cell as it was written."""
+"""Reads the rows of a CSV, TSV, Excel, JSON lines or Parquet file, without converting cells."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True, kw_only=True)
 class Layout:
-    """Where in a file a table is, as far as the file does not say so itself.
+    """The layout of a table in a file.
 
     Attributes:
-        sheet: Of an Excel file; None for the first.
-        header: Number of the line with the columns' names, from 1; None for the first that is not
-            empty. Lines above it are passed over.
-        delimiter: What separates the cells of a CSV file; None for comma, semicolon, tab or
-            vertical bar, by the header.
-        encoding: Of a text file; None for what its byte order mark says, or UTF-8.
+        sheet: Sheet of an Excel file; None for the first.
+        header: Number of the line with the column names, from 1; None for the first line that is
+            not empty. Lines above it are skipped.
+        delimiter: Cell delimiter of a CSV file; None to infer comma, semicolon, tab or vertical bar
+            from the header.
+        encoding: Encoding of a text file; None for the one its byte order mark states, or UTF-8.
     """
 
     sheet: str | None = None
@@ -57,11 +57,11 @@ _MEANT_FOR = {
 def read_table(path: Path, layout: Layout | None = None) -> list[Row]:
     """Return the rows of a table as column -> cell; text cells are stripped.
 
-    The format follows from the file's ending: `.csv`, `.tsv`, `.xlsx`, `.jsonl` or `.ndjson`,
-    `.parquet`. The names of columns have composed characters (NFC).
+    The file's suffix determines the format: `.csv`, `.tsv`, `.xlsx`, `.jsonl` or `.ndjson`,
+    `.parquet`. Column names are in Unicode's composed form (NFC).
 
     Raises:
-        UsageError: The file cannot be read, or is no such table; the message names the line.
+        UsageError: The file cannot be read or is not a valid table; the message names the line.
     """
     layout = layout or Layout()
     readers = {
@@ -113,7 +113,7 @@ def _read_csv(path: Path, layout: Layout) -> list[Row]:
 
 
 def _find_delimiter(lines: Sequence[str]) -> str:
-    """Return what separates the names in the first line, by most and as often as in the others."""
+    """Return the delimiter that splits the header most, preferring equal counts in all lines."""
     best, most = ",", (False, 0)
     for delimiter in _SEPARATORS:
         reader = csv.reader(lines, delimiter=delimiter)
@@ -133,14 +133,14 @@ def _read_excel(path: Path, layout: Layout) -> list[Row]:
 
 
 def _rows(path: Path, lines: Sequence[tuple[int, Sequence[Any]]], layout: Layout) -> list[Row]:
-    """Return rows by the names in the first line; a missing cell is empty.
+    """Return rows as column -> cell, with names from the first line; a missing cell is None.
 
     Raises:
-        UsageError: That line is not where the header is said to be, names a column twice or not,
-            or is shorter than another.
+        UsageError: The header line is empty, has a duplicate or empty name, or is shorter than
+            another line.
     """
     if layout.header is not None and (not lines or lines[0][0] != layout.header):
-        raise UsageError(f"table {path}: header is line {layout.header}, which holds nothing")
+        raise UsageError(f"table {path}: header is line {layout.header}, which is empty")
     if not lines:
         return []
     names = [cell_text(cell) for cell in lines[0][1]]
@@ -155,7 +155,7 @@ def _rows(path: Path, lines: Sequence[tuple[int, Sequence[Any]]], layout: Layout
     for number, line in lines[1:]:
         if any(cell not in (None, "") for cell in line[len(names) :]):
             raise UsageError(
-                f"{where}: line {number} has more cells than there are columns; "
+                f"{where}: line {number} has more cells than the header has columns; "
                 f"{_header_hint(layout)}"
             )
         cells = [cell.strip() if type(cell) is str else cell for cell in line]
@@ -168,7 +168,7 @@ def _header_hint(layout: Layout) -> str:
     return (
         "is that the header?"
         if layout.header
-        else "say header: 2 if the names are in line 2, and delimiter: ';' if that separates cells"
+        else "set header: 2 if the names are in line 2, or delimiter: ';' if that separates cells"
     )
 
 
@@ -183,7 +183,7 @@ def _read_json_lines(path: Path, layout: Layout) -> list[Row]:
         except (ValueError, RecursionError):
             row = None
         if not isinstance(row, dict):
-            raise UsageError(f"table {path}: line {number} is no JSON object")
+            raise UsageError(f"table {path}: line {number} is not a JSON object")
         rows.append(_composed(row))
     return rows
 
@@ -195,7 +195,8 @@ def _read_parquet(path: Path, layout: Layout) -> list[Row]:
     try:
         table = pyarrow.parquet.read_table(path)
     except (pyarrow.ArrowException, OSError) as error:
-        raise UsageError(f"table {path} is no Parquet file: {str(error).splitlines()[0]}") from None
+        reason = str(error).splitlines()[0]
+        raise UsageError(f"table {path} is not a Parquet file: {reason}") from None
     return [_composed(row) for row in table.to_pylist()]
 
 

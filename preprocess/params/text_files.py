@@ -1,4 +1,4 @@
-"""Text files: which encoding a file is in, and a hint where that cannot be told."""
+"""Reads text files in their encoding, and gives hints if it cannot be determined."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from preprocess.core.errors import UsageError, nearest
 
 MAX_TEXT_BYTES = 256 << 20
-# UTF-32 first: its mark begins with that of UTF-16.
+# UTF-32 before UTF-16, whose mark is a prefix of it.
 _MARKS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
     (codecs.BOM_UTF32_LE, "utf-32"),
@@ -25,13 +25,13 @@ def read_text(path: Path, what: str, encoding: str | None = None) -> str:
 
     Args:
         path: The file.
-        what: What it is, for messages.
-        encoding: A name that Python knows, such as `cp1252`; None for what the byte order mark
-            says (UTF-8, UTF-16, UTF-32), or UTF-8.
+        what: The kind of file, for messages.
+        encoding: A Python encoding such as `cp1252`; None for the one that the byte order mark
+            states (UTF-8, UTF-16, UTF-32), or UTF-8.
 
     Raises:
-        UsageError: It is too large, or not in that encoding; the message shows how it would read
-            in the encoding that it probably is in.
+        UsageError: The file is too large or in another encoding; the message shows how it would
+            read in the most likely one.
     """
     if path.stat().st_size > MAX_TEXT_BYTES:
         raise UsageError(f"{what} {path} is larger than {MAX_TEXT_BYTES >> 20} MiB")
@@ -44,9 +44,9 @@ def read_text(path: Path, what: str, encoding: str | None = None) -> str:
     except UnicodeDecodeError as error:
         raise UsageError(f"{what} {path} {_why(data, error)}") from None
     if "\0" in text:
-        raise UsageError(f"{what} {path} holds zero bytes; {_of_zero_bytes(data)}")
+        raise UsageError(f"{what} {path} contains zero bytes; {_of_zero_bytes(data)}")
     if not marked and encoding and _is_rather_utf8(data, encoding):
-        raise UsageError(f"{what} {path} is UTF-8, not {encoding}; leave encoding out")
+        raise UsageError(f"{what} {path} is UTF-8, not {encoding}; omit encoding")
     return text
 
 
@@ -60,7 +60,7 @@ def _check_name(encoding: str, where: str) -> None:
 
 
 def _why(data: bytes, error: UnicodeDecodeError) -> str:
-    """Return what is wrong at the first byte that does not fit, and what may be right."""
+    """Return a message about the first invalid byte, with a suggested encoding."""
     at = error.start
     line = data.count(b"\n", 0, at) + 1
     found = f"is not {error.encoding.upper()}: line {line} has the byte 0x{data[at]:02X}"
@@ -70,19 +70,22 @@ def _why(data: bytes, error: UnicodeDecodeError) -> str:
         return f"{found}; name its encoding"
     start = max(data.rfind(b"\n", 0, at) + 1, at - _SHOWN)
     part = data[start : at + _SHOWN].split(b"\n")[0].decode("cp1252", "replace").strip()
-    return f"{found}; say encoding: cp1252 (Excel on Windows) if {part!r} reads right, or another"
+    return (
+        f"{found}; set encoding: cp1252 (Excel on Windows) if {part!r} looks right, or another "
+        f"encoding"
+    )
 
 
 def _of_zero_bytes(data: bytes) -> str:
-    """Return the advice for text of two bytes a character without a mark, or for no text."""
+    """Return a hint for UTF-16 text without a byte order mark, or for binary data."""
     for start, name in ((1, "utf-16-le"), (0, "utf-16-be")):
         if data[start::2].count(b"\0") > len(data) // 4 > data[1 - start :: 2].count(b"\0"):
-            return f"say encoding: {name}"
-    return "it is no text"
+            return f"set encoding: {name}"
+    return "it is not text"
 
 
 def _is_rather_utf8(data: bytes, encoding: str) -> bool:
-    """Whether the bytes beyond ASCII are UTF-8: by chance those of another encoding never are."""
+    """Whether the bytes beyond ASCII are valid UTF-8, which other encodings practically never are."""
     if codecs.lookup(encoding).name.startswith("utf") or data.isascii():
         return False
     try:

@@ -1,11 +1,11 @@
-"""From any rate to token frames: values at times of their own, read where each frame lies.
+"""Converts values at any times or rate to token frames.
 
     values   v0    v1    v2    v3    v4         at times, or at a rate in Hz
-    frames   |--- 0 ---|--- 1 ---|--- 2 ---|    what frame i gets is read at its centre,
-                  ^         ^         ^         or is the mean of the values in its hop
+    frames   |--- 0 ---|--- 1 ---|--- 2 ---|    frame i gets the value at its centre,
+                  ^         ^         ^         or the mean of the values in its hop
 
-Nothing adds up on the way: the time of a frame comes from its sample, the place among the values
-from that time, so that the last frame of an hour is as exact as the first.
+Errors do not accumulate: a frame's time is computed from its sample, and its position among the
+values from that time. The last frame of an hour is as exact as the first.
 """
 
 from __future__ import annotations
@@ -26,27 +26,26 @@ Outside = Literal["error", "hold", "nan"]
 Gap = Literal["error", "interpolate", "hold", "nan"]
 Mask = NDArray[np.bool_]
 _GAP_SPACINGS = 10
-"""From how many median spacings on a hole in a curve is an error, where no limit is given."""
+"""Default limit for gaps in a curve, in median spacings."""
 
 
 @dataclass(frozen=True)
 class Reading:
-    """How a curve is read at frames.
+    """How to read a curve at frames.
 
     Attributes:
         interpolation: `linear`; `step` (a value holds until the next, the last one to the end);
             `circular` (the shorter way around the circle); `mean` (of the values in the frame's
-            hop, `linear` where there is none) and `circular_mean` (of angles).
-        outside: What a frame gets that the curve does not reach: `hold` the nearest value, `nan`,
-            or an `error`. A curve reaches half of its spacing beyond its ends, and the clip's end
-            where it falls short of that by no more than a hop.
-        period: Of circular values, how far it is around.
-        lowest: Of circular values, where results begin: they lie in `[lowest, lowest + period)`.
-        gap: What a frame gets between two points that are too far apart: `interpolate` as
-            everywhere, `hold` the point before, `nan` beyond half a spacing from both, or an
-            `error`.
-        max_gap_s: How far apart is too far; None for ten median spacings, but never less than a
-            hop. Steps hold over any distance unless this is given.
+            hop, or `linear` if it has none); `circular_mean` (the same for angles).
+        outside: For frames that the curve does not reach: `hold` the nearest value, `nan`, or
+            `error`. A curve extends half a spacing beyond its ends, and reaches the clip's end if
+            it falls short of it by at most a hop.
+        period: Period of circular values.
+        lowest: Start of the range of circular results, `[lowest, lowest + period)`.
+        gap: For frames between two points that are too far apart: `interpolate` as usual, `hold`
+            the point before, `nan` beyond half a spacing from both, or `error`.
+        max_gap_s: Longest spacing in seconds that is not a gap; None for ten median spacings, but
+            at least a hop. Without a value, steps hold over any distance.
     """
 
     interpolation: Interpolation = "linear"
@@ -58,35 +57,35 @@ class Reading:
 
     @property
     def around(self) -> bool:
-        """Whether values lie on a circle."""
+        """Whether values are circular."""
         return self.interpolation in ("circular", "circular_mean")
 
 
 def to_frames(points: Points, audio_length: int, spec: CodecSpec, how: Reading) -> Values:
     """Return a curve at the frames of a clip `[T]`.
 
-    Values at the codec's own frame rate are one a frame: value i is that of frame i, and those
-    beyond the last frame are not used.
+    At the codec's own frame rate, value i belongs to frame i, and values beyond the last frame are
+    not used.
 
     Args:
         points: The curve, at any rate.
         audio_length: Length of the clip in samples.
-        spec: Its codec.
-        how: How it is read.
+        spec: The clip's codec.
+        how: How to read the curve.
 
     Raises:
-        PreprocessError: The curve is none, or does not reach a frame and `outside` is `error`, or
-            has a hole and `gap` is `error`.
+        PreprocessError: The curve is invalid; or it does not reach a frame and `outside` is
+            `error`; or it has a gap and `gap` is `error`.
     """
     points.check()
     if points.rate_hz == spec.fps:
         count = n_frames(audio_length, spec)
         if not points.first_s and (spec.segment_samples is None or len(points.values) == count):
             return _wrap(_a_row_a_frame(points.values, count, how.outside), how)
-        # A uniform grid beside the segments' frames: a value stands in the middle of its period.
+        # A uniform grid that ignores segments: each value is at the middle of its period.
         points = replace(points, first_s=points.first_s + 0.5 / spec.fps)
     clip_s, hop_s = audio_length / spec.sample_rate, spec.hop / spec.sample_rate
-    # The last hop may be cut short by the end of the audio; no time lies beyond that.
+    # The audio may end within the last hop; no time is beyond its end.
     centres = np.minimum(frame_centres_s(audio_length, spec), clip_s)
     result = _interpolate(points, centres, how)
     measured = np.zeros(len(centres), bool)
@@ -99,12 +98,12 @@ def to_frames(points: Points, audio_length: int, spec: CodecSpec, how: Reading) 
 
 
 def _a_row_a_frame(values: Values, count: int, outside: Outside) -> Values:
-    """Return the value of each of `count` frames, where value i is that of frame i."""
+    """Return values for `count` frames, where value i belongs to frame i."""
     short = max(0, count - len(values))
     if short and outside == "error":
         raise PreprocessError(
-            f"the curve has {len(values)} values, the clip {count} frames; choose outside: hold or "
-            "nan"
+            f"the curve has {len(values)} values, but the clip has {count} frames; set outside: "
+            "hold or nan"
         )
     rest = values[-1] if outside == "hold" else np.nan
     return np.append(values[:count], np.full(short, rest))
@@ -119,10 +118,10 @@ def _within(
     hop_s: float,
     how: Reading,
 ) -> Values:
-    """Return the result with what frames before and behind the curve get."""
+    """Apply `outside` to the frames before and after the curve."""
     first, last = points.ends_s()
     reach = points.spacing_s() / 2 + SAME_TIME_S
-    # At a rate a value lasts until the next is due: as many as the clip is long are all of it.
+    # At a rate, a value lasts until the next is due, so enough values cover the whole clip.
     lasts = last if points.rate_hz is None else last + 1 / points.rate_hz - hop_s
     early = (centres < first - reach) & (first > hop_s) & ~measured
     late = (centres > last + reach) & (clip_s - max(last, lasts) > hop_s + SAME_TIME_S) & ~measured
@@ -131,7 +130,7 @@ def _within(
     if how.outside == "error" and (early | late).any():
         what = f"begins at {first:g} s" if early.any() else f"ends at {last:g} s"
         raise PreprocessError(
-            f"the curve {what}, the clip lasts from 0 to {clip_s:g} s; choose outside: hold or nan"
+            f"the curve {what}, but the clip is from 0 to {clip_s:g} s; set outside: hold or nan"
         )
     return np.where(early | late, np.nan, result) if how.outside == "nan" else result
 
@@ -139,8 +138,7 @@ def _within(
 def _interpolate(points: Points, at_s: Values, how: Reading) -> Values:
     values = points.values
     if how.interpolation == "step":
-        # A step at the very time of a frame's centre counts for it, though rounding may tell
-        # otherwise.
+        # A step exactly at a frame's centre counts for that frame, despite rounding.
         return values[np.floor(points.places(at_s + SAME_TIME_S)).astype(np.int64)]
     places = points.places(at_s)
     before = np.floor(places).astype(np.int64)
@@ -149,14 +147,14 @@ def _interpolate(points: Points, at_s: Values, how: Reading) -> Values:
     way = end - start
     if how.around:
         way = np.mod(way + how.period / 2, how.period) - how.period / 2
-    # A place on a value is that value, whatever comes after it.
+    # Exactly on a value, use it, even if the next one is NaN.
     return np.where(part == 0, start, start + part * way)
 
 
 def _means(points: Points, starts: Values, ends: Values, how: Reading) -> tuple[Values, Mask]:
-    """Return the mean of the values in each span, and which spans hold any; NaN has no part."""
+    """Return the mean of the values in each span, ignoring NaN, and which spans have values."""
     first, after = points.between(starts, ends)
-    # Spans overlap where segments do, and may end with the values: pairs of bounds, one more value.
+    # reduceat takes pairs of bounds, as spans may overlap, and one extra value for the last bound.
     bounds = np.stack([first, after], axis=1).reshape(-1)
     finite = np.isfinite(points.values)
 
@@ -165,7 +163,7 @@ def _means(points: Points, starts: Values, ends: Values, how: Reading) -> tuple[
         return np.where(after > first, found, 0.0)
 
     counts = sums(finite.astype(np.float64))
-    with np.errstate(invalid="ignore"):  # a span of NaN alone has none for its mean
+    with np.errstate(invalid="ignore"):  # the mean of a span of NaN is NaN
         if not how.around:
             means = sums(np.where(finite, points.values, 0.0)) / counts
         else:
@@ -179,7 +177,7 @@ def _means(points: Points, starts: Values, ends: Values, how: Reading) -> tuple[
 def _over_gaps(
     points: Points, centres: Values, result: Values, measured: Mask, hop_s: float, how: Reading
 ) -> Values:
-    """Return the result with what frames in the holes of a curve get."""
+    """Apply `gap` to the frames in gaps of the curve."""
     times = points.times_s
     if times is None or len(times) < 2 or how.gap == "interpolate":
         return result
@@ -195,8 +193,8 @@ def _over_gaps(
     if how.gap == "error":
         at = int(np.argmax(inside))
         raise PreprocessError(
-            f"no value from {start[at]:g} s to {end[at]:g} s, which is more than {limit_s:g} s; "
-            "choose gap: interpolate, hold or nan, or give a longer max_gap_s"
+            f"no value from {start[at]:g} s to {end[at]:g} s, longer than {limit_s:g} s; set gap: "
+            "interpolate, hold or nan, or a longer max_gap_s"
         )
     held = points.values[before]
     if how.gap == "hold":
@@ -213,6 +211,6 @@ def _wrap(values: Values, how: Reading) -> Values:
 
 
 def around_circle(values: Values, period: float, lowest: float) -> Values:
-    """Return circular values as those from `lowest` to below `lowest + period`; NaN stays."""
+    """Wrap circular values into `[lowest, lowest + period)`; NaN stays NaN."""
     around = np.mod(values - lowest, period)
-    return lowest + np.where(around >= period, 0.0, around)  # of a hair below 0, mod makes period
+    return lowest + np.where(around >= period, 0.0, around)  # mod rounds tiny negatives to period

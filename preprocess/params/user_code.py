@@ -1,4 +1,4 @@
-"""A user's own function, found by `module:function` or `path.py:function`."""
+"""Imports and calls a user's function, named `module:function` or `path.py:function`."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable
+from dataclasses import dataclass
 from importlib.machinery import SourceFileLoader
 from pathlib import Path
 from types import CodeType, ModuleType
@@ -16,45 +17,54 @@ from typing import Any
 from preprocess.core.errors import PreprocessError, UsageError, one_line
 from preprocess.core.files import digest_bytes, digest_file
 
+_digests: dict[str, str] = {}
+"""Module -> hash of the source that was imported."""
 
-def import_function(name: str) -> Callable[..., Any]:
-    """Import the function called `name`.
+
+@dataclass(frozen=True)
+class UserCode:
+    """A user's function, with the hash of its code.
+
+    Attributes:
+        function: The function.
+        digest: Hash of the source file that ran; empty for a module without one.
+    """
+
+    function: Callable[..., Any]
+    digest: str
+
+
+def import_function(name: str) -> UserCode:
+    """Import the function called `name`, `module:function` or `path.py:function`.
 
     Raises:
         UsageError: The name is malformed, the module or file cannot be imported, or it has no
             such function.
     """
-    where, attribute = _split(name)
-    function = getattr(_module(name), attribute, None)
+    where, attribute = split_name(name)
+    try:
+        module = import_code(where)
+    except UsageError as error:
+        raise UsageError(f"function {name!r}: {error}") from error
+    function = getattr(module, attribute, None)
     if not callable(function):
         raise UsageError(f"function {name!r}: {where} has no function {attribute!r}")
-    return function  # type: ignore[no-any-return]
-
-
-def code_digest(name: str) -> str:
-    """Return the hash of the file that `name` names, empty for a module without one."""
-    file = getattr(_module(name), "__file__", None)
-    return digest_file(Path(file)) if file else ""
-
-
-def call(name: str, *arguments: Any) -> Any:
-    """Call the function called `name`.
-
-    Raises:
-        PreprocessError: It raised; the message says what and at which line of the user's code.
-    """
-    return call_function(import_function(name), name, *arguments)
+    return UserCode(function, _digests[module.__name__])
 
 
 def call_function(function: Callable[..., Any], name: str, *arguments: Any, **named: Any) -> Any:
-    """Call a user's function, which messages call `name`; see `call`."""
+    """Call a user's function; messages call it `name`.
+
+    Raises:
+        PreprocessError: The function raised an error; the message has the error and its line.
+    """
     try:
         return function(*arguments, **named)
     except PreprocessError:
         raise
     except (
         BaseException
-    ) as error:  # whatever a user's code raises is that item's failure, `exit` too
+    ) as error:  # anything that a user's code raises, even `exit`, fails only this item
         if _is_interrupt(error):
             raise
         where = _users_line(error)
@@ -62,7 +72,7 @@ def call_function(function: Callable[..., Any], name: str, *arguments: Any, **na
 
 
 def _is_interrupt(error: BaseException) -> bool:
-    """Whether this is the user's Ctrl-C, which Python raises in the main thread alone."""
+    """Whether this is the user's Ctrl-C, which Python raises only in the main thread."""
     return (
         isinstance(error, KeyboardInterrupt)
         and threading.current_thread() is threading.main_thread()
@@ -70,9 +80,9 @@ def _is_interrupt(error: BaseException) -> bool:
 
 
 def _users_line(error: BaseException) -> str:
-    """Return the deepest line of the user's own file that an error came through."""
+    """Return the deepest line of the user's own file in an error's traceback."""
     frames = traceback.extract_tb(error.__traceback__)
-    entry = frames[min(1, len(frames) - 1)].filename  # the first frame is ours, which called
+    entry = frames[min(1, len(frames) - 1)].filename  # the first frame is our call
     last = next(frame for frame in reversed(frames) if frame.filename == entry)
     return f"{Path(last.filename).name}:{last.lineno}"
 
@@ -86,28 +96,26 @@ def import_code(where: str) -> ModuleType:
     try:
         if where.endswith(".py"):
             return _module_of_file(Path(where))
-        _add_to_path(Path.cwd())  # which an installed command does not have, unlike python -m
-        return importlib.import_module(where)
+        _add_to_path(Path.cwd())  # unlike python -m, an installed command does not search it
+        return _module_of_package(where)
     except UsageError:
         raise
-    except BaseException as error:  # importing runs a user's code, which may call `exit`
+    except BaseException as error:  # imported code may call `exit`
         if _is_interrupt(error):
             raise
         raise UsageError(f"{where} cannot be imported: {one_line(error)}") from error
 
 
-def _split(name: str) -> tuple[str, str]:
+def split_name(name: str) -> tuple[str, str]:
+    """Split `module:function` into module or file, and function.
+
+    Raises:
+        UsageError: The name has another form.
+    """
     where, _, attribute = name.rpartition(":")
     if not where or not attribute.isidentifier():
         raise UsageError(f"function {name!r} must be module:function or path.py:function")
     return where, attribute
-
-
-def _module(name: str) -> ModuleType:
-    try:
-        return import_code(_split(name)[0])
-    except UsageError as error:
-        raise UsageError(f"function {name!r}: {error}") from error
 
 
 def _add_to_path(folder: Path) -> None:
@@ -115,28 +123,44 @@ def _add_to_path(folder: Path) -> None:
         sys.path.append(str(folder))
 
 
-class _SourceLoader(SourceFileLoader):
-    """Compiles a file at every import, and neither reads nor writes a bytecode cache.
+def _module_of_package(name: str) -> ModuleType:
+    """Import a module by name, and record the hash of its source at the first import.
 
-    That cache takes a file for unchanged whose size and whole second of change are the same, so
-    an edit within a second would run the old code.
+    Python imports a module only once, so later edits of its file do not run in this process.
+    """
+    if name not in _digests:
+        spec = importlib.util.find_spec(name)
+        file = Path(spec.origin) if spec and spec.has_location and spec.origin else None
+        digest = digest_file(file) if file else ""
+        _digests[importlib.import_module(name).__name__] = digest
+    return importlib.import_module(name)
+
+
+class _SourceLoader(SourceFileLoader):
+    """Compiles the given source without reading or writing a bytecode cache.
+
+    The cache compares only a file's size and modification time in whole seconds, so it would miss
+    an edit within the same second.
     """
 
+    def __init__(self, name: str, path: str, source: bytes) -> None:
+        super().__init__(name, path)
+        self._source = source
+
     def get_code(self, fullname: str) -> CodeType:
-        """Return the code of the source as it is now."""
-        return self.source_to_code(self.get_data(self.path), self.path)
+        """Return the compiled source."""
+        return self.source_to_code(self._source, self.path)
 
 
 def _module_of_file(path: Path) -> ModuleType:
-    """Import a file once, under a name of its own; what lies beside it can be imported by it."""
+    """Import a file once, under a unique name; it can import modules in its own folder."""
     if not path.is_file():
         raise UsageError(f"{path} does not exist")
-    # Its content is in the name too, so that an edited file is not the one imported before.
-    name = (
-        f"enchf_user_{path.stem}_{digest_bytes(str(path.resolve()).encode() + path.read_bytes())}"
-    )
+    source = path.read_bytes()  # read once, so that the hashed code is the code that runs
+    # The name depends on the content, so that an edited file is imported again.
+    name = f"enchf_user_{path.stem}_{digest_bytes(str(path.resolve()).encode() + source)}"
     if name not in sys.modules:
-        loader = _SourceLoader(name, str(path))
+        loader = _SourceLoader(name, str(path), source)
         spec = importlib.util.spec_from_file_location(name, path, loader=loader)
         if spec is None or spec.loader is None:
             raise UsageError(f"{path} cannot be imported")
@@ -148,4 +172,5 @@ def _module_of_file(path: Path) -> ModuleType:
         except BaseException:
             del sys.modules[name]
             raise
+        _digests[name] = digest_bytes(source)
     return sys.modules[name]

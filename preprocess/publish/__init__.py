@@ -1,1 +1,1 @@
-"""From a built dataset to the Hub."""
+"""Publishing a built dataset on the Hub."""

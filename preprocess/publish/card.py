@@ -1,7 +1,6 @@
-"""The dataset card of a published dataset: YAML that loaders need, and prose made from the data.
+"""The card of a published dataset: YAML that loaders need, and text generated from the data.
 
-What is generated stands between two comments; all else in an existing card, and every key of its
-YAML that is not ours, is somebody's own and is kept.
+Two comments enclose the generated text; a push keeps all other text and YAML keys of a card.
 """
 
 from __future__ import annotations
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from preprocess.core.errors import PreprocessError, printable
+from preprocess.core.quiet import errors_only
 from preprocess.dataset.schema import describe_range
 from preprocess.publish.parquet import Shards
 from preprocess.publish.snippets import decode_snippet
@@ -21,6 +21,7 @@ from preprocess.publish.subset import Subset
 
 if TYPE_CHECKING:
     from datasets import Features
+    from huggingface_hub import DatasetCard
 
 BEGIN, END = "<!-- enchf: generated from here -->", "<!-- enchf: to here -->"
 TAGS = ("audio", "encodec", "audio-tokens")
@@ -33,12 +34,12 @@ _BLOCK = re.compile(f"{re.escape(BEGIN)}.*?{re.escape(END)}", re.DOTALL)
 
 @dataclass(frozen=True)
 class About:
-    """What only the person who publishes knows.
+    """Facts that only the publisher knows.
 
     Attributes:
         repo_id: The repository, `NAMESPACE/NAME`.
-        license: As the Hub names licences, such as `cc0-1.0`; None to keep what the card says.
-        source: Where the sounds come from, in words; None to keep it.
+        license: The Hub's name for the licence, such as `cc0-1.0`; None keeps the card's.
+        source: A text that says where the sounds come from; None keeps the card's.
     """
 
     repo_id: str
@@ -56,16 +57,19 @@ def make_card(
     """Return the card of a repository after a push.
 
     Args:
-        old: The card that is there; None where there is none.
+        old: The existing card, or None.
         about: Repository, licence and source.
-        subsets: Every subset of the repository.
-        files: Subset -> split -> its files, of the subsets that are pushed now.
-        features: The columns of these.
+        subsets: All subsets of the repository.
+        files: Subset -> split -> its files, for the subsets of this push.
+        features: The columns of these subsets.
 
     Raises:
-        PreprocessError: The YAML of the card that is there cannot be read.
+        PreprocessError: The YAML of the existing card cannot be read.
     """
-    data, text = _parts(old)
+    card = _parse(old)
+    data, text = card.data.to_dict(), card.text
+    for key in ("configs", "dataset_info"):
+        data[key] = _entries(data, key)
     for name, splits in files.items():
         _put(data, "dataset_info", _dataset_info(name, splits, features))
         _put(data, "configs", _config(name, splits))
@@ -86,34 +90,42 @@ def make_card(
             END,
         ]
     )
+    for key in ("dataset_info", "configs", "tags", "license", "source"):
+        if key in data:
+            card.data[key] = data[key]
+    card.text = _with_block(text, block, about)
+    return str(card)
+
+
+def _with_block(text: str, block: str, about: About) -> str:
+    """Return the text of a card with `block` in place of the old one, or else at its end."""
     if BEGIN in text and END in text:
-        text = _BLOCK.sub(lambda _: block, text, count=1)
-    elif text.strip():
-        text = f"{text.rstrip()}\n\n{block}\n"
-    else:
-        text = f"\n# {about.repo_id.rpartition('/')[2]}\n\n{block}\n"
-    dumped = yaml.safe_dump(data, sort_keys=False, allow_unicode=True, width=10_000)
-    return f"---\n{dumped}---\n{text}"
+        return _BLOCK.sub(lambda _: block, text, count=1)
+    start = text.rstrip() or f"\n# {about.repo_id.rpartition('/')[2]}"
+    return f"{start}\n\n{block}\n"
 
 
-def _parts(old: str | None) -> tuple[dict[str, Any], str]:
-    """Return YAML and text of a card, with lists where our entries go."""
-    from huggingface_hub.repocard import REGEX_YAML_BLOCK
+def _parse(old: str | None) -> DatasetCard:
+    """Return the existing card, or an empty one.
 
-    match = REGEX_YAML_BLOCK.search(old or "")
+    Raises:
+        PreprocessError: The YAML of the existing card cannot be read.
+    """
+    from huggingface_hub import DatasetCard
+
     try:
-        data = yaml.safe_load(match.group(2)) if match else {}
-    except yaml.YAMLError as error:
+        with errors_only("huggingface_hub"):  # it warns about a card without YAML
+            return DatasetCard(old or "")
+    except (ValueError, yaml.YAMLError) as error:
         raise PreprocessError(
             f"the YAML of the repository's README.md cannot be read: {' '.join(str(error).split())}"
         ) from None
-    if not isinstance(data, dict | None):
-        raise PreprocessError("the YAML of the repository's README.md is no mapping")
-    data = data or {}
-    for key in ("configs", "dataset_info"):
-        entries = data.get(key) or []
-        data[key] = [entries] if isinstance(entries, dict) else list(entries)
-    return data, (old or "")[match.end() :] if match else old or ""
+
+
+def _entries(data: Mapping[str, Any], key: str) -> list[dict[str, Any]]:
+    """Return the list of entries under `key`; a card may have a single entry without a list."""
+    entries = data.get(key) or []
+    return [entries] if isinstance(entries, dict) else list(entries)
 
 
 def _put(data: dict[str, Any], key: str, entry: dict[str, Any]) -> None:
@@ -149,7 +161,7 @@ def _dataset_info(name: str, splits: Mapping[str, Shards], features: Features) -
 
 
 def _old_spelling(yaml: Any) -> Any:
-    """Return columns with lists spelt as `datasets` 3 does, which newer ones read too."""
+    """Return columns with lists spelled as in `datasets` 3, which newer versions also read."""
     if isinstance(yaml, list):
         return [_old_spelling(entry) for entry in yaml]
     if isinstance(yaml, dict):
@@ -160,7 +172,7 @@ def _old_spelling(yaml: Any) -> Any:
 def _about(data: Mapping[str, Any]) -> str:
     lines = [
         "Audio as [EnCodec](https://github.com/facebookresearch/encodec) tokens, with named "
-        "parameters aligned frame by frame: one row a clip."
+        "parameters aligned frame by frame: one row per clip."
     ]
     if data.get("source"):
         lines.append(f"Source of the sounds: {data['source']}")
@@ -194,7 +206,7 @@ def _hours(hours: float) -> str:
 
 
 def _parameters(subsets: Mapping[str, Subset]) -> list[str]:
-    """Return a table of parameters for each group of subsets that have the same."""
+    """Return a table of parameters for each group of subsets with the same parameters."""
     groups: list[tuple[list[str], Mapping[str, dict[str, Any]]]] = []
     for name, subset in subsets.items():
         for names, parameters in groups:
@@ -214,8 +226,8 @@ def _parameters(subsets: Mapping[str, Subset]) -> list[str]:
                 list(PARAMETER_TITLES),
                 [_parameter_row(name, entry) for name, entry in parameters.items()],
             )
-            + "\n\nRanges are those to normalise by. Statistics are of all frames of the split "
-            "`train`, NaN counted apart; of a circular parameter, mean and std are circular."
+            + "\n\nNormalise by the declared range. Statistics cover all frames of the split "
+            "`train`; NaN is counted separately. Circular parameters have circular mean and std."
         )
     return texts
 
@@ -246,8 +258,7 @@ def _table(titles: list[str], rows: list[tuple[Any, ...]]) -> str:
 
 
 def _cell(value: Any) -> str:
-    text = printable(" ".join(str(value).split()))
-    return text.replace("|", "\\|").replace("<", "&lt;")
+    return printable(" ".join(str(value).split())).replace("|", "\\|").replace("<", "&lt;")
 
 
 def _usage(about: About, data: Mapping[str, Any], subsets: Mapping[str, Subset]) -> str:
@@ -267,8 +278,8 @@ row = dataset.with_format("numpy")[0]  # row["codes"] is [K, T]; row["features"]
 ```
 
 `codes` are int16 `[K, T]`: K codebooks by T frames. Column `features` has a float list `[T]` for
-each parameter; units, kind and declared range stand as JSON in the `id` of its type. The files are
-plain Parquet, and `enchf.json` has this card's figures for programs.
+each parameter; the `id` of its type holds units, kind and declared range as JSON. The files are
+plain Parquet, and `enchf.json` has this card's figures in machine-readable form.
 
 ## Decoding to audio
 
@@ -278,11 +289,11 @@ plain Parquet, and `enchf.json` has this card's figures for programs.
 
 ## Provenance
 
-{provenance or "Not known."}"""
+{provenance or "Unknown."}"""
 
 
 def _provenance(provenance: Mapping[str, Any]) -> str:
-    """Return what a subset was made from, and in a sentence where its clips were not made alike."""
+    """Return what a subset was made from, and a sentence if its clips were made differently."""
     known = {k: v for k, v in provenance.items() if v and k != "mixed"}
     text = ", ".join(f"{k} {_cell(v)}" for k, v in known.items())
     mixed = provenance.get("mixed")

@@ -1,8 +1,8 @@
-"""Rows to Parquet shards that anyone reads: `datasets` of any version, pandas, polars.
+"""Writes rows to Parquet shards that any version of `datasets`, pandas and polars can read.
 
-Encodings are those that `python -m benchmarks.parquet` found smallest: zstd over a dictionary for
-the codes (10.1 to 10.3 bits for a code of 10 bits; the default takes 10.2 to 10.5, plain zstd
-13.5), and over split bytes for the parameters (25 bits for a float32; the default takes 46).
+`python -m benchmarks.parquet` found these encodings smallest: a dictionary with zstd for the codes
+(10.1 to 10.3 bits for a 10-bit code; the default takes 10.2 to 10.5, plain zstd 13.5), and byte
+stream split with zstd for the parameters (25 bits for a float32; the default takes 46).
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
 SHARD_BYTES = 500_000_000
-"""Most of a shard, by its size in Arrow, which is an upper bound of that of its file."""
+"""Largest shard by its size in Arrow, which bounds the size of its file."""
 ROW_GROUP_BYTES = 64 << 20
-"""What a reader of a stream takes into memory at once."""
+"""Size of a row group: a streaming reader loads one into memory at a time."""
 
 
 @dataclass(frozen=True)
@@ -33,9 +33,9 @@ class Shards:
     """The files of one split.
 
     Attributes:
-        paths: Where they are, in order.
-        num_examples: Rows in all.
-        num_bytes: Their size in Arrow.
+        paths: Paths of the files, in order.
+        num_examples: Total number of rows.
+        num_bytes: Size of the rows in Arrow.
     """
 
     paths: list[Path]
@@ -48,14 +48,14 @@ def write_shards(
 ) -> Shards:
     """Write the rows of one split, sliced to the codebooks of `subset`.
 
-    The same rows give the same bytes, so that a push that is repeated uploads nothing again.
+    The same rows give the same bytes, so repeating a push uploads nothing again.
 
     Args:
-        rows: Rows with at least that many codebooks.
-        folder: Where to write `SPLIT-00000-of-00001.parquet` and so on.
+        rows: Rows with at least as many codebooks as `subset`.
+        folder: Folder for `SPLIT-00000-of-00001.parquet` and so on.
         split: Name of the split.
-        subset: Stored in the files' metadata, under the key `enchf`.
-        shard_bytes: Most bytes of a shard.
+        subset: Description to store in the files' metadata, under the key `enchf`.
+        shard_bytes: Largest shard in bytes.
     """
     folder.mkdir(parents=True, exist_ok=True)
     row_bytes = _arrow_bytes(rows) / len(rows)
@@ -84,9 +84,9 @@ def _write(shard: Dataset, path: Path, subset: Subset, per_group: int) -> int:
 
 
 def _sliced(table: pa.Table, subset: Subset) -> pa.Table:
-    """Return `table` at the bandwidth of `subset`, without the schema that `datasets` leaves.
+    """Return `table` at the bandwidth of `subset`, without the metadata that `datasets` adds.
 
-    That of `datasets` 4 and newer cannot be read by 3.6; the types of Arrow say the same.
+    `datasets` 3.6 cannot read the metadata of 4 and newer; the Arrow types hold the same facts.
     """
     at = table.schema.get_field_index("codes")
     if pc.max(pc.list_value_length(table["codes"])).as_py() != subset.n_codebooks:
@@ -99,7 +99,7 @@ def _sliced(table: pa.Table, subset: Subset) -> pa.Table:
 
 
 def _encodings(schema: pa.Schema) -> dict[str, object]:
-    """Return options of the writer: split bytes for all floats in lists, a dictionary elsewhere."""
+    """Return writer options: byte stream split for floats in lists, a dictionary elsewhere."""
     leaves = list(_leaves(pa.struct(list(schema)), ""))
     split = [path for path, kind in leaves if ".list." in path and pa.types.is_floating(kind)]
     return {
@@ -112,7 +112,7 @@ def _encodings(schema: pa.Schema) -> dict[str, object]:
 
 
 def _leaves(kind: pa.DataType, path: str) -> list[tuple[str, pa.DataType]]:
-    """Return the columns that Parquet makes of a type, with their paths."""
+    """Return path and type of each Parquet column that a type becomes."""
     if pa.types.is_struct(kind):
         fields = [kind.field(i) for i in range(kind.num_fields)]
         return [
@@ -126,6 +126,6 @@ def _leaves(kind: pa.DataType, path: str) -> list[tuple[str, pa.DataType]]:
 
 
 def _arrow_bytes(rows: Dataset) -> int:
-    """Return the bytes of the rows, of those that a selection has left."""
+    """Return the size of the rows in Arrow, counting only rows that a selection includes."""
     total, stored = int(rows.data.nbytes), int(rows.data.num_rows)
     return max(1, total * len(rows) // max(1, stored))

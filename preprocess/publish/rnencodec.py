@@ -1,4 +1,4 @@
-"""The files that the trainers of RNeNcodec (smilo7/RNeNcodec, lonce/RNeNcodec) read.
+"""Writes the files that the trainers of RNeNcodec (smilo7/RNeNcodec, lonce/RNeNcodec) read.
 
     OUT/dataset_dict.json, train/, ...       a DatasetDict with the column `audio`
     OUT/conditioning_config.json             the parameters of all clips
@@ -6,9 +6,9 @@
     OUT/tokens/a/take.1.cond.npy             float32 [T, D]
     OUT/tokens/a/take.1.cond.json            names, ranges and statistics, the same for all clips
 
-They decode with `facebook/encodec_24khz`, and bring each parameter from `min` to `max` to 0 to 1,
-clipped: from `norm` of the sidecar, `features` of the sidecar or `features` of the configuration,
-by their version. Here all three say the same.
+The trainers decode with `facebook/encodec_24khz`, and map each parameter from `min`..`max` to 0..1,
+clipped. Depending on their version, they take the range from `norm` of the sidecar, `features` of
+the sidecar or `features` of the configuration. Here all three hold the same values.
 """
 
 from __future__ import annotations
@@ -32,23 +32,23 @@ SPEC = CODECS[MODEL]
 CONFIG_NAME = "conditioning_config.json"
 
 LOADERS_ADD = 1e-8
-"""What the loaders add to the width of every range before they divide by it."""
+"""The loaders add this to the width of every range before dividing by it."""
 MOST_MOVED = 1e-4
-"""How far values may move in the loaders' arithmetic, in parts of the range, without a word."""
+"""Largest error of the loaders' arithmetic, as a fraction of the range, that is not reported."""
 _FLOAT32_STEP = 2.0**-23
 
 
 def write_tokens(path: Path, codes: NDArray[np.integer], audio_length: int) -> None:
-    """Write a token file as the predecessor's encoder did.
+    """Write a token file in the format of the predecessor's encoder.
 
     Args:
         path: The file.
-        codes: `[K, T]`.
-        audio_length: Samples of the audio.
+        codes: Codes `[K, T]`.
+        audio_length: Length of the audio in samples.
     """
     import torch
 
-    # int64, as embeddings are looked up by it; a list of no scale, as the 24 kHz codec has it.
+    # Embedding lookups need int64. The 24 kHz codec has no scale: its list is [None].
     tensor = torch.from_numpy(codes.astype(np.int64))[None, None]
     saved = {"audio_codes": tensor, "audio_scales": [None], "audio_length": audio_length}
     torch.save(saved, path)
@@ -57,9 +57,9 @@ def write_tokens(path: Path, codes: NDArray[np.integer], audio_length: int) -> N
 def norms(stats: Mapping[str, ParameterStats]) -> dict[str, dict[str, float | None]]:
     """Return `min`, `max`, `mean` and `std` of each parameter, in the order of the columns.
 
-    From `min` to `max` is what `preprocess.stats.scaling.normalise` maps to 0 to 1. A range that is 0
-    wide is made 1 wide: the loaders would else leave the values as they are, 440 for 440 Hz. Labels
-    and angles that cancel out have no mean and no deviation: None.
+    `preprocess.stats.scaling.normalise` maps the same range, `min` to `max`, to 0..1. A range of
+    zero width becomes 1 wide; otherwise the loaders would not scale its values at all (440 for
+    440 Hz). `mean` and `std` are None for labels, and for angles that cancel out.
 
     Raises:
         PreprocessError: A parameter has no values.
@@ -70,7 +70,7 @@ def norms(stats: Mapping[str, ParameterStats]) -> dict[str, dict[str, float | No
             low, high = minmax_range(parameter)
         except StatsError:
             raise PreprocessError(
-                f"parameter {name!r} is NaN in all frames that the ranges are measured over"
+                f"parameter {name!r} is NaN in all frames from which its range is measured"
             ) from None
         high = high if high != low else low + 1.0
         made[name] = {"min": low, "max": high, "mean": parameter.mean, "std": parameter.std}
@@ -78,9 +78,9 @@ def norms(stats: Mapping[str, ParameterStats]) -> dict[str, dict[str, float | No
 
 
 def moved(norm: Mapping[str, float | None]) -> float:
-    """Return how far the loaders' arithmetic moves values at most, in parts of the range.
+    """Return the largest error of the loaders' arithmetic, as a fraction of the range.
 
-    They subtract `min` in float32, which holds seven digits, and divide by too large a width.
+    They subtract `min` in float32, which has seven digits, and divide by too large a width.
     """
     low, high = norm["min"] or 0.0, norm["max"] or 0.0
     width = abs(high - low)
@@ -116,8 +116,8 @@ def conditioning_config(
 ) -> bytes:
     """Return `conditioning_config.json`.
 
-    `parameter_specs` may go into the loaders' own configuration as it is: those that read sidecars
-    refuse a range there, as they take it from the files.
+    `parameter_specs` can be copied into the loaders' own configuration. It holds no ranges because
+    loaders that read ranges from sidecars refuse them there.
     """
     config: dict[str, Any] = {
         "schema_version": 1,

@@ -1,4 +1,4 @@
-"""Code for the dataset card: rows back to sound."""
+"""Code for the dataset card that decodes rows to audio."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""A subset of a published dataset: what a saved dataset is at one bandwidth, in words and figures.
+"""Subsets of a published dataset: the description of a saved dataset at one bandwidth.
 
-`enchf.json` in a Hub repository holds the description of every subset there; the card is written
-from it, so that a push of one subset knows of the others.
+`enchf.json` in a Hub repository describes all its subsets. The card is generated from it, so a push
+of one subset keeps the others on the card.
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ class Subset:
     Attributes:
         model: Name of the codec.
         n_codebooks: K.
-        bandwidth_kbps: The bandwidth that K stands for.
+        bandwidth_kbps: The bandwidth in kbps that K codebooks give.
         fps: Frames per second.
-        sample_rate: Of the audio, in Hz.
+        sample_rate: Sample rate of the audio in Hz.
         splits: Split -> its `clips` and `hours`.
         parameters: Name -> `units`, `doc_string`, `kind`, `min`, `max` (the declared range) and
-            `statistics`, over the split train.
+            `statistics` of the split train.
         provenance: What the dataset was built from.
     """
 
@@ -54,7 +54,7 @@ class Subset:
 
     @property
     def clips(self) -> int:
-        """Clips of all splits."""
+        """Number of clips in all splits."""
         return sum(int(split["clips"]) for split in self.splits.values())
 
     @property
@@ -64,15 +64,15 @@ class Subset:
 
 
 def describe_saved(folder: Path, saved: DatasetDict, origin: Mapping[str, Any]) -> Subset:
-    """Return the description of a saved dataset as it is.
+    """Return the description of a saved dataset at its own bandwidth.
 
     Args:
-        folder: Where it was saved; its `stats.json` is taken, where there is one.
+        folder: The dataset's folder; its `stats.json` is used if it exists.
         saved: The dataset.
         origin: What it was built from.
 
     Raises:
-        DatasetError: It is no dataset of tokens, has no rows, or mixes codecs or bandwidths.
+        DatasetError: It is not a dataset of tokens, has no rows, or mixes codecs or bandwidths.
     """
     from datasets import concatenate_datasets
 
@@ -80,13 +80,13 @@ def describe_saved(folder: Path, saved: DatasetDict, origin: Mapping[str, Any]) 
         missing = [column for column in NEEDED if column not in rows.column_names]
         if missing or not len(rows):
             what = f"lacks the column {missing[0]!r}" if missing else "has no rows"
-            raise DatasetError(f"{folder}: split {name} {what}; build it by preprocess build")
+            raise DatasetError(f"{folder}: split {name} {what}; build it with preprocess build")
     scalars = ["model", "bandwidth_kbps", "fps", "sample_rate"]
     together = concatenate_datasets([rows.select_columns(scalars) for rows in saved.values()])
     values = {name: together.unique(name) for name in scalars}
     for name, found in values.items():
         if len(found) > 1:
-            raise DatasetError(f"{folder} mixes rows of {name} {', '.join(map(str, found))}")
+            raise DatasetError(f"{folder} mixes rows with {name} {', '.join(map(str, found))}")
     first = next(iter(saved.values()))
     rate = values["sample_rate"][0]
     return Subset(
@@ -118,13 +118,13 @@ def _parameters(folder: Path, saved: DatasetDict, first: Dataset) -> dict[str, d
 
 
 def subset_codebooks(name: str, whole: Subset) -> int:
-    """Return K of the subset called `name` of a dataset.
+    """Return K of the subset called `name`.
 
-    A config of the builder, such as `encodec_24khz_6kbps`, slices to its bandwidth; any other
-    name is just a name for the tokens as they are.
+    A config of the builder, such as `encodec_24khz_6kbps`, slices the tokens to its bandwidth. Any
+    other name keeps all codebooks.
 
     Raises:
-        UsageError: The config is of another codec or a higher bandwidth, or all but one.
+        UsageError: The config has another codec or a higher bandwidth, or is misspelled.
     """
     configs = {
         f"{spec.name}_{kbps:g}kbps": (spec.name, k)
@@ -138,7 +138,7 @@ def subset_codebooks(name: str, whole: Subset) -> int:
     model, k = configs[name]
     if model != whole.model or k > whole.n_codebooks:
         raise UsageError(
-            f"config {name!r} cannot be made of {whole.model} at {whole.bandwidth_kbps:g} kbps"
+            f"config {name!r} cannot be made from {whole.model} at {whole.bandwidth_kbps:g} kbps"
         )
     return k
 
@@ -151,16 +151,16 @@ def at_codebooks(whole: Subset, k: int) -> Subset:
 
 
 def write_info(subsets: Mapping[str, Subset]) -> bytes:
-    """Return `enchf.json` of a repository."""
+    """Return the content of `enchf.json` for a repository."""
     stored = {"version": _INFO_VERSION, "subsets": {n: asdict(s) for n, s in subsets.items()}}
     return json.dumps(stored, indent=1, ensure_ascii=False).encode()
 
 
 def read_info(data: bytes) -> dict[str, Subset]:
-    """Return name -> subset of an `enchf.json`.
+    """Return the subsets, by name, from the content of an `enchf.json`.
 
     Raises:
-        PreprocessError: It is none, or of a later version.
+        PreprocessError: It is invalid, or from a later version.
     """
     try:
         stored = json.loads(data)
@@ -169,5 +169,5 @@ def read_info(data: bytes) -> dict[str, Subset]:
         return {str(name): Subset(**entry) for name, entry in stored["subsets"].items()}
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise PreprocessError(
-            f"{INFO_NAME} of the repository cannot be read ({error}); delete it there to go on"
+            f"{INFO_NAME} of the repository cannot be read ({error}); delete it there to continue"
         ) from None

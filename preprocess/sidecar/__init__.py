@@ -1,4 +1,4 @@
-"""The parameters of one clip, on disk."""
+"""The parameters of one clip on disk."""
 
 from preprocess.sidecar.parameter_info import ParameterInfo
 from preprocess.sidecar.parameters import Parameter, SidecarError

@@ -1,4 +1,4 @@
-"""How the values of parameters are stored."""
+"""Settings: how parameter values are stored."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from preprocess.sidecar.precision import MAX_ERROR, Dtype
 
 @dataclass(frozen=True, kw_only=True)
 class ArrayConfig(Settings):
-    """How exactly sidecars hold values."""
+    """How exactly sidecars store values."""
 
     dtype: Annotated[
         Dtype,
         Field(
-            description="of the sidecars' arrays; auto is float16 where every value survives, "
-            "else float32, which refuses what it would damage"
+            description="float type of the sidecars' arrays; auto is float16 if every value "
+            "survives in it, else float32; a type that would damage a value is an error"
         ),
     ] = "auto"
     max_error: Annotated[
@@ -27,7 +27,7 @@ class ArrayConfig(Settings):
         Field(
             ge=0,
             lt=1,
-            description="how far a stored value may be from the one that was given, in parts of "
-            "its declared or measured range; whole numbers are stored exactly",
+            description="largest difference between a stored and a given value, as a fraction of "
+            "the parameter's declared or measured range; whole numbers are stored exactly",
         ),
     ] = MAX_ERROR

@@ -1,4 +1,4 @@
-"""What is known of a parameter beside its values: the one description, from which others are made."""
+"""The description of a parameter without its values. All other descriptions are made from it."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ _PERIODS = {
 
 @dataclass(frozen=True)
 class ParameterInfo:
-    """What is known of a parameter beside its values.
+    """The description of a parameter.
 
     Attributes:
         units: Physical unit, such as `dB` or `Hz`; may be empty.
         doc_string: What it means.
         kind: `continuous`, `categorical` (integer labels) or `circular` (an angle or phase).
-        min: Lower end of the declared range, the widest where clips differ; None where one of them
-            declares none.
-        max: Upper end of it.
+        min: Lower end of the declared range, the lowest of all clips; None if a clip declares none.
+        max: Upper end of the declared range, the highest of all clips; None if a clip declares
+            none.
     """
 
     units: str = ""
@@ -33,22 +33,22 @@ class ParameterInfo:
 
     @property
     def is_declared(self) -> bool:
-        """Whether it has a declared range, or one end of it."""
+        """Whether it has a declared range or one end of it."""
         return self.min is not None or self.max is not None
 
     @property
     def period(self) -> float | None:
-        """The length of the circle, in `units`, of a circular parameter; else None."""
+        """The period of a circular parameter, in `units`; None for other kinds."""
         return circular_period(self.units, self.min, self.max) if self.kind == "circular" else None
 
     def to_json(self) -> str:
-        """Return it as JSON, without what is empty."""
+        """Return it as JSON, without empty fields."""
         known = {key: value for key, value in asdict(self).items() if value not in ("", None)}
         return json.dumps(known, ensure_ascii=False)
 
     @classmethod
     def from_json(cls, text: str | None) -> ParameterInfo:
-        """Return what `to_json` wrote; for any other text, a description that says nothing."""
+        """Return what `to_json` wrote; an empty description for any other text."""
         try:
             return cls(**json.loads(text or "{}"))
         except (ValueError, TypeError):
@@ -56,10 +56,15 @@ class ParameterInfo:
 
 
 def circular_period(units: str, low: float | None = None, high: float | None = None) -> float:
-    """Return the length of the circle of a circular parameter.
+    """Return the period of a circular parameter.
 
-    The width of the declared range; without one, 360 where `units` are degrees, 1 where they are
-    turns or cycles, and 2 pi.
+    This is the width of the declared range; without one, 360 if `units` are degrees, 1 if they
+    are turns or cycles, else 2 pi.
+
+    Args:
+        units: The parameter's unit.
+        low: Lower end of the declared range, or None.
+        high: Upper end of the declared range, or None.
     """
     if low is not None and high is not None and high > low:
         return high - low

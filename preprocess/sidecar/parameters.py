@@ -11,16 +11,16 @@ from numpy.typing import ArrayLike, NDArray
 
 from preprocess.core.errors import PreprocessError
 from preprocess.sidecar.parameter_info import ParameterInfo, circular_period
-from preprocess.sidecar.precision import FLOATS, MAX_ERROR, MOST_WHOLE, Dtype, find_damage
+from preprocess.sidecar.precision import FLOATS, MAX_ERROR, MAX_WHOLE, Dtype, find_damage
 
 KINDS = ("continuous", "categorical", "circular")
 GIVEN_KEYS = ("values", "units", "doc_string", "kind", "nan", "source", "min", "max", "mean", "std")
 _NUMBERS = ("min", "max", "mean", "std")
-LARGEST = 1e150
-"""Values are up to this large: the square of a larger one, in a deviation, may be infinite."""
+MAX_VALUE = 1e150
+"""The largest absolute value: in a standard deviation, the square of a larger one may overflow."""
 
 ParameterValue = ArrayLike | Mapping[str, Any]
-"""What a writer gives for a parameter: its values, or a mapping with `values` and more."""
+"""A parameter as a writer gives it: its values, or a mapping with `values` and more."""
 
 
 class SidecarError(PreprocessError, ValueError):
@@ -36,15 +36,15 @@ class Parameter:
         units: Physical unit, such as `dB` or `Hz`; may be empty.
         doc_string: What it means.
         kind: `continuous`, `categorical` (integer labels) or `circular` (an angle or phase).
-        nan: What NaN stands for, such as `unvoiced`; empty where NaN would be a mistake.
+        nan: What NaN means, such as `unvoiced`; empty if NaN would be a mistake.
         source: What it was read from and how, such as a column of numbers with a decimal comma.
-        min: Lower end of the range to normalise by; None where nothing is known.
-        max: Upper end of it.
-        declared: Whether the writer declared that range, or it was measured. Versions 1 and 2 do
-            not tell; there it was declared if it is not the measured one.
-        measured: min, max, mean and std over the frames that are not NaN; None where all are.
-        mean: The mean to normalise by: as given by the writer, else measured.
-        std: The standard deviation to normalise by, likewise.
+        min: Lower end of the range to normalise by; None if unknown.
+        max: Upper end of the range to normalise by; None if unknown.
+        declared: Whether the writer declared the range; else it was measured. Versions 1 and 2 do
+            not say; for them a range counts as declared if it differs from the measured one.
+        measured: min, max, mean and std of the values that are not NaN; each None if all are NaN.
+        mean: The mean to normalise by: as the writer gave it, else as measured.
+        std: The standard deviation to normalise by: as the writer gave it, else as measured.
     """
 
     values: NDArray[np.floating]
@@ -62,7 +62,7 @@ class Parameter:
 
     @property
     def info(self) -> ParameterInfo:
-        """What is known of it beside its values; without a range that was only measured."""
+        """Its description, without a range that was only measured."""
         low, high = (self.min, self.max) if self.declared else (None, None)
         return ParameterInfo(self.units, self.doc_string, self.kind, low, high)
 
@@ -81,12 +81,12 @@ class Parameter:
 
     @property
     def period(self) -> float | None:
-        """The length of the circle of a circular parameter; else None."""
+        """The period of a circular parameter, in `units`; None for other kinds."""
         return self.info.period
 
     @property
     def span(self) -> float:
-        """Width of the declared range, else of the measured one; 0 where neither has any."""
+        """Width of the declared range, else of the measured range; 0 if neither has a width."""
         measured = self.measured.get("min"), self.measured.get("max")
         for low, high in ((self.min, self.max) if self.declared else measured, measured):
             if low is not None and high is not None and high > low:
@@ -95,14 +95,18 @@ class Parameter:
 
 
 def check_parameter(name: str, value: ParameterValue) -> Parameter:
-    """Return what a writer gives for one parameter as float64 values with its measured statistics.
+    """Check one parameter, convert its values to float64 and measure its statistics.
 
-    Values of a circular parameter come back within its circle: from the lower end of the declared
-    range, or 0, up to a period beyond.
+    Values of a circular parameter are wrapped into `[low, low + period)`, where `low` is the lower
+    end of the declared range, or 0.
+
+    Args:
+        name: The parameter's name, an identifier.
+        value: Values `[T]`, or a mapping with `values` and other keys of `GIVEN_KEYS`.
 
     Raises:
-        SidecarError: The name is no identifier, a key is unknown, the values are not `[T]`
-            numbers, hold infinity or labels that are not whole, or the range is upside down.
+        SidecarError: The name is not an identifier, a key is unknown, the values are not `[T]`
+            numbers, are infinite or too large, a label is not a whole number, or min is above max.
     """
     given = _given(name, value)
     values, stated = _numbers(name, given)
@@ -112,8 +116,8 @@ def check_parameter(name: str, value: ParameterValue) -> Parameter:
     units = str(given.get("units") or "")
     if kind == "categorical" and (at := first_fraction(values)) is not None:
         raise SidecarError(
-            f"parameter {name!r}: frame {at} is {values[at]:.9g}, but a label of a categorical "
-            f"parameter is a whole number"
+            f"parameter {name!r}: frame {at} is {values[at]:.9g}; labels of a categorical "
+            f"parameter must be whole numbers"
         )
     if kind == "circular":
         stated |= _circle(units, stated)
@@ -138,7 +142,9 @@ def check_parameter(name: str, value: ParameterValue) -> Parameter:
 
 def _given(name: str, value: ParameterValue) -> dict[str, Any]:
     if not isinstance(name, str) or not name.isidentifier():
-        raise SidecarError(f"parameter {name!r}: a name must be letters, digits and underscores")
+        raise SidecarError(
+            f"parameter {name!r}: a name must consist of letters, digits and underscores"
+        )
     given: dict[str, Any] = dict(value) if isinstance(value, Mapping) else {"values": value}
     unknown = [key for key in given if key not in GIVEN_KEYS]
     if unknown or "values" not in given:
@@ -150,7 +156,7 @@ def _given(name: str, value: ParameterValue) -> dict[str, Any]:
 def _numbers(
     name: str, given: Mapping[str, Any]
 ) -> tuple[NDArray[np.float64], dict[str, float | None]]:
-    """Return the values as float64 `[T]`, and those of min, max, mean and std that are stated."""
+    """Return the values as float64 `[T]`, and the given ones of min, max, mean and std."""
     try:
         raw = np.asarray(given["values"])
         if raw.dtype.kind in "cmM":
@@ -166,30 +172,35 @@ def _numbers(
 
 
 def _check_values(name: str, raw: NDArray[Any], values: NDArray[np.float64]) -> None:
-    """Raise `SidecarError` unless `values` are `[T]`, and hold what `raw` does."""
+    """Check values after conversion to float64.
+
+    Raises:
+        SidecarError: `values` are not `[T]`, are infinite or too large, or differ from whole
+            numbers in `raw`.
+    """
     if values.ndim != 1 or not len(values):
         raise SidecarError(f"parameter {name!r}: values must be [T], got {list(values.shape)}")
     if np.isinf(values).any():
         raise SidecarError(
             f"parameter {name!r}: frame {int(np.argmax(np.isinf(values)))} is infinite"
         )
-    large = np.abs(values) > LARGEST
+    large = np.abs(values) > MAX_VALUE
     if large.any():
         at = int(np.argmax(large))
         raise SidecarError(
-            f"parameter {name!r}: frame {at} is {values[at]:g}, and values must be within {LARGEST:g}"
+            f"parameter {name!r}: frame {at} is {values[at]:g}; values must be within {MAX_VALUE:g}"
         )
-    if raw.dtype.kind in "iuO":  # Python compares whole numbers with floats exactly, numpy does not
-        for at in np.flatnonzero(np.abs(values) >= MOST_WHOLE).tolist():
+    if raw.dtype.kind in "iuO":  # Python compares integers with floats exactly, numpy does not
+        for at in np.flatnonzero(np.abs(values) >= MAX_WHOLE).tolist():
             if int(raw[at]) != float(values[at]):
                 raise SidecarError(
-                    f"parameter {name!r}: frame {at} is {raw[at]}, which no float64 holds; subtract "
-                    f"what all values share"
+                    f"parameter {name!r}: frame {at} is {raw[at]}, which float64 cannot hold; "
+                    f"subtract a common offset from all values"
                 )
 
 
 def _circle(units: str, stated: Mapping[str, float | None]) -> dict[str, float | None]:
-    """Return the ends of a circle of which one is declared; nothing where none or both are."""
+    """Return the missing end of the declared range if exactly one end is given, else nothing."""
     low, high, period = stated.get("min"), stated.get("max"), circular_period(units)
     if low is not None and high is None:
         return {"max": low + period}
@@ -197,21 +208,21 @@ def _circle(units: str, stated: Mapping[str, float | None]) -> dict[str, float |
 
 
 def wrap(values: NDArray[np.float64], low: float, period: float) -> NDArray[np.float64]:
-    """Return values on a circle as those from `low` to `low + period`; what is there stays."""
+    """Wrap values `[T]` into `[low, low + period)`; values already inside do not change."""
     around = np.mod(values - low, period)
-    around = np.where(around >= period, 0.0, around)  # of a hair below `low`, mod makes a period
+    around = np.where(around >= period, 0.0, around)  # just below `low`, mod rounds to `period`
     inside = (values >= low) & (values < low + period)
     return np.where(inside, values, low + around)
 
 
 def first_fraction(values: NDArray[np.floating]) -> int | None:
-    """Return the first frame whose value is a number but not a whole one; None without such."""
+    """Return the first frame whose value is finite but not a whole number; None if there is none."""
     fractions = np.isfinite(values) & (values != np.round(values))
     return int(np.argmax(fractions)) if fractions.any() else None
 
 
 def measure(values: NDArray[np.floating]) -> dict[str, float | None]:
-    """Return min, max, mean and std of the finite values, None where there are none."""
+    """Return min, max, mean and std of the finite values; each None if there are no values."""
     finite = values[np.isfinite(values)].astype(np.float64)
     if not len(finite):
         return dict.fromkeys(("min", "max", "mean", "std"))
@@ -229,13 +240,14 @@ def array_dtype(
     max_error: float = MAX_ERROR,
     at_least: str = "float16",
 ) -> np.dtype[Any]:
-    """Return the dtype of an array that holds all `parameters` and damages no value.
+    """Return the dtype of an array that holds all `parameters` without damaging a value.
 
     Args:
         parameters: Name -> parameter.
-        dtype: What was asked for.
-        max_error: How far a stored value may be from its own, in parts of its parameter's range.
-        at_least: The dtype of values that must stay as they are; the result is no narrower.
+        dtype: The requested dtype.
+        max_error: Largest difference between a stored and a given value, as a fraction of the
+            parameter's range.
+        at_least: The narrowest dtype that the result may have.
 
     Raises:
         SidecarError: `dtype`, or with `auto` float32, would damage a value.
@@ -255,7 +267,7 @@ def array_dtype(
         if not refused:
             return np.dtype(candidate)
     name, damage = refused[0]
-    ways = f"choose dtype {damage.better}"
+    advice = f"choose dtype {damage.better}"
     if damage.rounding:
-        ways = f"that is more than {max_error:g} of its range: {ways}, or a larger max_error"
-    raise SidecarError(f"parameter {name!r}: {damage}; {ways}")
+        advice = f"that is more than {max_error:g} of its range: {advice}, or a larger max_error"
+    raise SidecarError(f"parameter {name!r}: {damage}; {advice}")

@@ -1,4 +1,4 @@
-"""Reading the sidecar of a clip, of version 1, 2 or 3."""
+"""Read the sidecar of a clip, of version 1, 2 or 3."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ def read_sidecar(ecdc_path: str | Path, suffix: str = ARRAY_SUFFIX) -> Sidecar:
     """Read the sidecar of a token file, of version 1, 2 or 3.
 
     Args:
-        ecdc_path: The token file, which need not exist and is not read; for sidecars in a folder
-            of their own, its path there.
-        suffix: What the array's name ends in.
+        ecdc_path: The token file. It is not read and need not exist. If the sidecars are in a
+            separate folder, the token file's path in that folder.
+        suffix: The end of the array's name.
 
     Raises:
-        SidecarError: One of the two files is missing, damaged, or does not fit the other.
+        SidecarError: A file is missing or damaged, or the two do not belong together.
     """
     return read_pair(*existing_paths(Path(ecdc_path), suffix))
 
@@ -42,10 +42,10 @@ def read_pair(array_path: Path, meta_path: Path) -> Sidecar:
 
 
 def existing_paths(ecdc_path: Path, suffix: str = ARRAY_SUFFIX) -> tuple[Path, Path]:
-    """Return the paths of array and metadata, the metadata's by either of its names.
+    """Return the paths of the array and of the metadata under either of its names.
 
-    The predecessor's first version wrote `NAME.cond.cond.json`. That is taken for the metadata of
-    `NAME` where it has no other, and no clip `NAME.cond` is there whose it would be.
+    The predecessor's first version wrote `NAME.cond.cond.json`. That file counts as the metadata of
+    `NAME` if there is no other metadata and no clip `NAME.cond` to which it belongs.
     """
     array_path, meta_path = sidecar_paths(ecdc_path, suffix)
     if meta_path.exists():
@@ -54,27 +54,29 @@ def existing_paths(ecdc_path: Path, suffix: str = ARRAY_SUFFIX) -> tuple[Path, P
     if not old.exists():
         return array_path, meta_path
     other = ecdc_path.with_name(f"{ecdc_path.stem}.cond")
-    is_others = any(other.with_name(other.name + s).exists() for s in (TOKEN_SUFFIX, ARRAY_SUFFIX))
-    return array_path, meta_path if is_others else old
+    other_exists = any(
+        other.with_name(other.name + suffix).exists() for suffix in (TOKEN_SUFFIX, ARRAY_SUFFIX)
+    )
+    return array_path, meta_path if other_exists else old
 
 
 def read_described(ecdc_path: str | Path) -> dict[str, Parameter]:
-    """Return what a sidecar's JSON says of its parameters; see `read_description`."""
+    """Return the parameters in a sidecar's JSON, without values; see `read_description`."""
     return read_description(ecdc_path).parameters
 
 
 def read_description(ecdc_path: str | Path) -> Sidecar:
-    """Return what a sidecar's JSON says, parameters in order; their values are left empty.
+    """Return the content of a sidecar's JSON; the parameters have no values.
 
-    Before version 3 the JSON does not say which ranges were declared: then the array is read too.
+    Before version 3 the JSON does not say which ranges were declared, so the array is read too.
 
     Raises:
-        SidecarError: The JSON is missing, damaged, or of no known form.
+        SidecarError: The JSON is missing, damaged or in an unknown format.
     """
     array_path, meta_path = existing_paths(Path(ecdc_path))
     meta = read_meta(meta_path)
     if meta.get("schema_version") != SCHEMA_VERSION:
-        del meta  # it may be large, and is read once more
+        del meta  # it may be large, and is read again
         sidecar = read_pair(array_path, meta_path)
         parameters = {
             name: dataclasses.replace(parameter, values=parameter.values[:0])

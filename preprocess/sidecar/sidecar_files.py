@@ -1,13 +1,13 @@
-"""The two files of a sidecar as one: read together, replaced together, whatever is killed.
+"""Reads and replaces the two files of a sidecar together, even if a writer is killed.
 
     take.1.cond.json           metadata, with the hash of the array
     take.1.cond.npy            array
-    .take.1.cond.json.new      both of them, whole, before the first is renamed: the metadata
-    .take.1.cond.npy.new
+    .take.1.cond.json.new      the new files, complete before the first rename;
+    .take.1.cond.npy.new       the metadata is renamed first
     .take.1.cond.npy.lock      held by the one process that writes
 
-The metadata says which array is its own. So whoever comes between the two renames, or after a
-writer that was killed there, finds that array under its first name, and takes it from there.
+The metadata holds the hash of its array. A reader that comes between the two renames, or after a
+writer was killed there, finds the matching array under its `.new` name and uses it.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ _LEFT = re.compile(r"\.(?:(.+)\.npy\.(?:new|lock)|(.+)\.json\.new)")
 
 
 def read_files(array_path: Path, meta_path: Path) -> tuple[bytes, dict[str, Any]]:
-    """Return an array file's bytes, and the metadata that belongs to them.
+    """Return an array file's bytes and the metadata that belongs to them.
 
     Raises:
-        SidecarError: One is missing, the metadata is none, or they do not belong together.
+        SidecarError: A file is missing, the metadata is invalid, or the two do not belong together.
     """
     for pause in (*_PAUSES_S, 0.0):
         found = _read_matching(array_path, meta_path)
@@ -44,9 +44,9 @@ def read_files(array_path: Path, meta_path: Path) -> tuple[bytes, dict[str, Any]
             return found
         time.sleep(pause)
     try:
-        with writing(array_path, meta_path):  # nobody else moves a file now
+        with writing(array_path, meta_path):  # no other process renames a file now
             found = _read_matching(array_path, meta_path)
-    except (OSError, DiskError):  # a folder that may only be read
+    except (OSError, DiskError):  # a read-only folder
         for pause in _PAUSES_UNLOCKED_S:
             time.sleep(pause)
             found = _read_matching(array_path, meta_path)
@@ -61,11 +61,16 @@ def read_files(array_path: Path, meta_path: Path) -> tuple[bytes, dict[str, Any]
 
 @contextmanager
 def writing(array_path: Path, meta_path: Path, wait_s: float | None = None) -> Iterator[None]:
-    """Keep other writers of a sidecar away; what a killed one left is finished first.
+    """Lock out other writers of a sidecar, and finish what a killed writer left.
+
+    Args:
+        array_path: The array file.
+        meta_path: The metadata file.
+        wait_s: Seconds to wait for another writer; None for the default.
 
     Raises:
-        SidecarError: Another process does not come to its end.
-        DiskError: Its folder cannot be written to.
+        SidecarError: Another process is still writing after the wait.
+        DiskError: The folder cannot be written to.
     """
     lock = array_path.with_name(f".{array_path.name}.lock")
     try:
@@ -77,10 +82,13 @@ def writing(array_path: Path, meta_path: Path, wait_s: float | None = None) -> I
 
 
 def replace_files(array_path: Path, meta_path: Path, data: bytes, meta: bytes) -> None:
-    """Write both files of a sidecar, by a process that keeps other writers away.
+    """Write both files of a sidecar; the caller must hold `writing`.
 
-    Both lie whole beside their places before the first is renamed: a full disk costs nothing, and
-    what a kill can come between are two renames.
+    Both are complete under temporary names before the first rename. So a full disk does no harm,
+    and a kill can only come between the two renames.
+
+    Raises:
+        DiskError: The disk is full or read-only, or permission is denied.
     """
     new_array, new_meta = _pending(array_path), _pending(meta_path)
     try:
@@ -96,7 +104,7 @@ def replace_files(array_path: Path, meta_path: Path, data: bytes, meta: bytes) -
 
 
 def finish_interrupted(root: Path) -> None:
-    """Finish or remove what killed writers left under `root`; what is being written is left."""
+    """Finish or remove what killed writers left under `root`; skip sidecars being written."""
     for folder, folders, names in os.walk(root):
         folders[:] = [name for name in folders if not name.startswith(".")]
         stems = {match[1] or match[2] for name in names if (match := _LEFT.fullmatch(name))}
@@ -114,7 +122,7 @@ def read_meta(meta_path: Path) -> dict[str, Any]:
     """Return the metadata of a sidecar.
 
     Raises:
-        SidecarError: The file is missing, too large, or no JSON object.
+        SidecarError: The file is missing, too large, or not a JSON object.
     """
     text = _read(meta_path, MAX_META_BYTES)
     if text is None:
@@ -124,15 +132,15 @@ def read_meta(meta_path: Path) -> dict[str, Any]:
     except (ValueError, RecursionError):
         raise SidecarError(f"{meta_path} is not JSON") from None
     if not isinstance(meta, dict):
-        raise SidecarError(f"{meta_path} holds no JSON object")
+        raise SidecarError(f"{meta_path} is not a JSON object")
     return meta
 
 
 def _read_matching(array_path: Path, meta_path: Path) -> tuple[bytes, dict[str, Any]] | None:
-    """Return array and metadata, None where they do not belong together and soon may.
+    """Return the array and metadata; None if they do not match, which a writer may soon fix.
 
     Raises:
-        SidecarError: One is missing, or the metadata is none.
+        SidecarError: A file is missing, or the metadata is invalid.
     """
     data = _read(array_path)
     if data is None and not meta_path.exists():
@@ -143,7 +151,7 @@ def _read_matching(array_path: Path, meta_path: Path) -> tuple[bytes, dict[str, 
         return data, meta
     waiting = _read(_pending(array_path))
     if waiting is not None and stated == digest_bytes(waiting):
-        # Not where its writer is at work, or the folder may only be read.
+        # Finish the rename, unless its writer is still running or the folder is read-only.
         with suppress(SidecarError, DiskError, OSError), writing(array_path, meta_path, wait_s=0):
             pass
         return waiting, meta
@@ -153,7 +161,7 @@ def _read_matching(array_path: Path, meta_path: Path) -> tuple[bytes, dict[str, 
 
 
 def _finish(array_path: Path, meta_path: Path) -> None:
-    """Rename the new array if it is the one that the metadata describes; remove other leftovers."""
+    """Rename the new array if the metadata describes it; remove other leftovers."""
     new_array, new_meta = _pending(array_path), _pending(meta_path)
     waiting = _read(new_array)
     if waiting is not None and _stated(meta_path) == digest_bytes(waiting):
@@ -174,10 +182,10 @@ def _pending(path: Path) -> Path:
 
 
 def _read(path: Path, most: int | None = None) -> bytes | None:
-    """Return a file's bytes, None where there is no such file.
+    """Return a file's bytes, or None if it does not exist.
 
     Raises:
-        SidecarError: It is larger than `most` bytes.
+        SidecarError: The file is larger than `most` bytes.
     """
     try:
         with open(path, "rb") as file:

@@ -1,4 +1,4 @@
-"""The bytes of a sidecar's two files, and what they say. Documented in `docs/sidecar-format.md`."""
+"""Builds and parses the bytes of a sidecar's two files. Format: `docs/sidecar-format.md`."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ from preprocess.tokens.types import EcdcHeader
 SCHEMA_VERSION = 3
 ARRAY_SUFFIX, META_SUFFIX, TOKEN_SUFFIX = ".cond.npy", ".cond.json", ".ecdc"
 MAX_PARAMETERS = 4096
-"""A parameter that is read takes a hundred times the bytes of its shortest description."""
-_MOST_FRAMES = 1 << 40
-_MOST_HEADER_BYTES = 1 << 16
+"""A parameter in memory needs a hundred times the bytes of its shortest JSON entry."""
+_MAX_FRAMES = 1 << 40
+_MAX_HEADER_BYTES = 1 << 16
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,10 +35,10 @@ class Sidecar:
     Attributes:
         parameters: Name -> parameter, in the order of the columns.
         n_frames: T.
-        fps: Frames per second as the sidecar states it; None where it does not.
-        version: Version of the format that it was read from.
+        fps: Frames per second as the sidecar states them; None if it does not.
+        version: Version of the format that was read.
         time: The clip's time model (`preprocess.tokens.frames.time_model`); empty before version 3.
-        records: Who made which of the parameters, and from what; empty before version 3.
+        records: Who made which parameters, and from what; empty before version 3.
     """
 
     parameters: dict[str, Parameter]
@@ -50,21 +50,21 @@ class Sidecar:
 
 
 def sidecar_paths(ecdc_path: Path, suffix: str = ARRAY_SUFFIX) -> tuple[Path, Path]:
-    """Return the paths of array and metadata of a token file.
+    """Return the paths of a token file's array and metadata.
 
-    Made by appending to the name without its last suffix: `take.1.ecdc` and `take.2.ecdc` are two
-    clips.
+    The suffixes are appended to the name without its last suffix, so `take.1.ecdc` and
+    `take.2.ecdc` are two clips.
 
     Args:
-        ecdc_path: The token file; for sidecars in a folder of their own, its path there.
-        suffix: What the array's name ends in, `.npy` last; the metadata's ends in `.json` instead.
+        ecdc_path: The token file; if the sidecars are in a separate folder, its path there.
+        suffix: The end of the array's name, ending in `.npy`; for the metadata this is `.json`.
     """
     array = ecdc_path.with_name(ecdc_path.stem + suffix)
     return array, array.with_name(array.name.removesuffix(".npy") + ".json")
 
 
 def predecessor_meta_path(ecdc_path: Path) -> Path:
-    """Return where the predecessor's first version put the metadata, by a mistake of its own."""
+    """Return the misspelt path to which the predecessor's first version wrote the metadata."""
     return ecdc_path.with_name(ecdc_path.stem + ".cond" + META_SUFFIX)
 
 
@@ -78,11 +78,11 @@ def describe_array(
     """Return the JSON of version 3 that goes with the `.npy` file `data`.
 
     Args:
-        data: The whole array file, whose hash ties the two together.
-        parameters: Name -> parameter, in the order of its columns.
+        data: The whole array file; the JSON stores its hash.
+        parameters: Name -> parameter, in the order of the columns.
         fps: Frames per second.
-        header: Of the token file, for the time model; None where there is none.
-        records: Who made which of the parameters.
+        header: The token file's header, for the time model; None without a token file.
+        records: Who made which parameters.
     """
     meta = {
         "schema_version": SCHEMA_VERSION,
@@ -112,16 +112,17 @@ def describe_array(
 
 
 def parse_array(data: bytes, path: Path) -> NDArray[np.floating]:
-    """Parse an `.npy` file; its size is compared before anything is allocated for its shape.
+    """Parse an `.npy` file as floats `[T, D]`; check its size before allocating for its shape.
 
     Raises:
-        SidecarError: It is no `.npy` file of floats `[T, D]`, or not as long as its shape says.
+        SidecarError: The file is not an `.npy` file of floats `[T, D]`, or its length does not
+            match its shape.
     """
     try:
         shape, fortran, dtype, start = _array_header(
-            data[: min(_header_size(data), _MOST_HEADER_BYTES)]
+            data[: min(_header_size(data), _MAX_HEADER_BYTES)]
         )
-    except Exception as error:  # numpy lets tokenize's, ast's and its own errors through
+    except Exception as error:  # from numpy, tokenize or ast
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise SidecarError(f"{path} is not an .npy file: {reason}") from None
     if dtype not in (np.float16, np.float32, np.float64) or len(shape) != 2:
@@ -129,23 +130,25 @@ def parse_array(data: bytes, path: Path) -> NDArray[np.floating]:
             f"{path} must be float16, float32 or float64 [T, D], got {dtype} {list(shape)}"
         )
     body = data[start:]
-    possible = all(type(n) is int and 0 <= n <= _MOST_FRAMES for n in shape)
+    possible = all(type(n) is int and 0 <= n <= _MAX_FRAMES for n in shape)
     if not possible or len(body) != shape[0] * shape[1] * dtype.itemsize:
-        raise SidecarError(f"{path} holds {len(body)} bytes, which is no {list(shape)} of {dtype}")
+        raise SidecarError(
+            f"{path} holds {len(body)} bytes, which do not fit its shape {list(shape)} of {dtype}"
+        )
     return np.frombuffer(body, dtype).reshape(shape, order="F" if fortran else "C")
 
 
 def _header_size(data: bytes) -> int:
-    """Return how many bytes of an `.npy` file are its header; too many of a file that is none."""
+    """Return the size in bytes of an `.npy` file's header; arbitrary for any other file."""
     if data[6:7] == b"\x01":
         return 10 + int.from_bytes(data[8:10], "little")
     return 12 + int.from_bytes(data[8:12], "little")
 
 
-# A corpus has few different headers, and numpy parses each as Python source.
+# Cached: a corpus has few different headers, and numpy parses each as Python source.
 @lru_cache(maxsize=1024)
 def _array_header(header: bytes) -> tuple[Any, bool, Any, int]:
-    """Return shape, order, dtype and size of an `.npy` file's header."""
+    """Return the shape, order and dtype in an `.npy` header, and its size in bytes."""
     stream = io.BytesIO(header)
     version = np.lib.format.read_magic(stream)
     read = np.lib.format.read_array_header_1_0
@@ -158,18 +161,27 @@ def _array_header(header: bytes) -> tuple[Any, bool, Any, int]:
 def parse_sidecar(
     array: NDArray[np.floating], meta: dict[str, Any], array_path: Path, meta_path: Path
 ) -> Sidecar:
-    """Return what an array and its metadata, of version 1, 2 or 3, say together.
+    """Combine an array and its metadata, of version 1, 2 or 3.
 
-    The versions 1 and 2 state a range and do not tell whether it was declared. It was, if it is
-    not the one that the values have; where these fill the declared range, the two are the same.
+    Versions 1 and 2 state a range without saying whether it was declared. It counts as declared if
+    it differs from the range of the values.
+
+    Args:
+        array: `[T, D]`; T may be 0 to read only the metadata.
+        meta: The parsed JSON.
+        array_path: The array file, for messages.
+        meta_path: The metadata file, for messages.
 
     Raises:
-        SidecarError: The metadata is of no known form, or names other columns than there are.
+        SidecarError: The metadata has an unknown format or too many parameters, or does not match
+            the array's columns.
     """
     columns = meta.get("features", meta.get("names", ()))
     count = len(columns) if isinstance(columns, (dict, list)) else 0
     if count > MAX_PARAMETERS:
-        raise SidecarError(f"{meta_path} names {count:,} parameters; at most {MAX_PARAMETERS:,}")
+        raise SidecarError(
+            f"{meta_path} names {count:,} parameters; at most {MAX_PARAMETERS:,} are allowed"
+        )
     try:
         described = _described(meta)
         version = int(meta.get("schema_version", 2 if "features" in meta else 1))
@@ -177,31 +189,33 @@ def parse_sidecar(
         time = dict(meta.get("time") or {})
         records = read_records(dict(meta.get("provenance") or {}))
     except (TypeError, ValueError, AttributeError, LookupError, OverflowError) as error:
-        raise SidecarError(f"{meta_path} is not of a known form: {error}") from None
+        raise SidecarError(f"{meta_path} has an unknown format: {error}") from None
     if version > SCHEMA_VERSION:
-        raise SidecarError(f"{meta_path} is of version {version}; up to {SCHEMA_VERSION} is known")
+        raise SidecarError(
+            f"{meta_path} is version {version}; versions up to {SCHEMA_VERSION} are supported"
+        )
     if len(described) != array.shape[1]:
         raise SidecarError(
-            f"{array_path} has {array.shape[1]} columns, {meta_path.name} names {len(described)}"
+            f"{array_path} has {array.shape[1]} columns, but {meta_path.name} names {len(described)}"
         )
     parameters = {
         name: Parameter(array[:, column], **entry)
         for column, (name, entry) in enumerate(described.items())
     }
     if version < SCHEMA_VERSION:
-        parameters = {name: _told_apart(parameter) for name, parameter in parameters.items()}
+        parameters = {name: _with_measured(parameter) for name, parameter in parameters.items()}
     return Sidecar(parameters, array.shape[0], fps, version, time, records)
 
 
-def _told_apart(parameter: Parameter) -> Parameter:
-    """Return a parameter of before version 3 with its range measured, and declared if it differs.
+def _with_measured(parameter: Parameter) -> Parameter:
+    """Measure a parameter from before version 3; its range counts as declared if it differs.
 
-    Ranges were measured before the values were rounded to the array's type, so they are compared
-    as values of that type: rounding keeps the order, and with it which are the ends.
+    Old writers measured ranges before rounding the values to the array's type, so ranges are
+    compared after rounding to that type. Rounding keeps the order and thus the ends.
     """
     measured = measure(parameter.values)
     low, high = parameter.min, parameter.max
-    if low == high == 0 and (parameter.values != 0).any():  # put there where nothing was known
+    if low == high == 0 and (parameter.values != 0).any():  # a placeholder for an unknown range
         unknown: dict[str, Any] = {"measured": measured, **measured}
         return replace(parameter, **unknown)
     with np.errstate(over="ignore"):
@@ -213,11 +227,11 @@ def _told_apart(parameter: Parameter) -> Parameter:
 
 
 def _described(meta: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """Return the parameters that metadata of any version describes, in the order of the columns."""
+    """Return the parameters in metadata of any version, in the order of the columns."""
     if "features" in meta:
         return {name: _entry(entry) for name, entry in meta["features"].items()}
     names = meta.get("names", [])
-    if "stats" in meta:  # a form between the versions 1 and 2
+    if "stats" in meta:  # a format between versions 1 and 2
         texts = {"units": meta.get("units") or {}, "doc_string": meta.get("docs") or {}}
         return {
             str(name): _entry(

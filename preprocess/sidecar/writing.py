@@ -1,14 +1,13 @@
-"""Sidecars: the parameters of one clip, aligned frame by frame with its tokens.
+"""Write sidecars: the parameters of one clip, aligned frame by frame with its tokens.
 
     take.1.ecdc         T frames of tokens
     take.1.cond.npy     float16, float32 or float64 [T, D], one column per parameter
-    take.1.cond.json    names (the order of the columns), units, ranges, statistics, time
+    take.1.cond.json    names (in column order), units, ranges, statistics, time
 
-Version 3 is written; versions 1 (`names` + `norm` arrays) and 2 (`features`) are read, and a
-version 2 reader reads version 3. `min` and `max` of a parameter are the range to normalise by: the
-one that the writer declared, else the measured one; what was measured always stands apart under
-`measured`. The JSON carries the hash of the array, so that a reader that comes between the two
-writes of a pair notices. The format is documented in `docs/sidecar-format.md`.
+Writes version 3, which a version 2 reader can read. `min` and `max` of a parameter are the range
+to normalise by: the declared range, else the measured one. Measured values are always also stored
+separately, under `measured`. The JSON holds the hash of the array, so a reader notices if the two
+files do not belong together. Format: `docs/sidecar-format.md`.
 """
 
 from __future__ import annotations
@@ -64,31 +63,34 @@ def write_sidecar(
     suffix: str = ARRAY_SUFFIX,
     max_error: float = MAX_ERROR,
 ) -> None:
-    """Write parameters of one clip beside those that its sidecar has already.
+    """Write parameters of one clip, next to those that its sidecar already has.
 
-    One writer at a time: what another process writes meanwhile is kept.
+    Only one process writes at a time, so no update is lost.
 
     Args:
-        ecdc_path: The token file. Where it exists, lengths and rate are checked against it, and
-            its hash is stored, so that an audit finds the sidecar beside other tokens.
-        parameters: Name -> values `[T]`, or a mapping with `values` and, as wished, `units`,
-            `doc_string`, `kind`, `min`, `max`, `mean`, `std`. `min` and `max` declare the range.
-        fps: Frames per second; needed only where the token file does not exist.
-        mode: A parameter that is already there is kept (`append`) or replaced (`overwrite`), and
-            all others stay; `replace-all` keeps none, and does not look at what is there.
-        dtype: Of the array: float16, float32 or float64, which refuse values that they would
-            damage; `auto` is float16 where all survive, else float32. Parameters that are kept
-            keep theirs, where that is wider.
-        records: What made the parameters; those that stand in none are taken for written by hand.
-        drop: Parameters to leave out of what is already there; or a function that says so of the
-            sidecar as it is once no other process can change it.
-        beside: For sidecars in a folder of their own: the token file's path there.
-        suffix: What the array's name ends in, `.npy` last.
-        max_error: How far a stored value may be from the one given, in parts of the declared or
-            measured range; see `preprocess.sidecar.precision`. Whole numbers are stored exactly.
+        ecdc_path: The token file. If it exists, lengths and frame rate are checked against it, and
+            its hash is stored, so that an audit notices if the tokens change.
+        parameters: Name -> values `[T]`, or a mapping with `values` and optionally `units`,
+            `doc_string`, `kind`, `nan`, `source`, `min`, `max`, `mean`, `std`. `min` and `max`
+            declare the range.
+        fps: Frames per second; required only if the token file does not exist.
+        mode: `append` keeps parameters that already exist, `overwrite` replaces them; both keep all
+            others. `replace-all` keeps none and does not read the existing sidecar.
+        dtype: Of the array: float16, float32 or float64, an error if it would damage a value;
+            `auto` is float16 if all values survive, else float32. Never narrower than the dtype of
+            the parameters that are kept.
+        records: Who made the parameters; parameters without a record count as written by hand.
+        drop: Existing parameters to drop, or a function that returns them for the existing sidecar;
+            it is called while other writers are locked out.
+        beside: The token file's path in the sidecars' folder, if that is a separate folder.
+        suffix: The end of the array's name, ending in `.npy`.
+        max_error: Largest difference between a stored and a given value, as a fraction of the
+            declared or measured range; see `preprocess.sidecar.precision`. Whole numbers are
+            stored exactly.
 
     Raises:
-        SidecarError: Names, lengths, values or rate are wrong; nothing is written.
+        SidecarError: Names, lengths, values or frame rate are wrong; nothing is written.
+        DiskError: The disk is full or read-only, or permission is denied.
     """
     ecdc_path = Path(ecdc_path)
     target = Path(beside or ecdc_path)
@@ -104,20 +106,14 @@ def write_sidecar(
         whole = all(part.exists() for part in stored)
         old = read_pair(*stored) if whole and mode != "replace-all" else None
         if old and mode == "append":
-            given = {
-                name: parameter for name, parameter in given.items() if name not in old.parameters
-            }
+            given = {name: p for name, p in given.items() if name not in old.parameters}
         kept = _kept(old, drop, given)
         frames = _common_length(given, kept, header, ecdc_path, array_path)
-        staying = next((f.values.dtype.name for f in kept.values()), "float16")
-        if old:
-            records = _merged_records(old, kept, given, records)
-            # A parameter that is replaced keeps its column.
-            kept = {n: f for n, f in old.parameters.items() if n in kept or n in given}
-        merged = {**kept, **given}
-        stored_as = array_dtype(merged, dtype, max_error, staying)
+        kept_dtype = next((f.values.dtype.name for f in kept.values()), "float16")
+        merged, records = _merge(old, kept, given, records)
+        stored_as = array_dtype(merged, dtype, max_error, kept_dtype)
         _write_pair(array_path, meta_path, merged, frames, stored_as, rate, header, records)
-        if whole and stored[1] != meta_path:  # the predecessor's name: it describes the old array
+        if whole and stored[1] != meta_path:  # metadata of the old array, by the predecessor's name
             stored[1].unlink()
 
 
@@ -130,17 +126,27 @@ def write_sidecar_features_for_rel(
     require_ecdc_exists: bool = False,
     dtype: Dtype = "auto",
 ) -> None:
-    """Write `features`, the parameters of the clip at `root / ecdc_rel`; see `write_sidecar`.
+    """Write parameters of the clip at `root / ecdc_rel`; see `write_sidecar`.
 
     The names of the function and its arguments are the predecessor's.
 
+    Args:
+        root: The token folder.
+        ecdc_rel: The token file, relative to `root`.
+        features: The parameters, as in `write_sidecar`.
+        fps: Frames per second; required only if the token file does not exist.
+        mode: As in `write_sidecar`.
+        require_ecdc_exists: A missing token file is an error.
+        dtype: As in `write_sidecar`.
+
     Raises:
-        SidecarError: `ecdc_rel` leaves `root` or is no `.ecdc`; or as `write_sidecar`.
-        FileNotFoundError: `require_ecdc_exists` and there is no token file.
+        SidecarError: `ecdc_rel` leaves `root` or does not end in `.ecdc`, or as in `write_sidecar`.
+        FileNotFoundError: The token file is missing and `require_ecdc_exists` is set.
+        DiskError: The disk is full or read-only, or permission is denied.
     """
     relative = PurePosixPath(Path(ecdc_rel).as_posix())
     target = Path(root, ecdc_rel)
-    # The token file may be a link to one elsewhere, its folder may not.
+    # The token file may be a link that leaves `root`; its folder may not.
     if relative.is_absolute() or not target.parent.resolve().is_relative_to(Path(root).resolve()):
         raise SidecarError(f"{ecdc_rel} must be a path under {root}")
     if relative.suffix != TOKEN_SUFFIX:
@@ -151,7 +157,7 @@ def write_sidecar_features_for_rel(
 
 
 def _kept(old: Sidecar | None, drop: Drop, given: Collection[str]) -> dict[str, Parameter]:
-    """Return the parameters of `old` that stay as they are."""
+    """Return the parameters of `old` that are neither dropped nor replaced."""
     if old is None:
         return {}
     gone = {*(drop(old) if callable(drop) else drop), *given}
@@ -161,18 +167,25 @@ def _kept(old: Sidecar | None, drop: Drop, given: Collection[str]) -> dict[str, 
 def _by_hand(
     given: Collection[str], records: Sequence[Record], ecdc_path: Path | None
 ) -> list[Record]:
-    """Return the record of the parameters that stand in none, with the hash of the tokens."""
+    """Return a record for the parameters that have none, with the hash of the tokens."""
     names = tuple(name for name in given if name not in makers(records))
     return [Record(names, digest_file(ecdc_path) if ecdc_path else "")] if names else []
 
 
-def _merged_records(
-    old: Sidecar, kept: Collection[str], given: Collection[str], records: Sequence[Record]
-) -> list[Record]:
-    """Return the records of `old` for what is kept of it, and `records` for what is written."""
+def _merge(
+    old: Sidecar | None,
+    kept: Mapping[str, Parameter],
+    given: Mapping[str, Parameter],
+    records: Sequence[Record],
+) -> tuple[dict[str, Parameter], Sequence[Record]]:
+    """Return the kept parameters of `old` with those given, and the records of both."""
+    if old is None:
+        return dict(given), records
     gone = [name for name in old.parameters if name not in kept]
     mine = [r.without([name for name in r.names if name not in given]) for r in records]
-    return merge_records(old.records, gone, mine)
+    # A parameter that is replaced keeps its column.
+    stay = {name: p for name, p in old.parameters.items() if name in kept or name in given}
+    return {**stay, **given}, merge_records(old.records, gone, mine)
 
 
 def _check_choices(mode: str, dtype: str) -> None:
@@ -185,13 +198,13 @@ def _check_choices(mode: str, dtype: str) -> None:
 def _frame_rate(fps: float | None, header: EcdcHeader | None, ecdc_path: Path) -> float:
     if header is None:
         if fps is None:
-            raise SidecarError(f"{ecdc_path} does not exist: give its frame rate by fps")
+            raise SidecarError(f"{ecdc_path} does not exist; give its frame rate as fps")
         if not 0 < fps < math.inf:
             raise SidecarError(f"{ecdc_path}: fps must be positive and finite, got {fps}")
         return float(fps)
     if fps is not None and float(fps) != header.spec.fps:
         raise SidecarError(
-            f"{ecdc_path} has {header.spec.fps} frames per second ({header.model}), got fps={fps:g}"
+            f"{ecdc_path}: expected fps={header.spec.fps} ({header.model}), got fps={fps:g}"
         )
     return float(header.spec.fps)
 
@@ -206,15 +219,15 @@ def _common_length(
     lengths = {name: len(parameter.values) for name, parameter in given.items()}
     if len(set(lengths.values())) > 1:
         each = ", ".join(f"{name} {count}" for name, count in lengths.items())
-        raise SidecarError(f"{ecdc_path}: parameters are of unequal length: {each}")
+        raise SidecarError(f"{ecdc_path}: parameters have different lengths: {each}")
     known = {len(parameter.values): array_path for parameter in kept.values()}
     if header is not None:
         known[header.n_frames] = ecdc_path
     if len(known) > 1:
         (a, path_a), (b, path_b) = known.items()
         raise SidecarError(
-            f"{path_a} has {a} frames, but {path_b} has {b}: {', '.join(kept)} would stay beside "
-            f"tokens of another length; mode replace-all drops what is not made anew"
+            f"{path_a} has {a} frames, but {path_b} has {b}: {', '.join(kept)} would no longer fit "
+            f"the tokens; mode replace-all drops parameters that are not rewritten"
         )
     for name, count in lengths.items():
         for expected, path in known.items():
@@ -244,7 +257,7 @@ def _write_pair(
     meta = describe_array(data, parameters, fps, header, records)
     if len(meta) > MAX_META_BYTES or len(parameters) > MAX_PARAMETERS:
         raise SidecarError(
-            f"{meta_path} would describe {len(parameters):,} parameters in {len(meta):,} bytes; at "
-            f"most {MAX_PARAMETERS:,} in {MAX_META_BYTES:,} are read again"
+            f"{meta_path} would hold {len(parameters):,} parameters in {len(meta):,} bytes; at most "
+            f"{MAX_PARAMETERS:,} in {MAX_META_BYTES:,} are allowed"
         )
     replace_files(array_path, meta_path, data, meta)

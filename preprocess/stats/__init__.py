@@ -1,4 +1,4 @@
-"""Statistics of parameters over a corpus, and scaling by them."""
+"""Statistics of parameters over a corpus, and scaling with them."""
 
 from preprocess.stats.corpus_stats import CorpusStats, read_stats, write_stats
 from preprocess.stats.scaling import denormalise, normalise

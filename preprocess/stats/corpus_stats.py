@@ -1,13 +1,13 @@
-"""Statistics of parameters over a corpus: from streams, mergeable between shards, NaN-aware.
+"""Statistics of parameters over a corpus: streaming, mergeable across shards, NaN-aware.
 
     stats = CorpusStats()
     for path in token_files:
         stats.update(read_sidecar(path).parameters)
     write_stats(root / "stats.json", {"train": stats})
 
-A clip's own statistics stand in its sidecar (`preprocess.sidecar.parameters.measure`); these are what a
-model is trained with. A circular parameter (an angle, a phase) has a circular mean and standard
-deviation: the mean of 350 and 10 degrees is 0, not 180.
+A clip's own statistics are in its sidecar (`preprocess.sidecar.parameters.measure`); models are trained
+with these. A circular parameter (an angle, a phase) has a circular mean and standard deviation: the
+mean of 350 and 10 degrees is 0, not 180.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class CorpusStats(Mapping[str, ParameterStats]):
     """Statistics of every parameter of a corpus: a mapping name -> `ParameterStats`.
 
     Attributes:
-        clips: How many clips it has seen.
+        clips: Number of clips added.
     """
 
     def __init__(self) -> None:
@@ -52,8 +52,8 @@ class CorpusStats(Mapping[str, ParameterStats]):
         """Add the parameters of one clip, as `preprocess.sidecar.reading.read_sidecar` returns them.
 
         Raises:
-            StatsError: A value is infinite, or a parameter's kind, unit or period is not that of
-                the clips before; nothing was added then.
+            StatsError: A value is infinite, or a parameter's kind, unit or period differs from
+                that of earlier clips; nothing is added.
         """
         piece = CorpusStats()
         piece.clips = 1
@@ -70,10 +70,10 @@ class CorpusStats(Mapping[str, ParameterStats]):
         self.merge(piece)
 
     def merge(self, other: CorpusStats) -> None:
-        """Add all that `other` has seen.
+        """Add the statistics of `other`.
 
         Raises:
-            StatsError: A parameter's kind, unit or period differs; nothing was added then.
+            StatsError: A parameter's kind, unit or period differs; nothing is added.
         """
         for name, stats in other.items():
             try:
@@ -85,7 +85,7 @@ class CorpusStats(Mapping[str, ParameterStats]):
         self.clips += other.clips
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the statistics as JSON can hold them."""
+        """Return the statistics as JSON values."""
         parameters = {name: stats.to_dict() for name, stats in self.items()}
         return {"clips": self.clips, "features": parameters}
 
@@ -94,7 +94,7 @@ class CorpusStats(Mapping[str, ParameterStats]):
         """Return the statistics that `to_dict` stored.
 
         Raises:
-            StatsError: They are not of that form.
+            StatsError: The format is not that of `to_dict`.
         """
         stats = cls()
         try:
@@ -102,12 +102,16 @@ class CorpusStats(Mapping[str, ParameterStats]):
             for name, entry in stored["features"].items():
                 stats._parameters[str(name)] = ParameterStats.from_dict(entry)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise StatsError(f"these are no statistics of a corpus: {error}") from None
+            raise StatsError(f"invalid statistics of a corpus: {error}") from None
         return stats
 
 
 def write_stats(path: Path, splits: Mapping[str, CorpusStats]) -> None:
-    """Write the statistics of each split to a JSON file, whole or not at all."""
+    """Write the statistics of each split to a JSON file, atomically.
+
+    Raises:
+        DiskError: The disk is full or read-only, or permission is denied.
+    """
     stored = {
         "version": STATS_VERSION,
         "splits": {name: stats.to_dict() for name, stats in splits.items()},
@@ -119,7 +123,7 @@ def read_stats(path: Path) -> dict[str, CorpusStats]:
     """Return the statistics of each split that `write_stats` wrote.
 
     Raises:
-        StatsError: The file is missing, or none of these.
+        StatsError: The file is missing, too large, of another version, or invalid.
     """
     try:
         if path.stat().st_size > _MAX_STATS_BYTES:
@@ -127,8 +131,8 @@ def read_stats(path: Path) -> dict[str, CorpusStats]:
         stored = json.loads(path.read_bytes())
         if stored["version"] != STATS_VERSION:
             raise StatsError(
-                f"{path} is of version {stored['version']}, not {STATS_VERSION}: write it again, "
-                f"by preprocess stats or, beside a dataset, by preprocess build"
+                f"{path} is version {stored['version']}, not {STATS_VERSION}: rewrite it with "
+                f"preprocess stats or, for a dataset, preprocess build"
             )
         splits = stored["splits"].items()
         return {str(name): CorpusStats.from_dict(entry) for name, entry in splits}
@@ -138,4 +142,4 @@ def read_stats(path: Path) -> dict[str, CorpusStats]:
     except OSError as error:
         raise StatsError(f"{path}: {error.strerror}") from None
     except (ValueError, RecursionError, LookupError, TypeError, AttributeError):
-        raise StatsError(f"{path} holds no statistics") from None
+        raise StatsError(f"{path} is not a file of statistics") from None

@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 MAX_LABELS = 1024
-"""A categorical parameter of more labels is not counted label by label."""
+"""Labels are not counted for a categorical parameter with more than this."""
 
 
 def label_counts(values: NDArray[np.float64]) -> Counter[int] | None:
-    """Return how often each label occurs in `values` `[N]`, None if there are too many labels."""
+    """Count each label in `values` `[N]`; return None if there are more than `MAX_LABELS`."""
     labels, counts = np.unique(values, return_counts=True)
     if len(labels) > MAX_LABELS:
         return None
@@ -22,7 +22,7 @@ def label_counts(values: NDArray[np.float64]) -> Counter[int] | None:
 
 
 def stored_labels(stored: Mapping[str, Any]) -> Counter[int] | None:
-    """Return the counts that `stats.json` holds of a parameter, None where there are none."""
+    """Return a parameter's label counts from `stats.json`; None if they were not counted."""
     labels = stored.get("labels")
     if labels is None:
         return None if stored["kind"] == "categorical" else Counter()

@@ -1,4 +1,4 @@
-"""Statistics of one parameter over a corpus; `preprocess.stats.corpus_stats` holds those of all."""
+"""Statistics of one parameter over a corpus; for all parameters, `preprocess.stats.corpus_stats`."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from preprocess.core.errors import PreprocessError
-from preprocess.sidecar.parameters import KINDS, LARGEST, first_fraction
+from preprocess.sidecar.parameters import KINDS, MAX_VALUE, first_fraction
 from preprocess.stats.labels import MAX_LABELS, label_counts, stored_labels
 from preprocess.stats.quantiles import QUANTILES, QuantileSketch
 
 
 class StatsError(PreprocessError, ValueError):
-    """Statistics do not fit each other, or a file of them cannot be read."""
+    """Statistics do not fit each other, or a file with statistics cannot be read."""
 
 
 @dataclass
@@ -26,18 +26,19 @@ class ParameterStats:
     """One parameter over a corpus.
 
     Attributes:
-        count: How many values were numbers.
-        nan_count: How many were NaN, which stands for "no value".
-        min: Smallest value; None where there was none.
-        max: Largest value.
+        count: Number of values that are not NaN.
+        nan_count: Number of values that are NaN, which means "no value".
+        min: Smallest value; None without values.
+        max: Largest value; None without values.
         kind: `continuous`, `categorical` or `circular`; None before the first update.
         units: Physical unit.
-        period: Of a circular parameter, how far it is around the circle, in `units`.
-        declared_min: Lower end of the range that the clips declare, the widest where they differ;
-            None where one declares none.
-        declared_max: Upper end of it.
-        labels: Of a categorical parameter, label -> how many frames; None where there are more than
-            `MAX_LABELS`.
+        period: Period of a circular parameter, in `units`; else None.
+        declared_min: Lower end of the declared range, the lowest of all clips; None if a clip
+            declares none.
+        declared_max: Upper end of the declared range, the highest of all clips; None if a clip
+            declares none.
+        labels: For a categorical parameter, label -> number of frames; None if there are more than
+            `MAX_LABELS` labels.
     """
 
     count: int = 0
@@ -62,13 +63,13 @@ class ParameterStats:
         """Add the values of one clip.
 
         Args:
-            values: `[T]`, of any float type; NaN is counted apart.
+            values: `[T]`, of any float type; NaN is counted separately.
             kind: `continuous`, `categorical` or `circular`.
-            period: Of a circular parameter: 360 for degrees; without it, 2 pi.
+            period: Period of a circular parameter, such as 360 for degrees; without it, 2 pi.
 
         Raises:
-            StatsError: A value is infinite or too large to square, a label is not whole, or kind
-                or period differ from those before.
+            StatsError: A value is infinite or too large to square, a label is not a whole number,
+                or kind or period differ from earlier clips.
         """
         if kind not in KINDS:
             raise StatsError(f"kind {kind!r} must be one of {', '.join(KINDS)}")
@@ -77,21 +78,21 @@ class ParameterStats:
         if np.isinf(values).any():
             raise StatsError(f"frame {int(np.argmax(np.isinf(values)))} is infinite")
         doubles = np.asarray(values, np.float64)
-        if (np.abs(doubles) > LARGEST).any():
-            raise StatsError(f"frame {int(np.nanargmax(np.abs(doubles)))} is beyond {LARGEST:g}")
+        if (np.abs(doubles) > MAX_VALUE).any():
+            raise StatsError(f"frame {int(np.nanargmax(np.abs(doubles)))} is beyond {MAX_VALUE:g}")
         finite = doubles[~np.isnan(doubles)]
         if kind == "categorical" and (at := first_fraction(values)) is not None:
-            raise StatsError(f"frame {at} is {values[at]:.9g}, and a label is a whole number")
+            raise StatsError(f"frame {at} is {values[at]:.9g}; labels must be whole numbers")
         piece = ParameterStats(len(finite), len(values) - len(finite), kind=kind, period=period)
         if len(finite):
             piece._measure(finite)
         self._add(piece)
 
     def merge(self, other: ParameterStats) -> None:
-        """Add all that `other` has seen.
+        """Add the statistics of `other`.
 
         Raises:
-            StatsError: It is of another kind, period or unit.
+            StatsError: Its kind, period or unit differs.
         """
         if other.kind is None:
             return
@@ -104,20 +105,24 @@ class ParameterStats:
         self._add(other)
 
     def check_fits(self, other: ParameterStats) -> None:
-        """Raise `StatsError` if `other` is of another kind, period or unit."""
+        """Check that `other` can be merged.
+
+        Raises:
+            StatsError: Its kind, period or unit differs.
+        """
         if self.kind is None or other.kind is None:
             return
         if self.units != other.units:
-            raise StatsError(f"units {other.units!r} differ from {self.units!r} before")
+            raise StatsError(f"units {other.units!r} differ from {self.units!r} in earlier clips")
         self._agree(other.kind, other.period)
 
     @property
     def mean(self) -> float | None:
-        """Mean of the values, of a circular parameter the circular one; None where it has none.
+        """Mean of the values; the circular mean for a circular parameter.
 
-        Labels of a categorical parameter have none. A circular mean lies in `[start, start +
-        period)`, where the start is the lower end of the declared range, or 0. It is None for
-        values that cancel out around the circle.
+        A circular mean is in `[start, start + period)`, where `start` is the lower end of the
+        declared range, or 0. None without values, for a categorical parameter, and for angles that
+        cancel out.
         """
         if not self.count or self.kind == "categorical":
             return None
@@ -128,16 +133,16 @@ class ParameterStats:
         period, start = self.period or math.tau, self.declared_min or 0.0
         angle = math.atan2(self._sin, self._cos) / math.tau * period
         around = (angle - start) % period
-        # A hair below the start is the start: the modulo made almost a whole period of it.
+        # Rounding just below `start` gives almost a whole period; return `start` then.
         return start if period - around < 1e-12 * period else start + around
 
     @property
     def std(self) -> float | None:
-        """Standard deviation (of the population), of a circular parameter `sqrt(-2 ln R)`.
+        """Population standard deviation; for a circular parameter, `sqrt(-2 ln R)` in `units`.
 
         R is the length of the mean of the values as unit vectors; see Mardia and Jupp,
-        "Directional Statistics", 2.3.4. None for values that cancel out around the circle, and
-        for labels of a categorical parameter.
+        "Directional Statistics", 2.3.4. None without values, for a categorical parameter, and for
+        angles that cancel out.
         """
         if not self.count or self.kind == "categorical":
             return None
@@ -150,11 +155,11 @@ class ParameterStats:
 
     @property
     def quantiles(self) -> dict[str, float]:
-        """`p01` to `p99` by numpy's default definition; empty where there is no value.
+        """`p01` to `p99` by numpy's default definition; empty without values.
 
-        Exact up to `preprocess.stats.quantiles.MOST_BINS` different values, else within
+        Exact up to `preprocess.stats.quantiles.MAX_BINS` different values, else within
         `preprocess.stats.quantiles.RELATIVE_ERROR` of the spread from `min` to `max`. Angles and labels
-        have no order from small to large, so circular and categorical parameters have none.
+        are not ordered, so circular and categorical parameters have no quantiles.
         """
         if not self.count or self.kind != "continuous":
             return {}
@@ -163,7 +168,7 @@ class ParameterStats:
         return {name: min(max(v, low), high) for name, v in zip(QUANTILES, found, strict=True)}
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the statistics as JSON can hold them, with what a later merge needs in `state`."""
+        """Return the statistics as JSON values; `state` holds what a later merge needs."""
         state: dict[str, Any] = {}
         if self.kind == "circular":
             state = {"cos": self._cos, "sin": self._sin}
@@ -194,7 +199,7 @@ class ParameterStats:
         """Return the statistics that `to_dict` stored.
 
         Raises:
-            StatsError: They are not of that form.
+            StatsError: The format is not that of `to_dict`.
         """
         try:
             kind, state = stored["kind"], stored["state"]
@@ -220,11 +225,11 @@ class ParameterStats:
                 **{key: _number(stored.get(key)) for key in numbers},
             )
         except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
-            raise StatsError(f"these are no statistics of a parameter: {error}") from None
+            raise StatsError(f"invalid statistics of a parameter: {error}") from None
 
     @property
     def _resultant(self) -> float:
-        """R: 1 where all values are the same, 0 where they cancel out."""
+        """R: 1 if all angles are the same, 0 if they cancel out."""
         return min(1.0, math.hypot(self._cos, self._sin) / self.count)
 
     def _agree(self, kind: str, period: float | None) -> None:
@@ -232,10 +237,10 @@ class ParameterStats:
             raise StatsError(f"period {period} must be positive and finite")
         for name, mine, given in (("kind", self.kind, kind), ("period", self.period, period)):
             if self.kind is not None and mine != given:
-                raise StatsError(f"{name} {given!r} differs from {mine!r} before")
+                raise StatsError(f"{name} {given!r} differs from {mine!r} in earlier clips")
 
     def _declare(self, low: float | None, high: float | None) -> None:
-        """Widen the declared range; a clip that declares none leaves none."""
+        """Widen the declared range; a clip without one makes it None."""
         for name, value, widest in (("declared_min", low, min), ("declared_max", high, max)):
             now = getattr(self, name)
             setattr(self, name, None if now is None or value is None else widest(now, value))
@@ -255,7 +260,7 @@ class ParameterStats:
         self._sketch.update(finite)
 
     def _add(self, piece: ParameterStats) -> None:
-        """Add sums; the mean moves as in Chan, Golub and LeVeque, "Updating Formulae", 1979."""
+        """Add sums; updates the mean as in Chan, Golub and LeVeque, "Updating Formulae", 1979."""
         self.kind, self.period = piece.kind, piece.period
         together = self.count + piece.count
         if piece.count:

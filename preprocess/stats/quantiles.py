@@ -1,15 +1,15 @@
-"""Quantiles of a stream: exact while its values are few, then within a thousandth of the spread.
+"""Quantiles of a stream: exact for few different values, else within a thousandth of the spread.
 
-Equal values are counted together. Up to `MOST_BINS` different values all are kept, so that the
-quantiles are exact, however many values there are. Beyond, values are rounded down to multiples of
-a power of two, the smallest that leaves `MOST_BINS` bins with something in them:
+Equal values are counted together. Up to `MAX_BINS` different values are all kept, so the quantiles
+are exact for any number of values. Beyond that, values are rounded down to multiples of a power of
+two, the smallest that leaves at most `MAX_BINS` nonempty bins:
 
     values      439.61 439.64      440.02 440.07 440.11
     bins       |439.5 : 2    |    |440.0 : 3           |        each 2^exponent wide
 
-That power follows from the values alone: rounding twice is rounding once to the coarser multiple.
-So the sketch of a corpus depends neither on the order of its clips nor on how it was cut into
-shards. Only bins that hold something count, so that one value far away does not coarsen the rest.
+The power depends only on the values, because rounding twice equals rounding once to the coarser
+multiple. So the sketch of a corpus depends neither on the order of its clips nor on its shards.
+Empty bins do not count, so one outlier does not coarsen the rest.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-MOST_BINS = 4096
-"""Up to so many different values are kept as they are, and so many bins beyond."""
+MAX_BINS = 4096
+"""The largest number of different values that are kept exactly, and of bins beyond that."""
 RELATIVE_ERROR = 1e-3
-"""How far a quantile may be off, in parts of the spread from the smallest to the largest value.
+"""The largest error of a quantile, as a fraction of the spread from smallest to largest value.
 
-Bins of `spread / (MOST_BINS - 2)` would be few enough, and a power of two is at most twice that:
-a quantile is off by 0.0489 % of the spread at worst.
+Bins of width `spread / (MAX_BINS - 2)` are few enough, and the next power of two is at most twice
+that: a quantile is off by at most 0.0489 % of the spread.
 """
 
 QUANTILES = {
@@ -40,36 +40,36 @@ QUANTILES = {
     "p95": 0.95,
     "p99": 0.99,
 }
-"""The quantiles that statistics state, by name."""
+"""The quantiles in the statistics, by name."""
 
 _FINEST, _COARSEST = -1074, 1023  # exponents of the smallest and the largest power of two
-_MOST_PENDING = 1 << 16
+_MAX_PENDING = 1 << 16
 
 Floats = NDArray[np.float64]
 Counts = NDArray[np.int64]
 
 
 class QuantileSketch:
-    """The distribution of finite numbers that come in pieces.
+    """The distribution of finite numbers that arrive in pieces.
 
     Attributes:
-        count: How many numbers it has seen.
+        count: Number of values added.
     """
 
     def __init__(self) -> None:
         self.count = 0
-        # Lower ends of the bins, which are 2^exponent wide, ascending; how many numbers are in
-        # each. At `_FINEST` every bin is a single number.
+        # Lower ends of the bins, ascending, and the number of values in each. Bins are 2^exponent
+        # wide; at `_FINEST` every bin is a single value.
         self._exponent = _FINEST
         self._bins: Floats = np.empty(0)
         self._counts: Counts = np.empty(0, np.int64)
-        # What is not sorted into the bins yet: sorting a million clips one by one is slow.
+        # Values not sorted into bins yet: sorting a million clips one by one is slow.
         self._pending: list[tuple[Floats, Counts]] = []
         self._n_pending = 0
 
     @property
     def exact(self) -> bool:
-        """Whether every number is still known."""
+        """Whether every value is still known exactly."""
         self._settle()
         return self._exponent == _FINEST
 
@@ -79,7 +79,7 @@ class QuantileSketch:
         self._add(values + 0.0, np.ones(len(values), np.int64))  # -0.0 becomes 0.0
 
     def merge(self, other: QuantileSketch) -> None:
-        """Add all that `other` has seen."""
+        """Add the values of `other`."""
         self.count += other.count
         self._exponent = max(self._exponent, other._exponent)
         self._add(other._bins, other._counts)
@@ -87,36 +87,36 @@ class QuantileSketch:
             self._add(values, counts)
 
     def quantiles(self, fractions: Sequence[float]) -> list[float]:
-        """Return the values below which `fractions` (0 to 1) of the numbers lie.
+        """Return the quantiles at `fractions` (0 to 1).
 
-        As `numpy.quantile` defines them by default: of `count` numbers in order, the one of rank
-        `fraction * (count - 1)`, on a line between two neighbours where that is no whole number.
-        Exact up to `MOST_BINS` different numbers, else within `RELATIVE_ERROR` of the spread.
+        Uses the default definition of `numpy.quantile`: the value of rank `fraction * (count - 1)`,
+        interpolated linearly between neighbours. Exact up to `MAX_BINS` different values, else
+        within `RELATIVE_ERROR` of the spread.
 
         Raises:
-            ValueError: It has seen none.
+            ValueError: There are no values.
         """
         if not self.count:
-            raise ValueError("there are no quantiles of nothing")
+            raise ValueError("quantiles need at least one value")
         self._settle()
         ranks = np.asarray(fractions, np.float64) * (self.count - 1)
         below = np.floor(ranks).astype(np.int64)
         low = self._at(below)
         high = self._at(np.minimum(below + 1, self.count - 1))
         way, gap = ranks - below, high - low
-        # As numpy sums it, to the last bit: from the nearer neighbour.
+        # Like numpy, bit for bit: interpolate from the nearer neighbour.
         found: list[float] = np.where(way < 0.5, low + gap * way, high - gap * (1 - way)).tolist()
         return found
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the sketch as JSON can hold it; see `from_dict`.
+        """Return the sketch as JSON values; see `from_dict`.
 
-        Bins are told as multiples of `2^exponent`, the first by itself and each other by its
-        distance from the one before: most of these are 1.
+        Bins are multiples of `2^exponent`, stored as the first multiple and the differences between
+        neighbours, most of which are 1.
         """
         self._settle()
         exponent = self._exponent if len(self._bins) else 0
-        if exponent == _FINEST:  # the coarsest multiples that still hold every number
+        if exponent == _FINEST:  # the coarsest exponent that still represents every value
             exponent = min(_lowest_bit(value) for value in self._bins.tolist())
         places = [int(Fraction(value) / Fraction(2) ** exponent) for value in self._bins.tolist()]
         return {
@@ -132,17 +132,17 @@ class QuantileSketch:
         """Return the sketch that `to_dict` stored.
 
         Raises:
-            ValueError: It is no such thing.
-            TypeError: Likewise.
-            KeyError: Likewise.
-            OverflowError: Likewise.
+            ValueError: A value is invalid.
+            TypeError: A value has the wrong type.
+            KeyError: A key is missing.
+            OverflowError: A number is too large.
         """
         exponent, counts, steps = stored["exponent"], stored["counts"], stored["steps"]
         if type(exponent) is not int or not _FINEST <= exponent <= _COARSEST:
-            raise ValueError(f"exponent {exponent!r} is that of no bins")
-        fits = len(steps) == max(len(counts) - 1, 0) and len(counts) <= MOST_BINS
+            raise ValueError(f"exponent {exponent!r} must be {_FINEST} to {_COARSEST}")
+        fits = len(steps) == max(len(counts) - 1, 0) and len(counts) <= MAX_BINS
         if not fits or not all(type(n) is int and n > 0 for n in (*counts, *steps)):
-            raise ValueError(f"bins must be up to {MOST_BINS}, in order, and none of them empty")
+            raise ValueError(f"expected at most {MAX_BINS} bins, in order, none of them empty")
         sketch = cls()
         places = accumulate(steps, initial=int(stored["first"])) if counts else ()
         unit = Fraction(2) ** exponent
@@ -155,11 +155,11 @@ class QuantileSketch:
     def _add(self, values: Floats, counts: Counts) -> None:
         self._pending.append((values, counts))
         self._n_pending += len(values)
-        if self._n_pending > _MOST_PENDING:
+        if self._n_pending > _MAX_PENDING:
             self._settle()
 
     def _settle(self) -> None:
-        """Sort what is pending into the bins, which coarsen until they are few enough."""
+        """Sort pending values into the bins, and coarsen the bins until they are few enough."""
         if not self._pending:
             return
         values, counts = (
@@ -176,7 +176,7 @@ class QuantileSketch:
         self._counts = np.add.reduceat(counts, starts) if len(starts) else counts
 
     def _at(self, ranks: Counts) -> Floats:
-        """Return the numbers of these ranks, from 0; in a bin, as if they were spread evenly."""
+        """Return the values of these ranks (from 0), assuming that a bin's values are evenly spread."""
         ends = np.cumsum(self._counts)
         at = np.searchsorted(ends, ranks, side="right")
         if self._exponent == _FINEST:
@@ -186,11 +186,11 @@ class QuantileSketch:
 
 
 def _fitting_exponent(ordered: Floats, exponent: int) -> int:
-    """Return the least exponent, from `exponent` on, of at most `MOST_BINS` bins with content."""
+    """Return the smallest exponent, at least `exponent`, with at most `MAX_BINS` nonempty bins."""
     low, high = exponent, _COARSEST + 1  # `high` fits: from 2^1023 on, four bins hold everything
     while low < high:
         middle = (low + high) // 2
-        if len(_starts(_round_down(ordered, middle))) <= MOST_BINS:
+        if len(_starts(_round_down(ordered, middle))) <= MAX_BINS:
             high = middle
         else:
             low = middle + 1
@@ -203,19 +203,19 @@ def _round_down(values: Floats, exponent: int) -> Floats:
         return values
     with np.errstate(over="ignore", under="ignore"):
         places = np.floor(np.ldexp(values, -exponent))
-        # What is so small that it scales to nothing lies below 0 all the same.
+        # A negative value so small that it scales to 0 still belongs to the bin below 0.
         places = np.where((values < 0) & (places == 0), -1.0, places)
-        # Beyond 2^53 units every float is a multiple already.
+        # Beyond 2^53 units every float is already a multiple.
         return np.where(np.abs(places) < 2.0**53, np.ldexp(places, exponent), values)
 
 
 def _starts(ordered: Floats) -> NDArray[np.int64]:
-    """Return where in `ordered` values begin that differ from those before."""
+    """Return the indices in `ordered` at which a new value starts."""
     return np.flatnonzero(np.append(True, ordered[1:] != ordered[:-1])[: len(ordered)])
 
 
 def _lowest_bit(value: float) -> int:
-    """Return the exponent of the largest power of two that a number is a multiple of."""
+    """Return the exponent of the largest power of two that divides a number."""
     top, bottom = abs(value).as_integer_ratio()
     if not top:
         return _COARSEST

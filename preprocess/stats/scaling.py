@@ -1,10 +1,10 @@
-"""Normalising parameters for a model, and back.
+"""Normalise parameters for a model, and back.
 
     scaled = normalise(values, stats["pitch"], "minmax")    # 0 to 1 over the declared range
     values = denormalise(scaled, stats["pitch"], "minmax")
 
-Both work in float64, so that the inverse gives float32 and float16 values back bit for bit, and
-float64 to a few units in the last place of the range. NaN stays NaN.
+Both work in float64, so the inverse restores float16 and float32 values bit for bit, and float64
+values to a few units in the last place of the range. NaN stays NaN.
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ Method = Literal["minmax", "zscore"]
 def normalise(
     values: ArrayLike, stats: ParameterStats, method: Method = "minmax"
 ) -> NDArray[np.float64]:
-    """Return values as a model likes them, float64 of the same shape.
+    """Return values normalised for a model, float64 of the same shape.
 
     Args:
-        values: Of any shape.
+        values: Values of any shape.
         stats: The parameter's statistics over the corpus.
-        method: `minmax` maps the declared range, or the measured one where none is declared, to 0
-            to 1; values outside of it come out outside. Of a circular parameter it maps the circle,
-            from the lower end of the declared range, or 0, up to a period beyond. `zscore`
-            subtracts the mean and divides by the standard deviation; only continuous parameters
-            have these. A range or deviation of 0 divides by 1.
+        method: `minmax` maps the declared range, else the measured one, to `[0, 1]`; values
+            outside the range map outside. For a circular parameter it maps `[low, low + period]`,
+            where `low` is the lower end of the declared range, or 0. `zscore` subtracts the mean
+            and divides by the standard deviation; it is only for continuous parameters. A range or
+            deviation of 0 divides by 1.
 
     Raises:
-        StatsError: The parameter has no values, or `zscore` makes no sense for its kind.
+        StatsError: The parameter has no values, or `method` does not suit its kind.
     """
     offset, scale = _offset_and_scale(stats, method)
     return (np.asarray(values, np.float64) - offset) / scale
@@ -44,13 +44,22 @@ def normalise(
 def denormalise(
     scaled: ArrayLike, stats: ParameterStats, method: Method = "minmax"
 ) -> NDArray[np.float64]:
-    """Return what `normalise` made `scaled` of; see there."""
+    """Return the values from which `normalise` made `scaled`, float64 of the same shape.
+
+    Args:
+        scaled: Normalised values of any shape.
+        stats: The parameter's statistics over the corpus.
+        method: As in `normalise`.
+
+    Raises:
+        StatsError: As in `normalise`.
+    """
     offset, scale = _offset_and_scale(stats, method)
     return np.asarray(scaled, np.float64) * scale + offset
 
 
 def minmax_range(stats: ParameterStats) -> tuple[float, float]:
-    """Return the values that `minmax` maps to 0 and 1; the same twice where the range is 0 wide.
+    """Return the values that `minmax` maps to 0 and 1; they are equal for a range of width 0.
 
     Raises:
         StatsError: The parameter has no values.
@@ -73,7 +82,7 @@ def _offset_and_scale(stats: ParameterStats, method: Method) -> tuple[float, flo
     if method != "zscore":
         raise StatsError(f"method {method!r} must be minmax or zscore")
     if stats.kind != "continuous":
-        raise StatsError(f"zscore is for continuous parameters, not {stats.kind}; take minmax")
+        raise StatsError(f"zscore is for continuous parameters, not {stats.kind}; use minmax")
     if stats.mean is None or stats.std is None:
         raise StatsError("zscore needs statistics of at least one value")
     return stats.mean, stats.std or 1.0

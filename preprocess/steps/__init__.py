@@ -1,5 +1,5 @@
-"""The steps, in the order of the path: normalize, encode, annotate, audit, build.
+"""The steps from audio to dataset: normalize, encode, annotate, audit, build, push.
 
-Each is one function over a folder that returns a `Report`; what it does to one item is a function
-over that item, and `preprocess.core.jobs` decides where it runs.
+Each step is a function over a folder that returns a `Report`. A second function handles one item,
+and `preprocess.core.jobs` decides where it runs.
 """

@@ -1,4 +1,4 @@
-"""Step 3: parameters from producers become the sidecars of every clip."""
+"""Step 3: writes the parameters that producers make to the sidecars of all clips."""
 
 from __future__ import annotations
 
@@ -34,30 +34,27 @@ def annotate(
 ) -> Report:
     """Write the sidecars of all clips under `root`.
 
-    Parameters that this run does not make stay, whoever made them; `config.mode` says what becomes
-    of those that it makes. With an `owner`, those that the same owner made before and does not
-    name any more are dropped.
+    Parameters that this run does not make are kept; `config.mode` says what happens to the others.
+    With an `owner`, parameters that the same owner made before but no longer names are dropped.
 
     Args:
         root: The token folder.
-        producers: What makes the parameters.
-        model: The codec's weights, for producers that decode.
-        config: Where audio and sidecars are, and how these are written.
-        jobs: How many threads work on clips at once.
-        owner: A stable name of the recipe that runs; empty for a single command.
+        producers: The producers.
+        model: Weights and device of the codec, for producers that decode.
+        config: Where audio and sidecars are, and how to write sidecars.
+        jobs: Number of threads that work on clips.
+        owner: A stable name of the recipe; empty for a single command.
 
     Raises:
-        UsageError: `root` holds no tokens, there are no producers, two make one name, or one needs
-            audio and `config.audio_root` is missing.
+        UsageError: `root` has no token files; there are no producers; two producers make the same
+            parameter; a producer's source does not match the clips; or a producer needs audio and
+            `config.audio_root` is missing.
     """
     report = Report("annotate", output=str(config.cond_root or root))
     tokens = find_tokens(root)
     if not producers:
-        raise UsageError("annotate: nothing to do: name at least one producer")
-    parameter_names(producers)
-    for producer in producers:
-        for note in producer.check_clips([rel.with_suffix("").as_posix() for rel in tokens]):
-            report.note(note)
+        raise UsageError("annotate: name at least one producer")
+    producers = _ready(producers, tokens, report)
     if not config.dry_run:
         remove_stale(root)
         finish_interrupted(config.cond_root or root)
@@ -69,7 +66,7 @@ def annotate(
         clip = _clip(root, rel, audio, decoder)
         return annotate_clip(clip, (config.cond_root or root) / rel, run)
 
-    # A decoding model fills the cores by itself, and is not shared between threads.
+    # Decoding already uses all cores, and threads must not share a model.
     threads = 1 if any(p.needs_decoder for p in producers) else jobs
     made: dict[Path, AnnotatedClip] = {}
     for outcome in run_items(step, tokens, threads, "annotate"):
@@ -78,14 +75,28 @@ def annotate(
         else:
             made[outcome.item] = outcome.value
     _count(report, made, config.dry_run)
-    orphans, notes = find_orphans(root, cond_root=config.cond_root)
-    report_leftovers(report, orphans, config.prune, config.dry_run)
-    report.notes += notes
+    _report_orphans(report, root, config)
     return report.finish()
 
 
+def _ready(producers: Sequence[Producer], tokens: Sequence[Path], report: Report) -> list[Producer]:
+    """Return prepared producers, after checking that they match the clips."""
+    ready = [producer.prepare() for producer in producers]
+    parameter_names(ready)
+    for producer in ready:
+        for note in producer.check_clips([rel.with_suffix("").as_posix() for rel in tokens]):
+            report.note(note)
+    return ready
+
+
+def _report_orphans(report: Report, root: Path, config: AnnotateConfig) -> None:
+    orphans, notes = find_orphans(root, cond_root=config.cond_root)
+    report_leftovers(report, orphans, config.prune, config.dry_run)
+    report.notes += notes
+
+
 def _count(report: Report, made: Mapping[Path, AnnotatedClip], dry_run: bool) -> None:
-    """Say in the report how many clips were done, which parameters they have, and notes once."""
+    """Report the numbers of clips, their parameters, and each note once."""
     report.current = sum(one.current for one in made.values())
     report.done = len(made) - report.current
     names = list(dict.fromkeys(name for one in made.values() for name in one.names))
@@ -108,12 +119,12 @@ def _count(report: Report, made: Mapping[Path, AnnotatedClip], dry_run: bool) ->
 
 
 def _audio_index(producers: Sequence[Producer], config: AnnotateConfig) -> dict[str, list[Path]]:
-    """Return the audio files by the id of their clip; empty where no producer reads audio."""
+    """Return clip id -> its audio files; empty without an audio root."""
     wanting = [p.flag for p in producers if p.needs_audio]
     if config.audio_root is None:
         if wanting:
             raise UsageError(
-                f"{wanting[0]} from the audio needs --audio-root; or take source=tokens"
+                f"{wanting[0]} with source=audio requires --audio-root; or use source=tokens"
             )
         return {}
     root = require_folder(config.audio_root, "audio root")
@@ -129,13 +140,15 @@ def _clip(
     name = rel.with_suffix("").as_posix()
     candidates = audio.get(name, [])
     if len(candidates) > 1:
-        raise AudioError(f"{root / rel}: {' and '.join(map(str, candidates))} both could be it")
+        raise AudioError(
+            f"{root / rel}: {' and '.join(map(str, candidates))} could both be its audio"
+        )
     path = candidates[0] if candidates else None
     return Clip(name, root / rel, read_header(root / rel), path, decoder)
 
 
 def _lazy_decoder(model: ModelConfig) -> Callable[[Ecdc], Wave]:
-    """Return a function that decodes tokens, loading the codec they name at its first use."""
+    """Return a function that decodes tokens, and loads their codec at its first use."""
     codecs: dict[str, Any] = {}
 
     def decode(ecdc: Ecdc) -> Wave:

@@ -1,4 +1,4 @@
-"""The sidecar of one clip: what producers make of it, beside what is there already."""
+"""Writes the sidecar of one clip: merges the producers' parameters with the existing ones."""
 
 from __future__ import annotations
 
@@ -25,20 +25,19 @@ from preprocess.sidecar.writing import Mode, write_sidecar
 
 @dataclass(frozen=True, kw_only=True)
 class AnnotateConfig(ArrayConfig):
-    """How sidecars are written."""
+    """Settings of the annotate step."""
 
     audio_root: Annotated[
         Path | None,
-        Field(description="the normalized audio, mirroring the tokens; for audio parameters"),
+        Field(description="folder of the normalized audio, for producers that measure it"),
     ] = None
     mode: Annotated[
         Literal["append", "overwrite", "replace-all"],
         Field(
-            description="append: every parameter that is there stays as it is, and new ones are "
-            "added; overwrite: those that this run makes are replaced, all others stay; "
-            "replace-all: those of this run are the only ones afterwards, what was written by hand "
-            "goes as well. A recipe that runs again also drops what it made before and no longer "
-            "names"
+            description="append: keep every existing parameter and add new ones; overwrite: replace "
+            "the parameters that this run makes and keep all others; replace-all: keep only the "
+            "parameters of this run, even if you wrote others yourself. A recipe that runs again "
+            "also drops the parameters that it made before and no longer names"
         ),
     ] = "overwrite"
     cond_root: CondRoot = None
@@ -48,13 +47,13 @@ class AnnotateConfig(ArrayConfig):
 
 @dataclass(frozen=True)
 class AnnotatedClip:
-    """What became of one clip.
+    """The result for one clip.
 
     Attributes:
-        names: The parameters that were made; empty where its sidecar was up to date.
-        kept: Those of other runs, or written by hand, that stay beside them.
-        current: Whether its sidecar was up to date.
-        notes: What producers found worth attention, as `Clip.notes`.
+        names: The parameters that were made; empty if the sidecar was up to date.
+        kept: The other parameters, from other runs or the user, that were kept.
+        current: Whether the sidecar was up to date.
+        notes: The producers' notes for the user; see `Clip.notes`.
     """
 
     names: tuple[str, ...] = ()
@@ -68,10 +67,10 @@ class Run:
     """One run over all clips.
 
     Attributes:
-        producers: What makes the parameters.
+        producers: The producers.
         settings: Hash of each producer's settings.
-        owner: The recipe that runs; empty for a single command.
-        config: How sidecars are written.
+        owner: A stable name of the recipe; empty for a single command.
+        config: Settings of the step.
     """
 
     producers: Sequence[Producer]
@@ -81,7 +80,7 @@ class Run:
 
     @classmethod
     def of(cls, producers: Sequence[Producer], config: AnnotateConfig, owner: str = "") -> Run:
-        """Return the run of `producers`."""
+        """Return a run of `producers`, with their settings hashed."""
         settings = [
             settings_digest(
                 step="annotate",
@@ -95,15 +94,16 @@ class Run:
 
 
 def annotate_clip(clip: Clip, target: Path, run: Run) -> AnnotatedClip:
-    """Write the sidecar of one clip, but for what these producers have made already.
+    """Write the sidecar of one clip, running only the producers whose parameters are not current.
 
     Args:
         clip: The clip.
-        target: What stands for its token file's path among the sidecars.
-        run: Producers and settings.
+        target: The token file's path under the sidecar folder.
+        run: The run.
 
     Raises:
-        SidecarError: Two producers make the same parameter, or the parameters cannot be written.
+        SidecarError: Two producers make the same parameter, a source changed during the run, or
+            the parameters cannot be written.
     """
     mode = run.config.mode
     old = _stored(target, mode)
@@ -133,14 +133,13 @@ def annotate_clip(clip: Clip, target: Path, run: Run) -> AnnotatedClip:
 def _make(
     clip: Clip, old: Sidecar | None, run: Run
 ) -> tuple[set[str], dict[str, ParameterValue], list[Record]]:
-    """Return the names of all parameters of the run, and those that had to be made, with records."""
-    tokens = digest_file(clip.path)
-    audio = digest_file(clip.audio_path) if clip.audio_path else ""
+    """Return the names of all the run's parameters, and the newly made ones with their records."""
+    sources = tokens, audio, origins = _sources(clip, run)
     claimed: set[str] = set()
     parameters: dict[str, ParameterValue] = {}
     records = []
-    for producer, rec in zip(run.producers, run.settings, strict=True):
-        src = digest_bytes("".join((tokens, audio, producer.origin(clip))).encode())
+    for producer, rec, origin in zip(run.producers, run.settings, origins, strict=True):
+        src = digest_bytes("".join((tokens, audio, origin)).encode())
         record = Record((), tokens, audio, producer.flag, run.owner, src, rec, BY)
         names = _current(old, record)
         if names is None:
@@ -152,13 +151,25 @@ def _make(
             if name in claimed:
                 raise SidecarError(f"{clip.path}: two producers make the parameter {name!r}")
         claimed.update(names)
+    if records and _sources(clip, run) != sources:
+        raise SidecarError(
+            f"{clip.path}: its tokens, its audio or a producer's file changed during the run; run "
+            f"again"
+        )
     return claimed, parameters, records
 
 
-def _current(old: Sidecar | None, record: Record) -> tuple[str, ...] | None:
-    """Return what the producer of `record` made of the same before, None if it has to run.
+def _sources(clip: Clip, run: Run) -> tuple[str, str, list[str]]:
+    """Return the hashes of a clip's tokens, its audio, and each producer's sources for it."""
+    audio = digest_file(clip.audio_path) if clip.audio_path else ""
+    return digest_file(clip.path), audio, [producer.origin(clip) for producer in run.producers]
 
-    A single command takes over what a recipe made; a recipe makes it anew, for it is its own then.
+
+def _current(old: Sidecar | None, record: Record) -> tuple[str, ...] | None:
+    """Return the parameters that a producer already made from the same sources, or None.
+
+    A single command accepts parameters that a recipe made. A recipe makes parameters of another
+    owner again, so that it owns them.
     """
     for known in old.records if old else ():
         same = (known.src, known.rec) == (record.src, record.rec)
@@ -168,7 +179,7 @@ def _current(old: Sidecar | None, record: Record) -> tuple[str, ...] | None:
 
 
 def _dropped(sidecar: Sidecar, claimed: set[str], run: Run) -> list[str]:
-    """Return which parameters of a sidecar the run drops, of those that it does not make."""
+    """Return the parameters of a sidecar that the run neither makes nor keeps."""
     if run.config.mode == "append":
         return []
     if run.config.mode == "replace-all":
@@ -186,5 +197,5 @@ def _stored(target: Path, mode: Mode) -> Sidecar | None:
         if mode == "replace-all":
             return None
         raise SidecarError(
-            f"{error}; --mode replace-all, or deleting it, annotates the clip anew"
+            f"{error}; use --mode replace-all, or delete the sidecar, to annotate the clip again"
         ) from None

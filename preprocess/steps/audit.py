@@ -1,4 +1,4 @@
-"""Step 4: are the sidecars what a training run can trust? Reads bytes, never decodes tokens."""
+"""Step 4: checks tokens and sidecars before training. Reads bytes and never decodes tokens."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from preprocess.sidecar.sidecar_format import META_SUFFIX
 from preprocess.steps.build_config import BuildConfig
 
 _CLIPS_A_PROCESS = 2000
-"""For fewer clips than this, a process would not be worth its start."""
+"""Starting a process takes longer than checking fewer clips than this."""
 _CHUNK = 250
 
 
@@ -34,17 +34,18 @@ def audit(root: Path, config: AuditConfig, jobs: int) -> tuple[Report, list[Find
     """Check the tokens and sidecars of all clips under `root`.
 
     Args:
-        root: The folder.
-        config: What to hold them to.
-        jobs: How many processes may check clips at once; a script of your own that asks for more
-            than one starts under `if __name__ == "__main__":`, as `multiprocessing` demands.
+        root: The token folder.
+        config: Settings of the checks.
+        jobs: Most processes that check clips at once. A script that sets more than one must run
+            under `if __name__ == "__main__":`, as `multiprocessing` requires.
 
     Returns:
-        A report and all findings. Those that `config.fail_on` names are the report's failures, the
-        others its notes.
+        A report and all findings. Errors, as `config.fail_on` defines them, are the report's
+        failures; warnings are its notes.
 
     Raises:
-        UsageError: `root` is no folder, or holds no tokens.
+        UsageError: `root` is not a folder, or has no token files; a folder that `config` names
+            does not exist; or the shard is invalid.
     """
     report = Report("audit", output="")
     everything = find_tokens(root)
@@ -79,9 +80,9 @@ def audit(root: Path, config: AuditConfig, jobs: int) -> tuple[Report, list[Find
 def _check_clips(
     root: Path, tokens: list[Path], config: AuditConfig, jobs: int
 ) -> Iterator[Checked]:
-    """Yield what each clip's check returned, in order; of many clips, from several processes.
+    """Yield the result of each clip's check, in order; many clips use several processes.
 
-    Checking is Python's own work: threads would wait for each other.
+    Threads would not help: the checks run mostly Python code, which holds the interpreter's lock.
     """
     count = min(jobs, len(tokens) // _CLIPS_A_PROCESS)
     step = partial(_check, root, config)
@@ -90,27 +91,27 @@ def _check_clips(
         yield from (outcome.value for outcome in outcomes if outcome.value is not None)
         return
     with ProcessPoolExecutor(count, multiprocessing.get_context("spawn")) as executor:
-        with children_ignore_interrupts():  # this starts them
+        with children_ignore_interrupts():  # map() starts the processes
             checked = executor.map(step, tokens, chunksize=_CHUNK)
         yield from tqdm(checked, "audit", len(tokens), leave=False, disable=None, unit="file")
 
 
 def _check(root: Path, config: AuditConfig, rel: Path) -> Checked:
-    """Return what `check_clip` does, or the error that it raised as a finding."""
+    """Return the result of `check_clip`, or the error that it raised as a finding."""
     try:
         return check_clip(root, rel, config)
-    except Exception as error:  # one clip's, whatever it is
+    except Exception as error:  # one bad clip must not stop the others
         text = Outcome(rel, None, error).message()
         return Checked([Finding("unreadable_tokens", str(root / rel), text)])
 
 
 def as_built(audit: AuditConfig, build: BuildConfig, has_sidecars: bool) -> AuditConfig:
-    """Return what to hold a folder to before it is built: what `build` would refuse is an error.
+    """Return audit settings under which everything that `build` would refuse is an error.
 
     Args:
-        audit: What it is held to otherwise.
-        build: How it is built.
-        has_sidecars: Whether some clip has a sidecar; tokens alone make a dataset as well.
+        audit: The audit's own settings.
+        build: Settings of the build.
+        has_sidecars: Whether any clip has a sidecar; a dataset may consist of tokens alone.
     """
     return replace(
         audit,
@@ -119,7 +120,7 @@ def as_built(audit: AuditConfig, build: BuildConfig, has_sidecars: bool) -> Audi
             dict.fromkeys((*audit.require, *build.parameters, *build.require_parameters))
         ),
         bandwidth=build.bandwidth,
-        # In groups the subfolders mean nothing.
+        # With groups, the subfolders have no meaning.
         split_name=build.split_name or ("train" if build.split_by == "group" else None),
         missing_sidecar=build.missing_sidecar if has_sidecars else "skip",
         cond_root=build.cond_root,
@@ -132,7 +133,7 @@ def _outside_splits(root: Path, tokens: list[Path], config: AuditConfig) -> Iter
     splits, outside = by_folder([rel.as_posix() for rel in tokens])
     for rel in outside if splits else ():
         if config.has(Path(rel)):
-            text = f"is in none of the split folders beside it ({', '.join(splits)})"
+            text = f"is outside the split folders ({', '.join(splits)})"
             yield Finding("split", str(root / rel), text)
 
 
@@ -141,7 +142,7 @@ def _orphans(root: Path, tokens: list[Path], config: AuditConfig) -> Iterator[Fi
     where = config.cond_root or root
     meta_suffix = config.suffix.removesuffix(".npy") + ".json"
     for rel in find_files(where, [config.suffix, META_SUFFIX]):
-        # `.cond.cond.json` is the predecessor's name for metadata.
+        # The predecessor named the metadata `.cond.cond.json`.
         endings = (config.suffix, meta_suffix, META_SUFFIX, f".cond{META_SUFFIX}")
         if not any(str(rel).removesuffix(e) in stems for e in endings) and config.has(rel):
-            yield Finding("orphan_sidecar", str(where / rel), "belongs to no token file")
+            yield Finding("orphan_sidecar", str(where / rel), "has no token file")

@@ -1,4 +1,4 @@
-"""Step 5: tokens and sidecars become a saved `DatasetDict`, beside the files it was made from."""
+"""Step 5: saves tokens and sidecars as a `DatasetDict`, together with the files themselves."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,9 +16,8 @@ from preprocess.audit.mixing import Makings, describe, parameter_makers, refuse_
 from preprocess.audit.row_check import RowCheck
 from preprocess.core.files import temporary_folder
 from preprocess.core.interrupts import forks_ignore_interrupts
-from preprocess.core.provenance import is_current, provenance, settings_digest
-from preprocess.core.report import Report, plural
-from preprocess.core.temporaries import remove_stale
+from preprocess.core.provenance import provenance, settings_digest
+from preprocess.core.report import Report
 from preprocess.dataset.clips import Clips, find_clips, manifest_digest
 from preprocess.dataset.corpus import corpus_stats
 from preprocess.dataset.options import RowOptions, check_options
@@ -28,8 +28,7 @@ from preprocess.sidecar.sidecar_format import Sidecar
 from preprocess.stats.corpus_stats import STATS_NAME, STATS_VERSION, write_stats
 from preprocess.steps.build_config import BuildConfig
 from preprocess.steps.built_dataset import MARKER, materialize, save_moved, verify
-from preprocess.steps.outputs import refuse_nested
-from preprocess.steps.saved_folder import check_replaceable, read_marker, replace_folder
+from preprocess.steps.saved_folder import SavedFolder, replace_folder, update_folder
 
 if TYPE_CHECKING:
     from datasets import DatasetDict
@@ -43,20 +42,20 @@ def build(
 ) -> Report:
     """Build a dataset from the tokens under `root` and save it as `output`.
 
-    It is made beside `output` and moved there when it is whole; `stats.json` in it holds the
-    statistics of each parameter over the split train.
+    The dataset is built next to `output` and moved there once it is complete. Its `stats.json`
+    holds the statistics of each parameter over the split train.
 
     Args:
         root: The token folder.
-        output: Where the dataset goes.
-        config: What to build.
-        audit: What each clip must pass, as in an audit; without it, an audit's defaults.
+        output: Folder for the dataset.
+        config: Settings of the build.
+        audit: The checks that each clip must pass; default: those of an audit.
 
     Raises:
-        UsageError: `root` holds no tokens, `output` lies in it or around it, or exists and holds
-            what `build` has not made.
-        DatasetError: A clip does not fit the others, would fail the audit, or was made by other
-            settings or code than its neighbours; nothing is written.
+        UsageError: `root` has no token files; `output` is inside `root` or contains it; or
+            `output` exists and has files that `build` did not make.
+        DatasetError: A clip does not match the others, fails a check, or was made by other
+            settings or code than most; nothing is written.
     """
     report = Report("build", item="row", output=str(output))
     audit = audit or AuditConfig()
@@ -65,17 +64,9 @@ def build(
     clips = find_clips(root, options)
     splits = find_splits(root, clips.tokens, options)
     origin = _origin(root, clips, config, options, audit)
-    refuse_nested(root, output)
-    if is_current(read_marker(output, MARKER), origin):
-        report.current = len(clips.tokens)
-    else:
-        check_replaceable(output, MARKER, _NAMES, "build")
-        remove_stale(output.parent, recursive=False)
-        for note in _make(root, output, clips, config, audit, origin):
-            report.note(note)
-        report.done = len(clips.tokens)
-    counts = ", ".join(f"{name} {len(rels)}" for name, rels in splits.items())
-    report.detail = f"{plural('split', len(splits))} {counts}"
+    folder = SavedFolder(output, MARKER, _NAMES, "build")
+    make = partial(_make, root, output, clips, config, audit, origin)
+    update_folder(report, root, folder, origin, splits, make)
     if config.verify:
         report.detail += f", {verify(root, output, splits, config)} rows verified"
     return report.finish()
@@ -84,7 +75,7 @@ def build(
 def _origin(
     root: Path, clips: Clips, config: BuildConfig, options: RowOptions, audit: AuditConfig
 ) -> dict[str, str]:
-    """Return what a dataset is built from, and by which settings."""
+    """Return the provenance of a dataset: its files and the settings of the build."""
     return provenance(
         manifest_digest(root, config.suffix, clips.cond_root),
         settings_digest(
@@ -108,7 +99,7 @@ def _make(
     audit: AuditConfig,
     origin: Mapping[str, str],
 ) -> list[str]:
-    """Make the dataset and move it into place; return lines on what of it differs in its making."""
+    """Make the dataset and move it into place; return notes on clips that were made differently."""
     makings, tools = token_makings(root, clips.tokens)
     with temporary_folder(output) as scratch:
         new = Path(scratch, "dataset")
@@ -120,7 +111,7 @@ def _make(
         replace_folder(new, output, Path(scratch, "old"))
     notes = [f"mixed: {mixed}"] if mixed else []
     if ", " in tools["engine"]:
-        notes.append(f"tokens of several engines, which may differ in near ties: {tools['engine']}")
+        notes.append(f"tokens from several engines may differ in near ties: {tools['engine']}")
     return notes
 
 
@@ -132,7 +123,7 @@ def _build(
     audit: AuditConfig,
     makings: Makings,
 ) -> str:
-    """Make the dataset in `new`; return what of it is a mixture."""
+    """Make the dataset in `new`; return a text on its mixtures, empty if there are none."""
     from enchf_dataset import EncHFDataset
 
     options = config.rows
@@ -144,7 +135,7 @@ def _build(
     with quiet_datasets():
         builder = EncHFDataset(data_dir=str(root), cache_dir=str(cache), **asdict(options))
         builder.check = RowCheck(audit)
-        # As the builder would do later by itself, which would read all sidecars once more.
+        # The builder would survey all sidecars again, without looking at their records.
         builder.surveyed = survey(root, builder._clips, builder._schema, options, look)
         mixed = describe(makings.mixtures())
         if audit.fails("mixed") and not config.allow_mixed:
@@ -152,7 +143,7 @@ def _build(
         with forks_ignore_interrupts():
             _prepare(builder, config.num_proc)
         made: DatasetDict = builder.as_dataset()
-        # What a model is trained with must not know of the clips that it is tested with.
+        # Statistics used in training must not include the clips of other splits.
         splits = {name: corpus_stats(rows) for name, rows in made.items() if name == "train"}
         save_moved(made, new)
     write_stats(new / STATS_NAME, splits)
@@ -160,7 +151,7 @@ def _build(
 
 
 def _prepare(builder: Any, num_proc: int) -> None:
-    """Make the rows; an error of the system is raised as itself, not wrapped by `datasets`."""
+    """Make the rows; raise an `OSError` itself, not the error that `datasets` wraps it in."""
     from datasets.exceptions import DatasetGenerationError
 
     try:
@@ -169,7 +160,7 @@ def _prepare(builder: Any, num_proc: int) -> None:
         cause = error.__cause__
         if isinstance(cause, OSError):
             raise cause from None
-        stated = _ERROR_OF_WORKER.findall(str(cause))  # what a worker raised comes as text
+        stated = _ERROR_OF_WORKER.findall(str(cause))  # a worker's error arrives as text
         if stated:
             raise OSError(int(stated[-1]), os.strerror(int(stated[-1]))) from None
         raise

@@ -1,4 +1,4 @@
-"""How token files and sidecars become a saved dataset."""
+"""Settings of the build step."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from preprocess.dataset.options import RowOptions, row_options
 AllowMixed = Annotated[
     bool,
     Field(
-        description="take clips that other settings or code made than their neighbours; the "
-        "dataset and its card say so"
+        description="accept clips made by different settings or code; the dataset and its card "
+        "say so"
     ),
 ]
 
 
 @dataclass(frozen=True, kw_only=True)
 class BuildConfig(RowOptions):
-    """How token files and sidecars become a saved dataset."""
+    """How token files and sidecars become a saved dataset: the builder's options, and more."""
 
     allow_mixed: AllowMixed = False
     tokens_subdir: Annotated[
@@ -33,16 +33,16 @@ class BuildConfig(RowOptions):
     ] = "tokens"
     materialize: Annotated[
         Literal["link", "copy", "none"],
-        Field(description="link, copy or leave out the token files and sidecars"),
+        Field(description="link, copy or omit the token files and sidecars"),
     ] = "link"
-    num_proc: Annotated[int, Field(ge=1, description="processes that make rows at once")] = 1
+    num_proc: Annotated[int, Field(ge=1, description="number of processes that make rows")] = 1
     verify: Annotated[
-        bool, Field(description="load the saved dataset again and compare it with the files")
+        bool, Field(description="reload the saved dataset and compare it with the files")
     ] = False
 
     @property
     def rows(self) -> RowOptions:
-        """The options of the builder; the column `audio` names the files beside the dataset."""
+        """The builder's options; the column `audio` names the files in the dataset's folder."""
         if self.materialize == "none":
             return row_options(self)
         prefix = PurePosixPath(self.audio_prefix, self.tokens_subdir)

@@ -1,4 +1,4 @@
-"""A built dataset on disk: its files, and whether they hold what they were made from."""
+"""A built dataset on disk: saves its files, and verifies them against their sources."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ if TYPE_CHECKING:
 
 
 MARKER = "enchf_build.json"
-"""In a built dataset: what it was made from. Only a folder that has it is ever replaced."""
+"""File that records what a dataset was built from. Only a folder with this file is replaced."""
 
 
 def verify(
     root: Path, output: Path, splits: Mapping[str, Sequence[str]], config: BuildConfig
 ) -> int:
-    """Load a saved dataset and compare each row with its files; return how many.
+    """Load a saved dataset and compare each row with its files; return the number of rows.
 
     Args:
         root: The token folder.
         output: The saved dataset.
         splits: Split -> its token files, relative to `root`.
-        config: How it was built.
+        config: Settings of the build.
 
     Raises:
-        DatasetError: A row is missing, its codes differ, or a file that it names is not there.
+        DatasetError: A row is missing, its codes differ, or a file that it names is missing.
     """
     from datasets import load_from_disk
 
@@ -45,13 +45,13 @@ def verify(
     saved = load_from_disk(str(output))
     for split, clips in splits.items():
         if split not in saved or len(saved[split]) != len(clips):
-            raise DatasetError(f"{output} has not the {len(clips)} clips of split {split}")
+            raise DatasetError(f"{output} lacks some of the {len(clips)} clips of split {split}")
         dataset = saved[split].with_format(**codes_format, output_all_columns=True)
         for row, rel in zip(dataset, clips, strict=True):
             codes = np.stack(row["codes"])
             if not np.array_equal(codes, read_ecdc(root / rel).codes[: len(codes)]):
                 raise DatasetError(
-                    f"{output}: the codes of {row['id']} are not those of {root / rel}"
+                    f"{output}: the codes of {row['id']} differ from those of {root / rel}"
                 )
             base = root if config.materialize == "none" else output
             if not (base / row["audio"]).exists():
@@ -61,14 +61,14 @@ def verify(
 
 
 def save_moved(made: DatasetDict, folder: Path) -> None:
-    """Save a dataset as `save_to_disk` does, by moving the files that the builder wrote.
+    """Save a dataset like `save_to_disk`, but move the files that the builder wrote.
 
-    They are of the same format. `save_to_disk` would copy them, joining up to 1,000 rows in
-    memory: 1.4 GB for 40 clips of T = 300,000.
+    The format is the same. `save_to_disk` would copy the files and join up to 1,000 rows in memory:
+    1.4 GB for 40 clips of T = 300,000.
     """
     from datasets import DatasetDict
 
-    # No rows: it writes all but the data, and says in state.json where these are.
+    # Without rows, it writes everything but the data; state.json then gets the data's file names.
     DatasetDict({name: rows.select(range(0)) for name, rows in made.items()}).save_to_disk(
         str(folder)
     )
@@ -87,7 +87,7 @@ def save_moved(made: DatasetDict, folder: Path) -> None:
 
 
 def materialize(root: Path, clips: Clips, folder: Path, output: Path, config: BuildConfig) -> None:
-    """Copy or link token files and sidecars into `folder`, links as seen from `output`."""
+    """Copy or link token files and sidecars into `folder`; links are relative to `output`."""
     if config.materialize == "none":
         return
     seen: dict[Path, str] = {}  # resolving a path costs as much as copying a file

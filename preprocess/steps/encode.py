@@ -1,4 +1,4 @@
-"""Step 2: audio becomes `.ecdc` token files, each with its provenance in its header."""
+"""Step 2: encodes audio to `.ecdc` token files, each with its provenance in its header."""
 
 from __future__ import annotations
 
@@ -34,12 +34,14 @@ if TYPE_CHECKING:
 def encode(source: Path, output: Path, codec_config: CodecConfig, config: EncodeConfig) -> Report:
     """Encode all audio under `source` into the mirrored tree `output`.
 
-    With `config.list_missing`, print the audio files that have no current tokens instead.
+    With `config.list_missing`, only print the audio files that have no current tokens.
 
     Raises:
-        UsageError: `source` is no folder or holds no audio, or the codec lacks the bandwidth.
-        PreprocessError: There are tokens of another engine, and `on_engine_change` is `error`.
-        WeightsError: The weights cannot be had or do not fit.
+        UsageError: `source` is not a folder or has no audio; `output` is inside `source` or
+            contains it; or the codec lacks the bandwidth.
+        PreprocessError: Another engine made some tokens, and `config.on_engine_change` is
+            `"error"`.
+        WeightsError: The weights cannot be found or downloaded, or do not match the codec.
     """
     report = Report("encode", output=str(output))
     plan = plan_jobs(source, output, codec_config, config, report)
@@ -50,7 +52,7 @@ def encode(source: Path, output: Path, codec_config: CodecConfig, config: Encode
 def encode_plan(
     plan: Plan, output: Path, codec_config: CodecConfig, config: EncodeConfig, report: Report
 ) -> Report:
-    """Do what a plan asks for; see `encode`."""
+    """Carry out a plan; see `encode`."""
     jobs = plan.jobs
     engines = [job.engine for job in jobs]
     redo = other_engines(engines, jobs, config, report)
@@ -103,10 +105,17 @@ def _load(codec_config: CodecConfig, config: EncodeConfig) -> Codec:
 def other_engines(
     engines: Sequence[str | None], jobs: Sequence[Job], config: EncodeConfig, report: Report
 ) -> set[str]:
-    """Return the engines whose tokens are to be made again, and say which there are.
+    """Return the engines whose tokens to make again, and report all engines other than this run's.
+
+    Args:
+        engines: Engine of each clip's tokens; None if they are not current.
+        jobs: The clips.
+        config: Settings of the step; uses `overwrite` and `on_engine_change`.
+        report: Receives a note.
 
     Raises:
-        PreprocessError: There are others than this run's, and that is to be an error.
+        PreprocessError: Another engine made some tokens, and `config.on_engine_change` is
+            `"error"`.
     """
     if not jobs or config.overwrite:
         return set()
@@ -117,19 +126,19 @@ def other_engines(
     names = ", ".join(f"{name or 'an unknown engine'} ({n:,})" for name, n in counts.items())
     found = f"{counts.total():,} of {len(jobs):,} clips have tokens made by {names}, not {own}"
     if config.on_engine_change == "error":
-        raise PreprocessError(f"{found}; --on-engine-change keep or redo decides")
+        raise PreprocessError(f"{found}; choose --on-engine-change keep or redo")
     if config.on_engine_change == "redo":
         report.note(f"{found}; they are made again")
         return {str(name) for name in counts}
     report.note(
-        f"{found}; they are kept, though near ties may be decided otherwise "
+        f"{found}; they are kept, though codes may differ in near ties "
         "(--on-engine-change redo makes them again)"
     )
     return set()
 
 
 def _encode_all(jobs: Sequence[Job], codec: Codec, bandwidth_kbps: float, report: Report) -> None:
-    """Encode and write each clip; one that fails does not stop the others."""
+    """Encode and write each clip; a failed clip does not stop the others."""
 
     def write(clip: Encoding, index: int) -> float:
         ecdc = clip.result(codec.spec)
@@ -144,7 +153,7 @@ def _encode_all(jobs: Sequence[Job], codec: Codec, bandwidth_kbps: float, report
             written[clip.index] = writer.submit(attempt, partial(write, clip), clip.index)
             waiting.append(written[clip.index])
             while waiting and waiting[0].done():
-                waiting.popleft().result()  # raises where the disk is full: nothing more is encoded
+                waiting.popleft().result()  # raises if the disk is full, which ends the loop
             bar.update()
     for index, job in enumerate(jobs):
         outcome = written[index].result()

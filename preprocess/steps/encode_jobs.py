@@ -1,4 +1,4 @@
-"""The clips that a folder of audio asks for: those with current tokens, and those to be encoded."""
+"""Plans encoding: which clips of an audio folder have current tokens, and which need encoding."""
 
 from __future__ import annotations
 
@@ -37,39 +37,42 @@ class EncodeConfig(Settings):
 
     bandwidth: Annotated[
         float,
-        Field(gt=0, description="bandwidth in kbps; tokens of the highest load at every lower one"),
+        Field(
+            gt=0,
+            description="bandwidth in kbps; tokens at the highest can be loaded at any lower one",
+        ),
     ] = 6.0
     precision: Annotated[
         Literal["float32", "bfloat16"],
-        Field(description="arithmetic of the encoder; other than float32, codes change"),
+        Field(description="precision of the encoder; bfloat16 changes codes"),
     ] = "float32"
-    allow_tf32: Annotated[
-        bool, Field(description="let a GPU round the products of float32; codes change")
-    ] = False
+    allow_tf32: Annotated[bool, Field(description="allow TF32 on a GPU, which changes codes")] = (
+        False
+    )
     extensions: Annotated[
         tuple[str, ...], Field(min_length=1, description="file name extensions to look for")
     ] = EXTENSIONS
     on_engine_change: Annotated[
         Literal["keep", "redo", "error"],
         Field(
-            description="tokens that another version of torch, device or processor made, whose "
-            "codes may differ in near ties, are kept and counted, made again, or an error"
+            description="tokens made by another torch version, device or processor may differ in "
+            "near ties: keep and count them, make them again, or fail"
         ),
     ] = "keep"
-    recursive: Annotated[bool, Field(description="look into subfolders")] = True
+    recursive: Annotated[bool, Field(description="search subfolders")] = True
     suffix: Annotated[
-        str, Field(pattern=r"^\.[^/\\]+$", description="ending of the token files")
+        str, Field(pattern=r"^\.[^/\\]+$", description="suffix of the token files")
     ] = ".ecdc"
     overwrite: Overwrite = False
     verify: Annotated[
         bool,
-        Field(description="check all headers and lengths, and encode a sample again to compare"),
+        Field(description="check all headers and lengths, and compare a sample with new encodings"),
     ] = False
     verify_samples: Annotated[
-        int, Field(ge=0, description="how many clips --verify encodes again")
+        int, Field(ge=0, description="number of clips that --verify encodes again")
     ] = 20
     list_missing: Annotated[
-        bool, Field(description="print the audio files without current tokens, and do nothing")
+        bool, Field(description="only print the audio files without current tokens")
     ] = False
     prune: Prune = False
     dry_run: DryRun = False
@@ -77,7 +80,13 @@ class EncodeConfig(Settings):
 
 @dataclass(frozen=True)
 class Job:
-    """One clip to encode: its audio, its token file, and the provenance that it will carry."""
+    """One clip to encode.
+
+    Attributes:
+        audio: The audio file.
+        tokens: The token file.
+        origin: The provenance that the token file will carry.
+    """
 
     audio: Path
     tokens: Path
@@ -85,30 +94,30 @@ class Job:
 
     @property
     def current(self) -> bool:
-        """Whether the token file is already what this job would write, on whatever engine."""
+        """Whether the token file is up to date, regardless of its engine."""
         return self.engine is not None
 
     @property
     def engine(self) -> str | None:
-        """What computed the token file, if it is current; empty if it does not say."""
+        """The engine of the token file, empty if unknown; None if the file is not current."""
         try:
             stored = read_header(self.tokens).extra if self.tokens.exists() else {}
         except EcdcError:
             return None
         compared = stored
-        if "ckpt" not in self.origin:  # planned without the weights: any count as the same
+        if "ckpt" not in self.origin:  # planned without the weights: accept any
             compared = {key: value for key, value in stored.items() if key != "ckpt"}
         return str(stored.get("eng", "")) if is_current(compared, self.origin) else None
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What a folder of audio asks for.
+    """The clips of an audio folder, sorted by what encoding them needs.
 
     Attributes:
-        jobs: The clips, current or not.
-        foreign: Clips at whose place stands a token file that we have not made.
-        stems: The paths, without suffix, of all audio in the folder, chosen or not.
+        jobs: The clips to encode or already current.
+        foreign: Clips whose token file was not made by `encode`.
+        stems: Paths without suffix of all audio in the folder, whether selected or not.
     """
 
     jobs: list[Job]
@@ -124,14 +133,15 @@ class Plan:
 def plan_jobs(
     source: Path, output: Path, codec_config: CodecConfig, config: EncodeConfig, report: Report
 ) -> Plan:
-    """Return what `encode` has to do; what cannot be planned becomes a failure of `report`.
+    """Return the plan of `encode`; clips that cannot be planned become failures of `report`.
 
-    Where `config` writes nothing, weights that are not on this machine are not downloaded:
-    tokens of whatever weights then count as current, which a note says.
+    A run that writes nothing does not download weights: tokens made with any weights then count as
+    current, and a note says so.
 
     Raises:
-        UsageError: `source` is no folder or holds no audio, or the codec lacks the bandwidth.
-        WeightsError: The weights are needed and cannot be had.
+        UsageError: `source` is not a folder or has no audio; `output` is inside `source` or
+            contains it; or the codec lacks the bandwidth.
+        WeightsError: The weights are needed but cannot be found or downloaded.
     """
     spec = codec_spec(codec_config.codec)
     spec.n_codebooks(config.bandwidth)
@@ -140,7 +150,7 @@ def plan_jobs(
     if config.dry_run or config.list_missing:
         weights = local_weights(spec, codec_config.weights)
         if weights is None:
-            report.note("the weights are not on this machine: tokens of any weights count as made")
+            report.note("no weights on this machine: tokens made with any weights count as current")
     else:
         weights = find_weights(spec, codec_config.weights)
     device = pick_device(codec_config.device)
@@ -161,7 +171,7 @@ def _add_jobs(
     made: dict[str, str],
     report: Report,
 ) -> None:
-    """Hash the audio `files`, and sort them into the plan."""
+    """Hash the audio `files` and add their jobs to the plan."""
     pairs, clashes = pair_outputs(files, suffix)
     for rel, message in clashes:
         report.fail(source / rel, message)
@@ -178,7 +188,7 @@ def _add_jobs(
 
 
 def _made_from(audio: Path) -> dict[str, str]:
-    """Return the hash of an audio file, and that of the settings which normalized it, if any."""
+    """Return the hash of an audio file and, if `normalize` made it, the hash of its settings."""
     comment = read_comment(audio) if audio.suffix.lower() == ".wav" else ""
     stored = parse_provenance(comment)
     norm = {"norm": str(stored["rec"])} if is_ours(stored) else {}
@@ -186,10 +196,11 @@ def _made_from(audio: Path) -> dict[str, str]:
 
 
 def tokens_digest(codec: str, config: EncodeConfig) -> str:
-    """Return the hash of the settings that shape tokens.
+    """Return the hash of the settings that affect tokens.
 
-    The engine is not in it: tokens of another one are not of other settings, and are kept unless
-    asked otherwise. The key and its value are those of earlier versions, whose tokens so stay.
+    It does not include the engine's versions or device: a change of engine keeps tokens unless the
+    user asks otherwise. The key `engine` and its value stay compatible with earlier versions, so
+    their tokens stay current.
     """
     engine = f"torch/{arithmetic(config.precision, config.allow_tf32)}"
     return settings_digest(

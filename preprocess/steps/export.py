@@ -1,10 +1,11 @@
-"""Export: tokens and sidecars become what the trainers of another project read, unchanged."""
+"""Exports tokens and sidecars in the format that another project's trainers read."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,8 @@ from preprocess.audit.mixing import describe, parameter_makers, refuse_mixed, to
 from preprocess.audit.row_check import RowCheck
 from preprocess.core.errors import UsageError
 from preprocess.core.files import temporary_folder
-from preprocess.core.provenance import is_current, provenance, settings_digest
-from preprocess.core.report import Report, plural
-from preprocess.core.temporaries import remove_stale
+from preprocess.core.provenance import provenance, settings_digest
+from preprocess.core.report import Report
 from preprocess.dataset.clips import Clips, DatasetError, clip_id, find_clips, manifest_digest
 from preprocess.dataset.options import RowOptions, check_options, row_options
 from preprocess.dataset.quiet import quiet_datasets
@@ -32,12 +32,11 @@ from preprocess.sidecar.precision import find_damage
 from preprocess.sidecar.sidecar_format import Sidecar, sidecar_paths
 from preprocess.stats.corpus_stats import CorpusStats
 from preprocess.steps.export_config import EXPORT_TARGETS, ExportConfig
-from preprocess.steps.outputs import refuse_nested
-from preprocess.steps.saved_folder import check_replaceable, read_marker, replace_folder
+from preprocess.steps.saved_folder import SavedFolder, replace_folder, update_folder
 from preprocess.tokens.ecdc import read_header
 
 MARKER = "enchf_export.json"
-"""In an export: what it was made from. Only a folder that has it is ever replaced."""
+"""File that records what an export was made from. Only a folder with this file is replaced."""
 _TOKENS = "tokens"
 _VERSION = 1
 
@@ -45,55 +44,50 @@ _VERSION = 1
 def export(
     root: Path, output: Path, config: ExportConfig, audit: AuditConfig | None = None
 ) -> Report:
-    """Write the clips under `root` to `output` as the trainers of RNeNcodec read them.
+    """Write the clips under `root` to `output` in the format of RNeNcodec's trainers.
 
-    It is made beside `output` and moved there when it is whole. Ranges are those that the clips
-    declare, else those of the split `train` (of the first, where there is no such).
+    The export is made next to `output` and moved there once it is complete. Ranges are those that
+    the clips declare, or else are measured over the split `train` (or the first split if there is
+    no `train`).
 
     Args:
         root: The token folder.
-        output: Where the export goes.
-        config: What to export.
-        audit: What each clip must pass, as in an audit; without it, an audit's defaults.
+        output: Folder for the export.
+        config: Settings of the export.
+        audit: The checks that each clip must pass; default: those of an audit.
 
     Raises:
-        UsageError: `root` holds no tokens or no sidecars, `output` lies in it or around it, or
-            exists and holds what `export` has not made.
-        DatasetError: A clip is of another codec, has fewer codebooks than were asked for, does not
-            fit the others, would fail the audit, or holds values that the trainers cannot take.
+        UsageError: `root` has no token files or no sidecars; `output` is inside `root` or contains
+            it; or `output` exists and has files that `export` did not make.
+        DatasetError: A clip has another codec or fewer codebooks than requested, does not match
+            the others, fails a check, or has values that the trainers cannot read.
     """
     report = Report("export", output=str(output))
     audit = audit or AuditConfig()
     options = _options(config)
     clips = find_clips(root, options)
     if not clips.described:
-        raise UsageError(f"no clip under {root} has a sidecar, and the trainers read one of each")
+        raise UsageError(f"no clip under {root} has a sidecar, which the trainers require")
     splits = find_splits(root, clips.tokens, options)
     if _TOKENS in splits:
-        raise UsageError(f"a split cannot be called {_TOKENS!r}: the folder of the token files is")
+        raise UsageError(f"a split cannot be called {_TOKENS!r}, the name of the token folder")
     origin = _origin(root, clips, config, options, audit)
-    refuse_nested(root, output)
-    if is_current(read_marker(output, MARKER), origin):
-        report.current = len(clips.tokens)
-    else:
-        check_replaceable(output, MARKER, (rnencodec.CONFIG_NAME,), "export")
-        remove_stale(output.parent, recursive=False)
-        for note in _make(root, output, clips, splits, config, audit, origin):
-            report.note(note)
-        report.done = len(clips.tokens)
-    counts = ", ".join(f"{name} {len(rels)}" for name, rels in splits.items())
-    report.detail = f"{plural('split', len(splits))} {counts}"
+    folder = SavedFolder(output, MARKER, (rnencodec.CONFIG_NAME,), "export")
+    make = partial(_make, root, output, clips, splits, config, audit, origin)
+    update_folder(report, root, folder, origin, splits, make)
     return report.finish()
 
 
 def _options(config: ExportConfig) -> RowOptions:
     if config.codebooks is not None and config.bandwidth is not None:
-        raise UsageError("codebooks and bandwidth both say how many codebooks; give one of them")
+        raise UsageError("codebooks and bandwidth exclude each other; give only one")
     if config.codebooks is not None and config.codebooks > rnencodec.SPEC.max_codebooks:
         most = rnencodec.SPEC.max_codebooks
-        raise UsageError(f"codebooks: {config.codebooks} are asked for; the codec has up to {most}")
-    # By the codebooks, as their number need not be a bandwidth of the codec; float64 until it is
-    # known that float32 holds the parameters.
+        raise UsageError(
+            f"codebooks: must be at most {most} for this codec, got {config.codebooks}"
+        )
+    # Slice by codebooks, since their number need not match a bandwidth of the codec. Keep float64
+    # until float32 is known to hold the parameters.
     options = row_options(config, bandwidth=None, dtype="float64")
     check_options(options)
     return options
@@ -102,7 +96,7 @@ def _options(config: ExportConfig) -> RowOptions:
 def _origin(
     root: Path, clips: Clips, config: ExportConfig, options: RowOptions, audit: AuditConfig
 ) -> dict[str, str]:
-    """Return what an export is made from, and by which settings."""
+    """Return the provenance of an export: its files and settings."""
     return provenance(
         manifest_digest(root, config.suffix, clips.cond_root),
         settings_digest(
@@ -125,7 +119,7 @@ def _make(
     audit: AuditConfig,
     origin: Mapping[str, str],
 ) -> list[str]:
-    """Make the export and move it into place; return what is worth saying of it."""
+    """Make the export and move it into place; return notes on it."""
     k = _check_tokens(root, clips, config)
     schema, mixed = _read_schema(root, clips, config, audit, k)
     measured_over = "train" if "train" in splits else next(iter(splits))
@@ -161,7 +155,11 @@ def _make(
 
 
 def _check_tokens(root: Path, clips: Clips, config: ExportConfig) -> int:
-    """Return how many codebooks to export; all clips have as many, of the trainers' codec."""
+    """Return the number of codebooks to export, after checking that all clips have them.
+
+    Raises:
+        DatasetError: A clip has another codec or too few codebooks, or the clips differ.
+    """
     wanted = config.codebooks
     if config.bandwidth is not None:
         wanted = rnencodec.SPEC.n_codebooks(config.bandwidth)
@@ -170,19 +168,19 @@ def _check_tokens(root: Path, clips: Clips, config: ExportConfig) -> int:
         header = read_header(root / rel)
         if header.model != rnencodec.MODEL:
             raise DatasetError(
-                f"{root / rel} was coded by {header.model}, but the trainers of RNeNcodec decode "
-                f"with {rnencodec.MODEL} alone"
+                f"{root / rel} was encoded by {header.model}, but RNeNcodec's trainers decode only "
+                f"{rnencodec.MODEL}"
             )
         has = header.n_codebooks
         if wanted is not None and has < wanted:
             raise DatasetError(
                 f"{root / rel} has {has} codebooks ({header.bandwidth_kbps:g} kbps), fewer than "
-                f"the {wanted} asked for ({rnencodec.SPEC.bandwidth_kbps(wanted):g} kbps)"
+                f"the {wanted} requested ({rnencodec.SPEC.bandwidth_kbps(wanted):g} kbps)"
             )
         if wanted is None and found not in (0, has):
             raise DatasetError(
-                f"{root / rel} has {has} codebooks, the clips before it {found}; export what all "
-                f"have, by --codebooks {min(has, found)}"
+                f"{root / rel} has {has} codebooks, but the clips before it have {found}; export "
+                f"those that all clips have with --codebooks {min(has, found)}"
             )
         found = has
     return wanted or found
@@ -191,7 +189,7 @@ def _check_tokens(root: Path, clips: Clips, config: ExportConfig) -> int:
 def _read_schema(
     root: Path, clips: Clips, config: ExportConfig, audit: AuditConfig, k: int
 ) -> tuple[Schema, str]:
-    """Return what all clips share, and what of them is a mixture."""
+    """Return what all clips share, and a text on their mixtures, empty if there are none."""
     options = _options(config)
     makings, _ = token_makings(root, clips.tokens)
 
@@ -207,13 +205,13 @@ def _read_schema(
 
 
 class Constants:
-    """Parameters that keep one value in each clip, for the loaders that read them from the rows."""
+    """Collects parameters that are constant in every clip, for loaders that read them from rows."""
 
     def __init__(self, parameters: Mapping[str, ParameterInfo]) -> None:
         self._values: dict[str, dict[str, float]] = {n: {} for n in parameters if n != "audio"}
 
     def add(self, rel: str, values: Mapping[str, NDArray[np.floating]]) -> None:
-        """Take in the values of a clip; a parameter that moves in it is constant no more."""
+        """Add the values `[T]` of a clip; drop the parameters that vary in it."""
         for name in list(self._values):
             if (values[name] == values[name][0]).all():
                 self._values[name][rel] = float(values[name][0])
@@ -226,14 +224,18 @@ class Constants:
 
 
 def _as_float32(path: Path, name: str, values: NDArray[np.floating]) -> NDArray[np.float32]:
-    """Return the values of a parameter in the type that the trainers compute in."""
+    """Return the values of a parameter `[T]` in float32, in which the trainers compute.
+
+    Raises:
+        DatasetError: float32 would damage a value.
+    """
     measured = measure(values)
     low, high = measured["min"], measured["max"]
     damage = find_damage(values, "float32", 0.0 if low is None or high is None else high - low)
     if damage is not None:
         raise DatasetError(
-            f"{path}: parameter {name!r}: {damage}, and float32 is what the trainers compute in; "
-            f"subtract what all values share"
+            f"{path}: parameter {name!r}: {damage}, and the trainers compute in float32; subtract "
+            f"a common offset from all values"
         )
     return values.astype(np.float32)
 
@@ -246,14 +248,14 @@ def _without_nan(
         return values
     if nan is None:
         raise DatasetError(
-            f"{path}: parameter {name!r} is NaN at frame {int(np.argmax(missing))}, which the "
-            f"trainers do not know; name the number to put there by --nan"
+            f"{path}: parameter {name!r} is NaN at frame {int(np.argmax(missing))}, but the "
+            f"trainers do not support NaN; choose a replacement value with --nan"
         )
     return np.where(missing, np.float32(nan), values)
 
 
 def _exported(rel: str) -> str:
-    """Return where a clip's token file goes, as the column `audio` has it."""
+    """Return the path of a clip's token file in the export, for the column `audio`."""
     return f"{_TOKENS}/{clip_id(rel)}.ecdc"
 
 
@@ -277,13 +279,13 @@ def _notes(
 ) -> list[str]:
     notes = [f"mixed: {mixed}"] if mixed else []
     if measured_over != "train":
-        notes.append(f"there is no split train: ranges were measured over {measured_over}")
+        notes.append(f"no split train: ranges were measured over {measured_over}")
     for name, of in norm.items():
         moved = rnencodec.moved(of)
         if moved > rnencodec.MOST_MOVED:
             notes.append(
-                f"parameter {name!r} goes from {of['min']:.9g} to {of['max']:.9g}: the trainers "
-                f"compute in float32 and add {rnencodec.LOADERS_ADD:g} to that range, which moves "
-                f"values by up to {moved:.2%} of it; scale it, or subtract what all values share"
+                f"parameter {name!r} ranges from {of['min']:.9g} to {of['max']:.9g}: the trainers "
+                f"compute in float32 and add {rnencodec.LOADERS_ADD:g} to that range, which shifts "
+                f"values by up to {moved:.2%} of it; scale it, or subtract a common offset"
             )
     return notes

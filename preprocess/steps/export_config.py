@@ -1,4 +1,4 @@
-"""How token files and sidecars become what other trainers read."""
+"""Settings of the export step."""
 
 from __future__ import annotations
 
@@ -15,24 +15,22 @@ EXPORT_TARGETS = ("rnencodec",)
 
 @dataclass(frozen=True, kw_only=True)
 class ExportConfig(ClipOptions):
-    """What the trainers of another project get to read."""
+    """How token files and sidecars are exported for another project's trainers."""
 
     allow_mixed: AllowMixed = False
     codebooks: Annotated[
         int | None,
-        Field(ge=1, description="codebooks to slice to, instead of --bandwidth; without it, all"),
+        Field(ge=1, description="codebooks to slice to, instead of --bandwidth; default: all"),
     ] = None
     missing_sidecar: Annotated[
         Literal["error", "skip"],
-        Field(
-            description="a clip without a sidecar, where others have one, is an error, or left out"
-        ),
+        Field(description="if only some clips have a sidecar: fail, or skip the clips without one"),
     ] = "error"
     nan: Annotated[
         float | None,
         Field(
             allow_inf_nan=False,
-            description="number in place of NaN, which the trainers do not know; without it, NaN "
-            "is an error",
+            description="number to replace NaN, which the trainers do not support; default: NaN is "
+            "an error",
         ),
     ] = None

@@ -1,4 +1,4 @@
-"""The audio that a step finds in its input folder, and what it says of the rest."""
+"""Finds the audio in a step's input folder, and reports the files that it skips."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ class AudioInput:
     """The audio of a folder.
 
     Attributes:
-        files: What a step works on, relative to the folder and sorted.
-        stems: The paths, without suffix, of all audio in the folder, chosen or not.
-        notes: What is passed over, a line each.
+        files: The selected audio files, relative to the folder and sorted.
+        stems: Paths without suffix of all audio in the folder, whether selected or not.
+        notes: One line for each kind of skipped file.
     """
 
     files: list[Path]
@@ -40,8 +40,9 @@ def find_audio(
     """Return the audio under `source`.
 
     Raises:
-        UsageError: `source` is no folder or holds no audio, or `output` lies in it or around it.
-        PreprocessError: A folder in it cannot be read.
+        UsageError: `source` is not a folder or has no audio, or `output` is inside `source` or
+            contains it.
+        PreprocessError: A subfolder of `source` cannot be read.
     """
     require_folder(source, "input folder")
     refuse_nested(source, output)
@@ -71,17 +72,17 @@ def _notes(listing: Listing, recursive: bool) -> list[str]:
     unchosen = {ending: n for ending, n in endings.items() if ending in readable}
     notes = []
     if unknown:
-        notes.append(f"skipped, unknown ending: {_counts(unknown)}{_advice(unknown)}")
+        notes.append(f"skipped, unknown suffix: {_counts(unknown)}{_advice(unknown)}")
     if unchosen:
-        notes.append(f"skipped, ending not asked for: {_counts(unchosen)}")
+        notes.append(f"skipped, suffix not selected: {_counts(unchosen)}")
     if listing.loops:
-        notes.append(f"skipped, link to a folder above it: {', '.join(listing.loops)}")
+        notes.append(f"skipped, links to a parent folder: {', '.join(listing.loops)}")
     return notes
 
 
 def _counts(endings: dict[str, int]) -> str:
     most_first = sorted(endings.items(), key=lambda item: (-item[1], item[0]))
-    return ", ".join(f"{count:,} {ending or 'without one'}" for ending, count in most_first)
+    return ", ".join(f"{count:,} {ending or 'without suffix'}" for ending, count in most_first)
 
 
 def _advice(endings: dict[str, int]) -> str:

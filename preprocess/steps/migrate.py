@@ -1,11 +1,11 @@
-"""A predecessor's tree in the current formats: Meta's `.ecdc`, sidecars of version 3.
+"""Converts a predecessor's tree to the current formats: Meta's `.ecdc`, sidecars of version 3.
 
-Says what it would do, and does it when asked to write. Each original is kept under its name with
-`.orig` behind it, unless told otherwise. Codes and values stay what they are, bit for bit.
+By default it only lists what it would do. Each original is kept with `.orig` appended to its name,
+unless the user opts out. Codes and values stay bit-identical.
 
-Old sidecars state a range and not whether it was declared. A clip whose values fill its declared
-range looks as if it was measured, so all clips are asked first: what one of them declares, every
-clip that states the same does.
+Old sidecars state a range, but not whether it was declared or measured. In a clip whose values fill
+its declared range, the range looks measured. Therefore all clips are read first: a range that one
+clip certainly declares counts as declared in every clip that states the same.
 """
 
 from __future__ import annotations
@@ -39,19 +39,22 @@ Range = tuple[str, float | None, float | None]
 
 @dataclass(frozen=True, kw_only=True)
 class MigrateConfig(Settings):
-    """How an old tree is rewritten."""
+    """Settings of the migration."""
 
-    write: Annotated[bool, Field(description="do it; without this, say what would be done")] = False
+    write: Annotated[bool, Field(description="rewrite the files; default: only list them")] = False
     keep_originals: Annotated[
-        bool, Field(description="keep what is rewritten, with .orig behind its name")
+        bool, Field(description="keep the originals, with .orig appended to their names")
     ] = True
     cond_root: Annotated[
         Path | None,
-        Field(description="folder with the sidecars, mirroring the tokens; they move beside those"),
+        Field(
+            description="folder with the sidecars, mirroring the token folder; migrate moves them "
+            "next to the tokens"
+        ),
     ] = None
     take_codec_fps: Annotated[
         bool,
-        Field(description="replace a sidecar's frame rate that is not the codec's; else an error"),
+        Field(description="replace a frame rate that differs from the codec's; default: fail"),
     ] = False
     rename: Annotated[
         tuple[Annotated[str, Field(pattern=r"^.+=[A-Za-z_]\w*$")], ...],
@@ -66,16 +69,15 @@ class MigrateConfig(Settings):
 
 @dataclass(frozen=True)
 class Plan:
-    """What migrating one clip means.
+    """The changes to one clip.
 
     Attributes:
         rel: The token file, relative to the root.
-        tokens: Whether it is a `torch.save` file.
-        sidecar: What stands for its path at the sidecar to rewrite; None where there is none to.
+        tokens: Whether it is a `torch.save` file, to be rewritten.
+        sidecar: The token file's path under the sidecar folder; None if no sidecar needs rewriting.
         version: Version of that sidecar.
-        declared: Name and ends of each range that it declares beyond doubt.
-        fps: The frame rate that it states, and the codec's that takes its place; None where they
-            agree.
+        declared: Name, minimum and maximum of each range that it certainly declares.
+        fps: The frame rate that it states, and the codec's, which replaces it; None if they agree.
     """
 
     rel: Path
@@ -86,7 +88,7 @@ class Plan:
     fps: tuple[float, int] | None = None
 
     def lines(self) -> list[str]:
-        """Return what there is to do, a line a file."""
+        """Return one line for each change."""
         lines = [f"{self.rel}: torch.save -> .ecdc"] if self.tokens else []
         if self.sidecar is not None:
             array = sidecar_paths(self.rel)[0]
@@ -98,13 +100,14 @@ class Plan:
 
 
 def migrate(root: Path, config: MigrateConfig) -> tuple[Report, list[str]]:
-    """Rewrite, or with `config.write` off plan to rewrite, all old files of a tree.
+    """Rewrite all old files of a tree, or only list them unless `config.write` is set.
 
     Returns:
-        A report, and a line for each file that was or would be rewritten.
+        A report, and a line for each change that was or would be made.
 
     Raises:
-        UsageError: `root` holds no tokens, or lies in `config.cond_root` or around it.
+        UsageError: `root` has no token files, or one of `root` and `config.cond_root` contains the
+            other.
     """
     report = Report("migrate", output=str(root))
     if config.cond_root is not None and config.cond_root.resolve() != root.resolve():
@@ -138,20 +141,20 @@ def migrate(root: Path, config: MigrateConfig) -> tuple[Report, list[str]]:
     for array in find_files(where, [ARRAY_SUFFIX]):
         if array not in claimed:
             report.note(
-                f"{where / array} belongs to no token file, or not to one alone; left alone"
+                f"{where / array} does not belong to exactly one token file; left unchanged"
             )
     if not config.write:
-        report.detail = "dry run: nothing written, --write does it"
+        report.detail = "dry run: nothing written, use --write to apply"
     elif config.keep_originals:
         report.detail = f"originals kept as *{KEPT_SUFFIX}"
     return report.finish(), lines
 
 
 def _adopted(where: Path, tokens: list[Path]) -> dict[Path, Path]:
-    """Return clip -> the path whose sidecar is its own under a name that was cut too short.
+    """Return clip -> the shortened path under which the predecessor wrote its sidecar.
 
-    The predecessor's second writer named the sidecar of `take.1.ecdc` `take.cond.npy`, and that of
-    `take.2.ecdc` the same. Where only one clip can be meant, it is that clip's.
+    The predecessor's second writer used the name `take.cond.npy` for the sidecars of both
+    `take.1.ecdc` and `take.2.ecdc`. If only one clip fits the name, the sidecar is that clip's.
     """
     by_short: dict[Path, list[Path]] = {}
     for rel in tokens:
@@ -190,18 +193,20 @@ def _plan(root: Path, rel: Path, adopted: Path | None, config: MigrateConfig) ->
         if not config.take_codec_fps:
             raise SidecarError(
                 f"{sidecar_paths(source)[0]} states {fps[0]:g} frames per second, but {root / rel} "
-                f"has {fps[1]}; --take-codec-fps where the values are right and that number is wrong"
+                f"has {fps[1]}; use --take-codec-fps if the values are right and the rate is wrong"
             )
     if sidecar.version == SCHEMA_VERSION and source == root / rel and fps is None:
         return Plan(rel, is_old, None, declared=declared)
     beside = sidecar_paths(root / rel)[0]
     if source != root / rel and beside.exists():
-        raise SidecarError(f"{sidecar_paths(source)[0]} and {beside} are both its sidecar")
+        raise SidecarError(
+            f"{root / rel} has two sidecars, {sidecar_paths(source)[0]} and {beside}"
+        )
     for name in sidecar.parameters:
         if not config.renamed(name).isidentifier():
             raise SidecarError(
-                f"{source}: parameter {name!r} needs a name of letters, digits and underscores; "
-                f"--rename {name!r}=..."
+                f"{source}: the name of parameter {name!r} must be letters, digits and "
+                f"underscores; use --rename {name!r}=..."
             )
     return Plan(rel, is_old, source, sidecar.version, declared, fps)
 
@@ -240,7 +245,7 @@ def _migrate_clip(
 
 
 def _given(parameter: Parameter, declared: bool) -> ParameterValue:
-    """Return a parameter as a writer gives it; mean and std stay what they were stated to be."""
+    """Return a parameter as a writer takes it, with its stated mean and std."""
     keys = ("min", "max", "mean", "std") if declared else ("mean", "std")
     return {
         "values": parameter.values,
@@ -254,15 +259,15 @@ def _given(parameter: Parameter, declared: bool) -> ParameterValue:
 
 
 def _keep(path: Path) -> None:
-    """Copy an original to its kept name, which must be free or hold the same.
+    """Copy an original to its `.orig` name.
 
     Raises:
-        SidecarError: It is not.
+        SidecarError: That name exists with other content.
     """
     kept = path.with_name(path.name + KEPT_SUFFIX)
     if kept.exists():
-        if kept.read_bytes() == path.read_bytes():  # as after an interrupted run
+        if kept.read_bytes() == path.read_bytes():  # from an interrupted run
             return
-        raise SidecarError(f"{kept} exists already; move it away first")
+        raise SidecarError(f"{kept} already exists; move it first")
     with atomic_path(kept) as temporary:
         shutil.copy2(path, temporary)

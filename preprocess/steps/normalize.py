@@ -1,4 +1,4 @@
-"""Step 1: any audio becomes WAV at the codec's rate and channels, all clips at one level."""
+"""Step 1: converts audio to WAV at the codec's rate and channels, with all clips at one level."""
 
 from __future__ import annotations
 
@@ -40,18 +40,18 @@ from preprocess.tokens.specs import CodecSpec, codec_spec
 
 SUFFIX = ".wav"
 SILENCE_RMS = 2**-15
-"""One 16-bit step: what is quieter holds nothing but dither."""
+"""One 16-bit step: anything quieter is only dither."""
 CEILING = 0.999
 """The highest peak of a clip that was scaled or limited, linear."""
 KNEE = 0.8
-"""Where the limiter begins to bend, linear."""
+"""Amplitude at which the limiter begins to act, linear."""
 SPOOL_BYTES = 32 << 20
 _FLOAT_BYTES = 4
 
 
 @dataclass(frozen=True, kw_only=True)
 class NormalizeConfig(Settings):
-    """How audio is brought to the codec's rate and to one level."""
+    """How audio is converted to the codec's rate and to one level."""
 
     target_rms: Annotated[
         float, Field(gt=0, lt=1, description="level of the loudest window, linear")
@@ -62,8 +62,8 @@ class NormalizeConfig(Settings):
     on_clip: Annotated[
         Literal["scale", "limit", "cut"],
         Field(
-            description="a clip whose peaks would pass full scale is reported, and scaled down "
-            "as a whole, limited by a soft knee, or cut at full scale"
+            description="if a clip's peaks would exceed full scale: scale it down, limit it with a "
+            "soft knee, or cut it at full scale; in any case report it"
         ),
     ] = "scale"
     extensions: Annotated[
@@ -76,12 +76,12 @@ class NormalizeConfig(Settings):
 
 @dataclass(frozen=True)
 class Normalized:
-    """What became of one file.
+    """The result for one file.
 
     Attributes:
-        duration_s: Length of the clip.
-        current: The output was up to date and left alone.
-        note: Something to report, such as a peak that would have clipped; else empty.
+        duration_s: Length of the clip in seconds; 0 if it was current.
+        current: Whether the output was up to date and left unchanged.
+        note: A text to report, such as a peak that would have clipped; else empty.
     """
 
     duration_s: float = 0.0
@@ -93,8 +93,9 @@ def normalize(source: Path, output: Path, codec: str, config: NormalizeConfig, j
     """Normalize all audio under `source` into the mirrored tree `output`.
 
     Raises:
-        UsageError: `source` is no folder or holds no audio, or `output` lies in it or around it.
-        PreprocessError: A folder in it cannot be read.
+        UsageError: `source` is not a folder or has no audio, or `output` is inside `source` or
+            contains it.
+        PreprocessError: A subfolder of `source` cannot be read.
     """
     report = Report("normalize", output=str(output))
     spec = codec_spec(codec)
@@ -130,14 +131,14 @@ def normalize(source: Path, output: Path, codec: str, config: NormalizeConfig, j
 def normalize_file(
     source: Path, target: Path, spec: CodecSpec, config: NormalizeConfig
 ) -> Normalized:
-    """Bring one file to the codec's rate and channels and to `config.target_rms`.
+    """Convert one file to the codec's rate and channels and to `config.target_rms`.
 
-    The loudest window of the resampled clip is measured first; the resampled blocks wait in
-    memory, or past 32 MiB on the disk beside the target, so that nothing is resampled twice.
+    The gain depends on the loudest window of the resampled clip. The resampled blocks are kept in
+    memory, or beyond 32 MiB on disk next to the target, to resample only once.
 
     Raises:
-        AudioError: The file cannot be read, or holds nothing but silence.
-        ForeignOutputError: There is a file at `target` that we have not made.
+        AudioError: The file cannot be read, is silent, or is shorter than one sample.
+        ForeignOutputError: `target` exists and was not made by this step.
     """
     origin = provenance(
         digest_file(source),
@@ -155,7 +156,7 @@ def normalize_file(
     if target.exists() and target.stat().st_size and not owns_wav(target):
         raise ForeignOutputError(target, "normalize")
     folder = None if config.dry_run else _made(target)
-    # The spill has no name on Linux, and so goes with its process.
+    # On Linux the temporary file has no name, so it vanishes with its process.
     with disk_errors(target), tempfile.SpooledTemporaryFile(SPOOL_BYTES, dir=folder) as spool:
         samples, rms, peak = _measure(source, spec, config.window_ms, spool)
         gain, note = _gain(rms, peak, config)
@@ -170,8 +171,8 @@ def normalize_file(
 
 
 def owns_wav(path: Path) -> bool:
-    """Whether a WAV file is ours, even if it was cut short."""
-    return is_ours(parse_provenance(read_comment(path, even_cut=True)))
+    """Whether a WAV file is ours, even if it is truncated."""
+    return is_ours(parse_provenance(read_comment(path, even_truncated=True)))
 
 
 def _stored(target: Path) -> dict[str, Any]:
@@ -179,7 +180,7 @@ def _stored(target: Path) -> dict[str, Any]:
 
 
 def _made(target: Path) -> str:
-    """Make the folder of an output, and return it."""
+    """Create the folder of an output and return its path."""
     with disk_errors(target):
         target.parent.mkdir(parents=True, exist_ok=True)
     return str(target.parent)
@@ -188,7 +189,7 @@ def _made(target: Path) -> str:
 def _measure(
     source: Path, spec: CodecSpec, window_ms: float, spool: IO[bytes]
 ) -> tuple[int, float, float]:
-    """Write the resampled clip to `spool`; return its samples, its peak RMS and its peak."""
+    """Write the resampled clip to `spool`; return its length in samples, peak RMS and peak."""
     meter = PeakRms(int(spec.sample_rate * window_ms / 1000))
     samples, peak = 0, 0.0
     for block in read_blocks(source, spec.sample_rate, spec.channels):
@@ -204,12 +205,12 @@ def _measure(
 
 
 def _gain(rms: float, peak: float, config: NormalizeConfig) -> tuple[float, str]:
-    """Return the linear gain, and what to report of it."""
+    """Return the linear gain, and a note, empty if nothing needs reporting."""
     gain = config.target_rms / rms
     if gain * peak <= 1.0:
         return gain, ""
     over_db = 20 * np.log10(gain * peak)
-    note = f"its peak would pass full scale by {over_db:.1f} dB: "
+    note = f"its peak would exceed full scale by {over_db:.1f} dB: "
     if config.on_clip == "scale":
         level = CEILING / peak * rms
         return CEILING / peak, note + f"scaled to an RMS of {level:.3f} instead"
@@ -225,7 +226,7 @@ def _levelled(spool: IO[bytes], channels: int, gain: float, limit: bool) -> Iter
 
 
 def _limit(block: Block) -> Block:
-    """Bend what lies above the knee towards the ceiling; leave the rest untouched."""
+    """Compress amplitudes above the knee towards the ceiling; leave the rest unchanged."""
     room = CEILING - KNEE
     bent = KNEE + room * np.tanh((np.abs(block) - KNEE) / room)
     return np.where(np.abs(block) > KNEE, np.copysign(bent, block), block).astype(np.float32)

@@ -1,4 +1,4 @@
-"""Sidecars whose tokens are gone."""
+"""Finds sidecars whose tokens are gone."""
 
 from __future__ import annotations
 
@@ -18,15 +18,18 @@ from preprocess.steps.outputs import Leftovers
 def find_orphans(
     root: Path, besides: Sequence[Path] = (), cond_root: Path | None = None
 ) -> tuple[Leftovers, list[str]]:
-    """Return the sidecars of ours under `root` whose clip is gone, and notes on others.
+    """Return the sidecars made by `annotate` whose clips are gone, and notes on other orphans.
 
-    Files in `besides` count as gone. Sidecars in a folder of their own lie under `cond_root`.
+    An orphan with any parameter that `annotate` did not write is the user's own work: it gets a
+    note and may not be deleted.
 
-    One that holds a parameter that was written by hand, or was not written by `annotate`, is
-    somebody's own work: it is named, and not among what may be deleted.
+    Args:
+        root: The token folder.
+        besides: Files under `root` that count as gone.
+        cond_root: The sidecar folder; None if the sidecars are next to the tokens.
     """
     listing = list_folder(root, [META_SUFFIX])
-    # Whatever else has the clip's name may be its tokens under another ending.
+    # Any other file with the clip's name may be its tokens with another suffix.
     without = {path.relative_to(root).as_posix() for path in besides}
     there = (r for r in listing.others if not r.endswith(ARRAY_SUFFIX) and r not in without)
     stems = {os.path.splitext(rel)[0] for rel in there}
@@ -40,7 +43,9 @@ def find_orphans(
         if _is_ours(clip):
             found.gone.extend(part for part in sidecar_paths(clip) if part.exists())
         else:
-            notes.append(f"{where / rel}: its tokens are gone; not all of it is by annotate, kept")
+            notes.append(
+                f"{where / rel}: its tokens are gone; kept, as annotate did not write all of it"
+            )
     return found, notes
 
 

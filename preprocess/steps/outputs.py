@@ -1,6 +1,6 @@
-"""The outputs of a step: which may be written, which nothing stands behind any more, which go.
+"""The outputs of a step: which it may overwrite, which have lost their source, which to delete.
 
-An output is ours if it carries our provenance. What is not is never overwritten and never deleted.
+An output is ours if it carries our provenance. Any other file is never overwritten or deleted.
 """
 
 from __future__ import annotations
@@ -22,25 +22,25 @@ _PREFIX = struct.Struct("!4xxI")
 
 
 class ForeignOutputError(PreprocessError):
-    """Where a step would write there is a file that it has not made."""
+    """The output file exists and the step did not make it."""
 
     def __init__(self, path: Path, step: str) -> None:
         super().__init__(
-            f"{path} was not made by {step} and is not overwritten; move it, or choose another "
-            f"output folder"
+            f"{path} was not made by {step}, which does not overwrite it; move it, or choose "
+            f"another output folder"
         )
 
 
 def refuse_nested(source: Path, output: Path, linked: Iterable[Path] = ()) -> None:
-    """Refuse an output folder that is the input folder, lies in it, or holds it.
+    """Refuse an output folder that is the input folder, is inside it, or contains it.
 
     Args:
         source: The input folder.
         output: The output folder.
-        linked: Folders elsewhere that links in `source` lead to; they are input too.
+        linked: Folders elsewhere that links in `source` lead to; they count as input.
 
     Raises:
-        UsageError: One lies in the other, by whatever path or link.
+        UsageError: One folder is the other or inside it, directly or through links.
     """
     target = output.resolve()
     for folder in (source.resolve(), *linked):
@@ -50,20 +50,20 @@ def refuse_nested(source: Path, output: Path, linked: Iterable[Path] = ()) -> No
         if target == real:
             raise UsageError(f"output {output} is the input folder {name} itself{via}")
         if real in target.parents:
-            raise UsageError(f"output {output} lies in the input folder {name}{via}")
+            raise UsageError(f"output {output} is inside the input folder {name}{via}")
         if target in real.parents:
-            raise UsageError(f"output {output} holds the input folder {name}{via}")
+            raise UsageError(f"output {output} contains the input folder {name}{via}")
 
 
 def owns_tokens(path: Path) -> bool:
-    """Whether a token file is ours, even if its codes are cut short."""
+    """Whether a token file is ours, even if its codes are truncated."""
     return is_ours(_token_fields(path) or {})
 
 
 def may_write_tokens(path: Path) -> bool:
-    """Whether tokens may be written here: nothing is, or ours, or what breaks off in its header.
+    """Whether tokens may be written here: the path is free, ours, or truncated in its header.
 
-    The last is what a computer that lost power leaves; nobody can read it.
+    A power failure can leave such a truncated file; nothing can read it.
     """
     if not path.exists():
         return True
@@ -72,7 +72,7 @@ def may_write_tokens(path: Path) -> bool:
 
 
 def _token_fields(path: Path) -> dict[str, Any] | None:
-    """Return the header of a token file, empty if it is none; None if it breaks off in there."""
+    """Return the fields of a token file's header, empty if invalid, None if truncated."""
     with open(path, "rb") as file:
         start = file.read(_PREFIX.size)
         if not MAGIC.startswith(start[: len(MAGIC)]):
@@ -92,11 +92,11 @@ def _token_fields(path: Path) -> dict[str, Any] | None:
 
 @dataclass(frozen=True)
 class Leftovers:
-    """Outputs of ours that are not current.
+    """Our outputs that are not current.
 
     Attributes:
-        gone: Those whose source is not there any more.
-        kept: Those whose source is there, but failed or was not chosen now.
+        gone: Outputs whose source is gone.
+        kept: Outputs whose source exists, but failed or was not selected in this run.
     """
 
     gone: list[Path] = field(default_factory=list)
@@ -110,14 +110,14 @@ def find_leftovers(
     sources: Iterable[str],
     owns: Callable[[Path], bool],
 ) -> Leftovers:
-    """Return the outputs of ours that a step has not made and would not make now.
+    """Return our outputs in a folder that this run of a step does not make.
 
     Args:
         output: The folder of the step's outputs.
-        suffix: What its outputs end in.
-        current: The outputs, relative to it, that are current.
-        sources: All sources there are, chosen or not, by their paths without suffix.
-        owns: Whether an output is ours.
+        suffix: Suffix of the outputs.
+        current: The current outputs, relative to the folder.
+        sources: Paths without suffix of all sources, whether selected or not.
+        owns: Returns whether an output is ours.
     """
     if not output.is_dir():
         return Leftovers()
@@ -130,23 +130,23 @@ def find_leftovers(
 
 
 def report_leftovers(report: Report, found: Leftovers, prune: bool, dry_run: bool) -> None:
-    """Delete the outputs whose source is gone if `prune`, and say what there is.
+    """Report leftovers and, with `prune`, delete the outputs whose source is gone.
 
-    With `dry_run`, each that would be deleted is named instead.
+    With `dry_run`, name each file that would be deleted instead.
     """
     if found.kept:
         report.note(
-            f"{_first(found.kept)}: of an earlier run, as the source failed now or was not "
-            f"chosen; mend that or delete this, or it stays in the dataset"
+            f"{_first(found.kept)}: from an earlier run, since the source failed or was not "
+            f"selected; fix the source or delete the output, or it stays in the dataset"
         )
     if found.gone and not prune:
         report.note(
-            f"{_first(found.gone)}: the source is gone; --prune deletes such outputs, else they "
-            f"stay in the dataset"
+            f"{_first(found.gone)}: the source is gone; use --prune to delete such outputs, or "
+            f"they stay in the dataset"
         )
     elif dry_run:
         for path in found.gone:
-            report.note(f"would delete {path}, as its source is gone")
+            report.note(f"would delete {path}: its source is gone")
     else:
         for path in found.gone:
             path.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""What `preprocess run RECIPE --prune --dry-run` says: the outputs that a run would delete."""
+"""`preprocess run RECIPE --prune --dry-run`: lists the outputs that a run would delete."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from preprocess.steps.recipe import Recipe
 
 
 def plan_pruning(recipe: Recipe) -> Report:
-    """Return a report that names each output of all steps whose source is gone.
+    """Return a report that names every output, of any step, whose source is gone.
 
-    What one step would delete is no source for the next, as in a run.
+    An output that one step would delete does not count as a source of the next step.
     """
     normalized, ecdc = recipe.output / "normalized", recipe.output / "ecdc"
     audio = find_audio(recipe.input, normalized, recipe.normalize.extensions)
@@ -29,7 +29,7 @@ def plan_pruning(recipe: Recipe) -> Report:
     report = Report("prune", item="file", output=str(recipe.output))
     gone = [*wavs, *tokens, *sidecars]
     for path in gone:
-        report.note(f"would delete {path}, as its source is gone")
+        report.note(f"would delete {path}: its source is gone")
     report.detail = f"dry run: {len(gone):,} {plural('file', len(gone))} to delete"
     return report.finish()
 

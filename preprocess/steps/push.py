@@ -1,4 +1,4 @@
-"""Step 6: a saved dataset becomes a dataset on the Hub that loads with no script at all."""
+"""Step 6: publishes a saved dataset on the Hub, where it loads without a script."""
 
 from __future__ import annotations
 
@@ -46,38 +46,36 @@ class PushConfig(Settings):
     config: Annotated[
         tuple[str, ...],
         Field(
-            description="subsets to make: a config of the builder such as encodec_24khz_6kbps "
-            "slices the tokens to its bandwidth, another name takes them as they are; without it, "
-            "one that is named by codec and bandwidth"
+            description="subsets to push: the name of a builder config, such as "
+            "encodec_24khz_6kbps, slices the tokens to its bandwidth; any other name keeps all "
+            "codebooks; default: one subset named after codec and bandwidth"
         ),
     ] = ()
-    private: Annotated[bool, Field(description="make a repository that only you see")] = False
-    revision: Annotated[str | None, Field(description="branch to push to; without it, main")] = None
+    private: Annotated[bool, Field(description="create a private repository")] = False
+    revision: Annotated[str | None, Field(description="branch to push to; default: main")] = None
     license: Annotated[
-        str | None, Field(description="licence of the sounds as the Hub names it, such as cc0-1.0")
+        str | None, Field(description="licence of the sounds by its Hub name, such as cc0-1.0")
     ] = None
     source: Annotated[str | None, Field(description="where the sounds come from, for the card")] = (
         None
     )
-    dry_run: Annotated[bool, Field(description="say what would be pushed, without a network")] = (
-        False
-    )
+    dry_run: Annotated[bool, Field(description="list the files to push, without a network")] = False
 
 
 def push(dataset: Path, repo_id: str, config: PushConfig) -> Report:
     """Publish a saved dataset as Parquet with a card, in one commit.
 
-    What the repository has of the same subsets is replaced, other subsets are left.
+    This replaces the same subsets in the repository and keeps its other subsets.
 
     Args:
         dataset: A folder that `preprocess build` or `DatasetDict.save_to_disk` wrote.
         repo_id: `NAMESPACE/NAME`.
-        config: What to push, and how.
+        config: Settings of the push.
 
     Raises:
-        UsageError: There is no such dataset, no token, or a wrong name.
-        DatasetError: The dataset is not of one kind of tokens.
-        PreprocessError: The Hub refuses, or cannot be reached; nothing was changed there.
+        UsageError: The dataset does not exist, no access token is set, or a name is invalid.
+        DatasetError: The dataset mixes codecs or bandwidths, or has no rows.
+        PreprocessError: The Hub refuses or cannot be reached; nothing was changed there.
     """
     report = Report("push", item="row")
     repo = HubRepo(repo_id, config.revision)
@@ -122,13 +120,13 @@ def _load(folder: Path) -> DatasetDict:
         saved = load_from_disk(str(folder))
     except (FileNotFoundError, ValueError) as error:
         raise UsageError(
-            f"{folder} is no saved dataset; make one by preprocess build ({str(error)[:120]})"
+            f"{folder} is not a saved dataset; make one with preprocess build ({str(error)[:120]})"
         ) from None
     return saved if isinstance(saved, DatasetDict) else DatasetDict({"train": saved})
 
 
 def _origin(folder: Path) -> dict[str, Any]:
-    """Return what a built dataset says that it was built from."""
+    """Return the provenance that a built dataset records."""
     path = folder / MARKER
     origin = dict(json.loads(path.read_bytes())) if path.exists() else {}
     origin.pop("tokens_subdir", None)
@@ -139,19 +137,19 @@ def _chosen(config: PushConfig, whole: Subset) -> dict[str, Subset]:
     names = config.config or (f"{whole.model}_{whole.bandwidth_kbps:g}kbps",)
     for name in names:
         if not re.fullmatch(r"\w[\w.-]*", name):
-            raise UsageError(f"--config: {name!r} must be letters, digits, '_', '-' and '.'")
+            raise UsageError(f"--config: {name!r} may only have letters, digits, '_', '-' and '.'")
     return {name: at_codebooks(whole, subset_codebooks(name, whole)) for name in names}
 
 
 def _known(repo: HubRepo, there: list[str], scratch: Path) -> tuple[dict[str, Subset], str | None]:
-    """Return the subsets that the repository has, and its card."""
+    """Return the repository's subsets and its card."""
     subsets = read_info(repo.read(INFO_NAME, scratch)) if INFO_NAME in there else {}
     card = repo.read(CARD_NAME, scratch).decode("utf-8", "replace") if CARD_NAME in there else None
     return subsets, card
 
 
 def _shards(files: Mapping[str, Mapping[str, Shards]]) -> dict[str, Path | bytes]:
-    """Return the files of all subsets by their paths in the repository."""
+    """Return the shards of all subsets, keyed by their paths in the repository."""
     return {
         f"{name}/{path.name}": path
         for name, splits in files.items()
@@ -161,7 +159,7 @@ def _shards(files: Mapping[str, Mapping[str, Shards]]) -> dict[str, Path | bytes
 
 
 def _is_stale(path: str, files: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
-    """Whether a file is a shard of a subset that is pushed now, and none of its new ones."""
+    """Whether a file is an old shard of a subset in this push."""
     folder, _, name = path.rpartition("/")
     shard = re.fullmatch(r".+-\d{5}-of-\d{5}\.parquet", name)
     return folder in files and bool(shard) and path not in new

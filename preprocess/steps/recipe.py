@@ -1,4 +1,4 @@
-"""Recipes: one YAML file describes the whole path from audio to dataset."""
+"""Recipes: YAML files that describe the whole path from audio to dataset."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from preprocess.tokens.specs import codec_spec
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe(CodecConfig, ArrayConfig):
-    """The whole path in one file: from a folder of audio to a saved dataset."""
+    """The settings of all steps, from a folder of audio to a saved dataset."""
 
     input: Annotated[Path, Field(description="folder with audio")]
     output: Annotated[
@@ -33,7 +33,7 @@ class Recipe(CodecConfig, ArrayConfig):
     ]
     jobs: Jobs = field(default_factory=cpu_count)
     prune: Annotated[
-        bool, Field(description="delete outputs of all steps whose source is gone")
+        bool, Field(description="delete the outputs of all steps whose source is gone")
     ] = False
     normalize: NormalizeConfig = field(default_factory=NormalizeConfig)
     encode: EncodeConfig = field(default_factory=EncodeConfig)
@@ -43,15 +43,15 @@ class Recipe(CodecConfig, ArrayConfig):
 
 
 class _UniqueKeyLoader(yaml.SafeLoader):
-    """A safe loader that refuses a key that stands twice, instead of taking the last."""
+    """A safe loader that refuses duplicate keys instead of using the last."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        merge = "tag:yaml.org,2002:merge"  # `<<: *other` may stand more than once
+        merge = "tag:yaml.org,2002:merge"  # `<<: *other` may appear more than once
         keys = [self.construct_object(k, deep=True) for k, _ in node.value if k.tag != merge]
         twice = [key for i, key in enumerate(keys) if key in keys[:i]]
         if twice:
             raise yaml.constructor.ConstructorError(
-                None, None, f"the key {twice[0]!r} stands twice", node.start_mark
+                None, None, f"the key {twice[0]!r} appears twice", node.start_mark
             )
         return super().construct_mapping(node, deep)
 
@@ -60,7 +60,7 @@ def read_recipe(path: Path) -> Recipe:
     """Read a recipe; paths in it are relative to the working folder, as on the command line.
 
     Raises:
-        UsageError: The file does not exist, is no YAML, or has a key or value that is wrong.
+        UsageError: The file cannot be read, is not valid YAML, or has an invalid key or value.
     """
     try:
         data = yaml.load(path.read_text(encoding="utf-8"), _UniqueKeyLoader)  # noqa: S506, a SafeLoader
@@ -81,5 +81,5 @@ def read_recipe(path: Path) -> Recipe:
 
 
 def with_overrides(recipe: Recipe, **values: Any) -> Recipe:
-    """Return `recipe` with fields replaced, those that are not None."""
+    """Return `recipe` with fields replaced by the `values` that are not None."""
     return replace(recipe, **{key: value for key, value in values.items() if value is not None})

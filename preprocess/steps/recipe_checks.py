@@ -1,7 +1,8 @@
-"""What of a recipe can be checked before the first sound is read: a fault costs no hour of work."""
+"""Checks a recipe before the first step, so that mistakes show up at once."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 from preprocess.core.errors import UsageError, nearest
@@ -13,17 +14,21 @@ from preprocess.steps.recipe import Recipe
 from preprocess.tokens.specs import codec_spec
 
 
-def check_recipe(recipe: Recipe) -> None:
-    """Check folders, settings, names and weights of a recipe, as its steps would one by one.
+def check_recipe(recipe: Recipe) -> Recipe:
+    """Check the folders, settings, names and weights of a recipe, as its steps would later.
+
+    Returns:
+        The recipe with prepared producers: their files are read and their code is imported.
 
     Raises:
-        UsageError: A setting is wrong, or does not fit the names of the clips.
-        DatasetError: A clip would be in no split.
-        DiskError: The output cannot be written to.
-        WeightsError: The weights cannot be had, or do not fit the codec.
+        UsageError: A setting is invalid, or does not match the names of the clips.
+        DatasetError: A clip would be outside all splits.
+        DiskError: The output folder cannot be written to.
+        WeightsError: The weights cannot be found or downloaded, or do not match the codec.
     """
     require_folder(recipe.input, "input folder")
     require_writable(recipe.output)
+    recipe = replace(recipe, annotate=tuple(producer.prepare() for producer in recipe.annotate))
     options = recipe.build.rows
     check_options(options)
     recipe.audit.has(Path("any"))
@@ -31,6 +36,7 @@ def check_recipe(recipe: Recipe) -> None:
     _check_names(recipe, options)
     _check_clips(recipe, options)
     _check_weights(recipe)
+    return recipe
 
 
 def _check_bandwidths(recipe: Recipe) -> None:
@@ -38,14 +44,14 @@ def _check_bandwidths(recipe: Recipe) -> None:
     made = spec.n_codebooks(recipe.encode.bandwidth)
     if wanted is not None and spec.n_codebooks(wanted) > made:
         raise UsageError(
-            f"build: bandwidth {wanted:g} is above that of encode, {recipe.encode.bandwidth:g}"
+            f"build: bandwidth {wanted:g} exceeds encode: bandwidth {recipe.encode.bandwidth:g}"
         )
 
 
 def _check_names(recipe: Recipe, options: RowOptions) -> None:
-    """Check that the parameters that are asked for will be made."""
+    """Check that the recipe makes the parameters that it requests."""
     made = parameter_names(recipe.annotate)
-    if made is None or (recipe.output / "ecdc").exists():  # there may be some that a user wrote
+    if made is None or (recipe.output / "ecdc").exists():  # sidecars may hold others
         return
     asked = {
         "build: parameters": options.parameters,
@@ -60,9 +66,9 @@ def _check_names(recipe: Recipe, options: RowOptions) -> None:
 
 
 def _check_clips(recipe: Recipe, options: RowOptions) -> None:
-    """Check what depends on the clips' names: tables' rows, groups and split folders."""
+    """Check settings that depend on the clips' names: table rows, groups and split folders."""
     files = find_files(recipe.input, recipe.normalize.extensions)
-    if not files:  # which normalize says
+    if not files:  # normalize reports this
         return
     for producer in recipe.annotate:
         producer.check_clips([rel.with_suffix("").as_posix() for rel in files])

@@ -1,4 +1,4 @@
-"""The whole path: every step of a recipe, one after the other."""
+"""Runs every step of a recipe, in order."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+from preprocess.audit.audit_config import AuditConfig
 from preprocess.audit.findings import CHECKS
 from preprocess.codec.model_config import ModelConfig
 from preprocess.core.report import Report, plural
@@ -18,18 +19,18 @@ from preprocess.steps.recipe_checks import check_recipe
 
 
 def run_recipe(recipe: Recipe, path: Path | None = None) -> Iterator[Report]:
-    """Run every step of a recipe and yield its report; outputs that are up to date are left.
+    """Run every step of a recipe and yield its report; current outputs stay unchanged.
 
-    A step works on all that the one before it made, also where that failed for some files. Build
-    does not run where annotate failed for a clip or the audit found an error.
+    If a step fails for some files, the next step continues with the others. Build does not run if
+    annotate failed for a clip or the audit found an error.
 
     Args:
-        recipe: What to run.
-        path: The file that it was read from, whose parameters it replaces when it runs again.
+        recipe: The recipe.
+        path: The recipe's file; another run of the same file replaces its parameters.
 
     Raises:
-        PreprocessError: What `check_recipe` finds, before the first step; or a step cannot begin,
-            and the ones before it have been reported.
+        PreprocessError: `check_recipe` finds a mistake before the first step, or a step cannot
+            start; steps that ran before have been reported.
     """
     from preprocess.steps.annotate import annotate
     from preprocess.steps.audit import as_built, audit
@@ -37,7 +38,7 @@ def run_recipe(recipe: Recipe, path: Path | None = None) -> Iterator[Report]:
     from preprocess.steps.encode import encode
     from preprocess.steps.normalize import normalize
 
-    check_recipe(recipe)
+    recipe = check_recipe(recipe)
     normalized, ecdc = recipe.output / "normalized", recipe.output / "ecdc"
     dataset = recipe.output / "dataset"
     for output in (normalized, ecdc, dataset):
@@ -52,21 +53,9 @@ def run_recipe(recipe: Recipe, path: Path | None = None) -> Iterator[Report]:
     yield report
     if not report.done + report.current:
         return
-    checks = recipe.audit
-    if recipe.build.allow_mixed:
-        checks = replace(
-            checks, fail_on=tuple(c for c in CHECKS if c != "mixed" and checks.fails(c))
-        )
+    checks = _checks(recipe)
     if recipe.annotate:
-        cond_root = recipe.build.cond_root
-        config = AnnotateConfig(
-            audio_root=normalized,
-            cond_root=cond_root,
-            dtype=recipe.dtype,
-            max_error=recipe.max_error,
-            prune=recipe.prune,
-        )
-        owner = recipe_owner(path, ecdc)
+        config, owner = _annotate_config(recipe, normalized), recipe_owner(path, ecdc)
         annotated = annotate(ecdc, recipe.annotate, model, config, recipe.jobs, owner)
         yield annotated
         audited = audit(ecdc, as_built(checks, recipe.build, has_sidecars=True), recipe.jobs)[0]
@@ -78,6 +67,24 @@ def run_recipe(recipe: Recipe, path: Path | None = None) -> Iterator[Report]:
     yield build(ecdc, dataset, recipe.build, checks)
 
 
+def _checks(recipe: Recipe) -> AuditConfig:
+    """Return the audit's settings; if the build allows mixed clips, a mixture is not an error."""
+    if not recipe.build.allow_mixed:
+        return recipe.audit
+    failing = tuple(c for c in CHECKS if c != "mixed" and recipe.audit.fails(c))
+    return replace(recipe.audit, fail_on=failing)
+
+
+def _annotate_config(recipe: Recipe, normalized: Path) -> AnnotateConfig:
+    return AnnotateConfig(
+        audio_root=normalized,
+        cond_root=recipe.build.cond_root,
+        dtype=recipe.dtype,
+        max_error=recipe.max_error,
+        prune=recipe.prune,
+    )
+
+
 def _pruning(recipe: Recipe) -> Recipe:
     return replace(
         recipe,
@@ -87,7 +94,7 @@ def _pruning(recipe: Recipe) -> Recipe:
 
 
 def _why_not_build(annotated: Report, audited: Report, dataset: Path) -> str:
-    """Return why there can be no dataset of this run, empty if there can."""
+    """Return why this run cannot build a dataset, or an empty string if it can."""
     reasons = []
     if annotated.failures:
         clips = len(annotated.failed)
@@ -98,22 +105,22 @@ def _why_not_build(annotated: Report, audited: Report, dataset: Path) -> str:
             f"the audit found {errors:,} {plural('error', errors)} in {clips:,} "
             f"{plural('clip', clips)}"
         )
-    old = f"; {dataset} is of an earlier run" if reasons and dataset.exists() else ""
+    old = f"; {dataset} is from an earlier run" if reasons and dataset.exists() else ""
     return " and ".join(reasons) + old
 
 
 def _clip(path: str) -> str:
-    """Return what the paths of a clip's files begin with."""
+    """Return the path of a clip's file without its suffix."""
     for suffix in (ARRAY_SUFFIX, META_SUFFIX):
         path = path.removesuffix(suffix)
     return path.removesuffix(TOKEN_SUFFIX)
 
 
 def recipe_owner(path: Path | None, ecdc: Path) -> str:
-    """Return the name under which a recipe's parameters are its own.
+    """Return the name that marks parameters as made by a recipe.
 
-    Its path as seen from the token folder: that stays as it is when a project moves, and differs
-    for two recipes that write to one folder.
+    The name is the recipe's path relative to the token folder. It stays the same if the project
+    moves, and differs between two recipes that write to the same folder.
     """
     if path is None:
         return "recipe"

@@ -1,23 +1,46 @@
-"""Folders that hold a saved dataset of ours: a marker in them says what they were made from.
+"""Folders with a saved dataset, in which a marker file records what they were made from.
 
-They are made beside their place and moved there whole; only one that has the marker is replaced.
+A folder is made next to its final place and moved there once complete. It replaces only a folder
+that has the marker.
 """
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from preprocess.core.errors import UsageError
+from preprocess.core.provenance import is_current
+from preprocess.core.report import Report, plural
+from preprocess.core.temporaries import remove_stale
+from preprocess.steps.outputs import refuse_nested
 
 _TOKENS_SUBDIR = "tokens"
 
 
+@dataclass(frozen=True)
+class SavedFolder:
+    """A folder that a step makes and may replace.
+
+    Attributes:
+        path: Where it is.
+        marker: Name of the marker file.
+        names: Other files that the step writes there, besides the splits and the token folder.
+        step: Name of the step.
+    """
+
+    path: Path
+    marker: str
+    names: tuple[str, ...]
+    step: str
+
+
 def read_marker(output: Path, marker: str) -> dict[str, Any]:
-    """Return what the marker in a folder says; nothing where there is none that can be read."""
+    """Return the content of the marker in a folder; empty if it is missing or unreadable."""
     try:
         stored = json.loads((output / marker).read_bytes())
     except (OSError, ValueError):
@@ -25,25 +48,20 @@ def read_marker(output: Path, marker: str) -> dict[str, Any]:
     return stored if isinstance(stored, dict) else {}
 
 
-def check_replaceable(output: Path, marker: str, names: Iterable[str], step: str) -> None:
-    """Refuse to replace what a step has not made.
-
-    Args:
-        output: The folder that the step would replace.
-        marker: Name of the file that tells what the folder was made from.
-        names: What else the step writes there, beside the splits and the folder of token files.
-        step: Its name.
+def check_replaceable(folder: SavedFolder) -> None:
+    """Refuse to replace a folder with content that the step did not make.
 
     Raises:
-        UsageError: It is a file, a folder of something else, or holds files of others.
+        UsageError: It is a file, a folder without the marker, or has other files in it.
     """
+    output, marker, step = folder.path, folder.marker, folder.step
     if not output.exists() or (output.is_dir() and not any(output.iterdir())):
         return
     if not (output / marker).exists():
         what = "built dataset" if step == "build" else f"dataset made by {step}"
-        raise UsageError(f"output {output} exists and is no {what}; remove it first")
+        raise UsageError(f"output {output} exists and is not a {what}; remove it first")
     splits = json.loads((output / "dataset_dict.json").read_bytes())["splits"]
-    ours = {marker, *names, "dataset_dict.json", *splits}
+    ours = {marker, *folder.names, "dataset_dict.json", *splits}
     ours.add(read_marker(output, marker).get("tokens_subdir", _TOKENS_SUBDIR).split("/")[0])
     for path in sorted(output.iterdir()):
         if path.name not in ours and not path.name.startswith("."):
@@ -52,8 +70,43 @@ def check_replaceable(output: Path, marker: str, names: Iterable[str], step: str
             )
 
 
+def update_folder(
+    report: Report,
+    root: Path,
+    folder: SavedFolder,
+    origin: Mapping[str, str],
+    splits: Mapping[str, Sequence[str]],
+    make: Callable[[], Iterable[str]],
+) -> None:
+    """Make a folder again unless it is up to date, and count its clips in the report.
+
+    Args:
+        report: The step's report; gets counts, notes and the sizes of the splits.
+        root: The token folder.
+        folder: The folder to make.
+        origin: Provenance of the folder that `make` would make.
+        splits: Split -> its token files.
+        make: Makes the folder and returns notes.
+
+    Raises:
+        UsageError: The folder is inside `root` or contains it, or `check_replaceable` refuses it.
+    """
+    clips = sum(map(len, splits.values()))
+    refuse_nested(root, folder.path)
+    if is_current(read_marker(folder.path, folder.marker), origin):
+        report.current = clips
+    else:
+        check_replaceable(folder)
+        remove_stale(folder.path.parent, recursive=False)
+        for note in make():
+            report.note(note)
+        report.done = clips
+    counts = ", ".join(f"{name} {len(rels)}" for name, rels in splits.items())
+    report.detail = f"{plural('split', len(splits))} {counts}"
+
+
 def replace_folder(new: Path, output: Path, old: Path) -> None:
-    """Move `new` to `output`; what was there goes to `old`, on the same file system."""
+    """Move `new` to `output`, and an existing `output` to `old`, on the same file system."""
     if output.exists():
         os.replace(output, old)
     os.replace(new, output)

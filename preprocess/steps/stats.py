@@ -1,4 +1,4 @@
-"""Statistics of the parameters of all clips, a set for each split, into one file."""
+"""Writes the statistics of the parameters of all clips, by split, to one file."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ _COLUMNS = ("parameter", "unit", "values", "NaN", "min", "median", "max", "mean"
 
 @dataclass(frozen=True, kw_only=True)
 class StatsConfig(ShardConfig):
-    """Which clips are measured together."""
+    """Settings of `preprocess stats`: which clips to measure together."""
 
     split_name: Annotated[
         str | None,
-        Field(pattern=r"^\w+$", description="one split for all clips, instead of the subfolders'"),
+        Field(pattern=r"^\w+$", description="one split for all clips, instead of the subfolders"),
     ] = None
     cond_root: CondRoot = None
 
@@ -42,10 +42,12 @@ class StatsConfig(ShardConfig):
 def collect_stats(root: Path, output: Path, config: StatsConfig, jobs: int) -> Report:
     """Write the statistics of all sidecars under `root` to the file `output`.
 
-    A clip whose sidecar cannot be read, or does not fit the others, is left out, and fails.
+    A clip whose sidecar cannot be read, or does not match the others, is left out and reported as
+    a failure.
 
     Raises:
-        UsageError: `root` is no folder, or holds no tokens; or the shard is none.
+        UsageError: `root` is not a folder, or has no token files; or the shard is invalid.
+        DatasetError: A clip is outside the split folders that others are in.
     """
     report = Report("stats", output=str(output))
     options = RowOptions(
@@ -69,10 +71,10 @@ def collect_stats(root: Path, output: Path, config: StatsConfig, jobs: int) -> R
 
 
 def merge_stats(parts: Sequence[Path], output: Path) -> Report:
-    """Write what the statistics of several shards say together to the file `output`.
+    """Merge the statistics of several shards into the file `output`.
 
     Raises:
-        StatsError: A file cannot be read, or does not fit the others.
+        StatsError: A file cannot be read, or does not match the others.
     """
     report = Report("stats", item="file", output=str(output))
     merged: dict[str, CorpusStats] = {}
@@ -87,7 +89,7 @@ def merge_stats(parts: Sequence[Path], output: Path) -> Report:
 
 
 def format_stats(splits: dict[str, CorpusStats]) -> str:
-    """Return statistics as a table for people."""
+    """Return statistics as a readable table."""
     rows = [
         (split, [_COLUMNS, *(_row(name, parameter) for name, parameter in stats.items())])
         for split, stats in splits.items()

@@ -1,4 +1,4 @@
-"""Are token files what their audio gives? Headers and lengths of all, codes of a sample."""
+"""Verifies token files against their audio: headers and lengths of all, codes of a sample."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
     from preprocess.steps.encode_jobs import Job
 
 AGREEMENT_CLIPS = 4
-"""How many clips an encoding in lower precision is compared on."""
+"""Number of clips on which lower precision is compared with float32."""
 
 
 def audio_blocks(audio: Path, codec: Codec) -> Iterator[Wave]:
-    """Yield an audio file in blocks `[C, n]` as `codec` takes them."""
+    """Yield an audio file in blocks `[C, n]` of float32 at the codec's rate and channels."""
     for block in read_blocks(audio, codec.spec.sample_rate, codec.spec.channels):
         yield block.T
 
@@ -37,9 +37,19 @@ def verify(
     config: EncodeConfig,
     report: Report,
 ) -> int:
-    """Check header and length of all, and the codes of a sample; return the size of the sample.
+    """Check the header and length of all clips, and the codes of a sample.
 
-    Tokens of another engine than this run's may differ: that is said as a rate, and is no failure.
+    Differences in tokens of another engine than this run's are reported as a rate, not as failures.
+
+    Args:
+        jobs: The clips.
+        load: Returns the codec; called only if there is a sample.
+        spec: The codec's specification.
+        config: Settings of the step; uses `bandwidth` and `verify_samples`.
+        report: Receives failures and notes.
+
+    Returns:
+        The number of clips in the sample.
     """
     good = [job for job in jobs if _is_whole(job, spec, config, report)]
     sample = random.Random(0).sample(good, min(config.verify_samples, len(good)))
@@ -57,14 +67,14 @@ def verify(
             report.fail(job.tokens, f"{differing} of {own.codes.size} codes differ when encoded")
     for engine, (differing, size) in across.items():
         report.note(
-            f"{differing:,} of {size:,} codes differ across engines: "
-            f"{engine}, and {sample[0].origin['eng']} now"
+            f"{differing:,} of {size:,} codes differ between engines: "
+            f"{engine} before, {sample[0].origin['eng']} now"
         )
     return len(sample)
 
 
 def agreement(written: Sequence[Job], exact: Codec, config: EncodeConfig) -> str:
-    """Say how many codes of a sample are those of float32, by codebook."""
+    """Return a note on how many codes of a sample match those of float32, by codebook."""
     sample = random.Random(0).sample(list(written), min(AGREEMENT_CLIPS, len(written)))
     if not sample:
         return ""
@@ -74,11 +84,14 @@ def agreement(written: Sequence[Job], exact: Codec, config: EncodeConfig) -> str
     ]
     same = np.concatenate([codes == own for codes, own in pairs], axis=1).mean(axis=1)
     shares = " ".join(f"{100 * share:.1f}" for share in same)
-    return f"{config.precision} gave the codes of float32 in {shares} % (by codebook, {len(sample)} clips)"
+    return (
+        f"{config.precision} codes equal those of float32 in {shares} % "
+        f"(by codebook, {len(sample)} clips)"
+    )
 
 
 def _is_whole(job: Job, spec: CodecSpec, config: EncodeConfig, report: Report) -> bool:
-    """Whether a token file can be read and has the length of its audio; report it otherwise."""
+    """Whether a token file is readable and has the length of its audio; report it if not."""
     try:
         header = read_ecdc(job.tokens).header
     except (EcdcError, OSError) as error:

@@ -1,4 +1,4 @@
-"""Tokens on disk and in time: the `.ecdc` container, codec facts, frames. Free of torch."""
+"""Tokens on disk and in time: the `.ecdc` container, codec facts, frames. Does not use torch."""
 
 from preprocess.tokens.ecdc import read_ecdc, read_header, write_ecdc
 from preprocess.tokens.specs import CODECS, CodecSpec, codec_spec

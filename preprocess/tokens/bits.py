@@ -1,4 +1,4 @@
-"""Packing of codes into the bit stream of `.ecdc`: least significant bit first, as encodec does.
+"""Pack codes into the bit stream of `.ecdc`, least significant bit first, as encodec does.
 
 With 10 bits a code, four codes fill five bytes:
 
@@ -6,8 +6,8 @@ With 10 bits a code, four codes fill five bytes:
     bits   7......0   7......0   7......0   7......0   7......0
     code   0 0 0 0    1 1 .. 0   2 2 .. 1   3 3 .. 2   3 3 3 3
 
-The pattern repeats with that period, so each column of a `[groups, codes in a group]` array moves
-by one shift, whatever the length: eight array operations for any file.
+The pattern repeats with that period, so each column of a `[groups, codes in a group]` array needs
+one shift: at most eight array operations for a file of any length.
 Format: `encodec/binary.py` (`BitPacker`, `BitUnpacker`) of facebookresearch/encodec.
 """
 
@@ -20,12 +20,12 @@ from numpy.typing import NDArray
 
 
 def packed_size(count: int, bits: int) -> int:
-    """Return the bytes that `count` codes of `bits` bits take, flushed to a whole byte."""
+    """Return the size in bytes of `count` codes of `bits` bits, rounded up to a whole byte."""
     return -(-count * bits // 8)
 
 
 def _period(bits: int) -> tuple[int, int]:
-    """Return the codes and the bytes after which the pattern of shifts repeats."""
+    """Return the number of codes and of bytes after which the pattern of shifts repeats."""
     codes = 8 // math.gcd(bits, 8)
     return codes, codes * bits // 8
 
@@ -33,13 +33,13 @@ def _period(bits: int) -> tuple[int, int]:
 def pack(codes: NDArray[np.integer], bits: int) -> bytes:
     """Pack codes `[n]`, each in `0 .. 2**bits - 1`, into `packed_size(n, bits)` bytes.
 
-    The caller vouches for the range; `bits` is 1 to 16.
+    `bits` is 1 to 16. The range of the codes is not checked.
     """
     per_group, group_bytes = _period(bits)
     groups = -(-codes.size // per_group)
     padded = np.zeros((groups, per_group), np.uint32)
     padded.reshape(-1)[: codes.size] = codes
-    out = np.zeros((groups, group_bytes + 2), np.uint8)  # room for a code that ends the group
+    out = np.zeros((groups, group_bytes + 2), np.uint8)  # room for the group's last code
     for j in range(per_group):
         byte, shift = divmod(j * bits, 8)
         word = padded[:, j] << np.uint32(shift)
@@ -49,13 +49,15 @@ def pack(codes: NDArray[np.integer], bits: int) -> bytes:
 
 
 def unpack(data: bytes | memoryview, count: int, bits: int) -> NDArray[np.int16]:
-    """Unpack `count` codes of `bits` bits (1 to 15) from `data`; the inverse of `pack`.
+    """Unpack `count` codes of `bits` bits (1 to 15) from `data` as int16 `[count]`.
+
+    The inverse of `pack`.
 
     Raises:
         ValueError: `data` is shorter than `packed_size(count, bits)`.
     """
     if len(data) < packed_size(count, bits):
-        raise ValueError(f"{count} codes take {packed_size(count, bits)} bytes, got {len(data)}")
+        raise ValueError(f"{count} codes need {packed_size(count, bits)} bytes, got {len(data)}")
     per_group, group_bytes = _period(bits)
     groups = -(-count // per_group)
     padded = np.zeros(groups * group_bytes, np.uint8)

@@ -1,15 +1,15 @@
-"""The `.ecdc` container: Meta's own format, read and written bit for bit.
+"""The `.ecdc` container: reads and writes Meta's format, bit for bit.
 
     offset 0    4     5          9           9 + h
            |ECDC| 0  | h        | JSON      | segment 0     | segment 1 ...
             magic u8  u32 big-e.  h bytes     [scale] codes
 
-The JSON header is `{"m": model, "al": audio length, "nc": codebooks, "lm": false}`; Meta's reader
-ignores further keys, and ours keep the provenance there. A segment is, for the 48 kHz codec, its
-scale as a big-endian float32, then its codes time-major (`for t: for k`), packed least significant
-bit first (`preprocess.tokens.bits`) and flushed to a byte. How many frames a segment has follows from
-`al` alone (`preprocess.tokens.frames`), in integers: encodec 0.1.1 computes it in floats and cannot read
-74 of the lengths under 20 s, the first 6,720 samples; this reader can.
+The JSON header is `{"m": model, "al": audio length, "nc": codebooks, "lm": false}`. Meta's reader
+ignores further keys, so we store the provenance there. A segment holds its scale as a big-endian
+float32 (48 kHz codec only), then its codes time-major (`for t: for k`), packed least significant
+bit first (`preprocess.tokens.bits`) and padded to a byte. The number of frames in a segment follows
+from `al` in integer arithmetic (`preprocess.tokens.frames`). encodec 0.1.1 uses floats and cannot read
+74 of the lengths under 20 s, the first being 6,720 samples; this reader can.
 
 Format: `encodec/binary.py` and `encodec/compress.py` of facebookresearch/encodec.
 """
@@ -36,14 +36,14 @@ VERSION = 0
 _PREFIX = struct.Struct("!4sBI")
 _SCALE = struct.Struct("!f")
 MAX_HEADER_BYTES = 1 << 16
-"""A header is about 100 bytes; what claims more than this is not believed."""
+"""A header is about 100 bytes; a larger claim is refused."""
 
 
 def read_header(path: str | Path) -> EcdcHeader:
-    """Read what a token file holds, without its codes.
+    """Read the header of a token file, without its codes.
 
     Raises:
-        EcdcError: The file is not a readable `.ecdc`, or not as long as its header says.
+        EcdcError: The file is not a readable `.ecdc`, or its length does not match its header.
         OSError: The file cannot be opened.
     """
     path = Path(path)
@@ -54,11 +54,10 @@ def read_header(path: str | Path) -> EcdcHeader:
 
 
 def read_ecdc(path: str | Path) -> Ecdc:
-    """Read the tokens of one clip, of Meta's kind or of the predecessor's `torch.save` kind.
+    """Read the tokens of one clip from Meta's format or the predecessor's `torch.save` format.
 
     Raises:
-        EcdcError: The file is not a readable `.ecdc`, is cut short, or is longer than its header
-            says.
+        EcdcError: The file is not a readable `.ecdc`, or its length does not match its header.
         OSError: The file cannot be opened.
     """
     path = Path(path)
@@ -69,17 +68,20 @@ def read_ecdc(path: str | Path) -> Ecdc:
 
 
 def write_ecdc(path: str | Path, ecdc: Ecdc) -> None:
-    """Write the tokens of one clip as Meta's `.ecdc`, whole or not at all.
+    """Write the tokens of one clip as Meta's `.ecdc`, atomically.
 
     Raises:
         EcdcError: The tokens do not fit their codec; nothing is written.
+        DiskError: The disk is full or read-only, or permission is denied.
     """
     _check(ecdc)
     spec, k = CODECS[ecdc.model], ecdc.codes.shape[0]
     header = {"m": ecdc.model, "al": int(ecdc.audio_length), "nc": k, "lm": False, **ecdc.extra}
     text = json.dumps(header).encode()
     if len(text) > MAX_HEADER_BYTES:
-        raise EcdcError(f"{path}: a header of {len(text):,} bytes; at most {MAX_HEADER_BYTES:,}")
+        raise EcdcError(
+            f"{path}: the header is {len(text):,} bytes; at most {MAX_HEADER_BYTES:,} are allowed"
+        )
     parts = [_PREFIX.pack(MAGIC, VERSION, len(text)), text]
     start = 0
     for segment, frames in enumerate(ecdc.segment_frames):
@@ -102,34 +104,34 @@ def _read_meta_header(file: BinaryIO, path: Path) -> EcdcHeader:
         raise EcdcError(f"{path} is not an .ecdc file (it does not start with {MAGIC.decode()})")
     _, version, size = _PREFIX.unpack(prefix)
     if version != VERSION:
-        raise EcdcError(f"{path} is of .ecdc version {version}; only version {VERSION} is known")
+        raise EcdcError(f"{path} is .ecdc version {version}; only version {VERSION} is supported")
     if size > MAX_HEADER_BYTES:
-        raise EcdcError(f"{path} claims a header of {size:,} bytes; at most {MAX_HEADER_BYTES:,}")
+        raise EcdcError(
+            f"{path} claims a header of {size:,} bytes; at most {MAX_HEADER_BYTES:,} are allowed"
+        )
     text = file.read(size)
     if len(text) < size:
-        raise EcdcError(f"{path} is cut short within its header")
+        raise EcdcError(f"{path} is truncated within its header")
     try:
         fields = json.loads(text)
     except (ValueError, RecursionError):
         raise EcdcError(f"{path} has a header that is not JSON") from None
     header = _parse_header(fields, path)
-    # Compared here, before anything is allocated for the length that the header claims, and so
-    # that a file that was cut short is not taken for a whole one by readers of headers either.
+    # Check the size before allocating for a claimed length, and also for callers that read only
+    # the header, so that they do not accept a truncated file.
     expected, actual = payload_size(header), os.fstat(file.fileno()).st_size - file.tell()
     if actual != expected:
-        what = "is cut short" if actual < expected else "is too long"
-        raise EcdcError(
-            f"{path} {what}: its header promises {expected:,} bytes of codes, it holds {actual:,}"
-        )
+        what = "is truncated" if actual < expected else "is too long"
+        raise EcdcError(f"{path} {what}: expected {expected:,} bytes of codes, got {actual:,}")
     return header
 
 
 def _parse_header(fields: Any, path: Path) -> EcdcHeader:
     if not isinstance(fields, dict):
-        raise EcdcError(f"{path} has a header that is no JSON object")
+        raise EcdcError(f"{path} has a header that is not a JSON object")
     model, length, k = (fields.pop(key, None) for key in ("m", "al", "nc"))
     if not isinstance(model, str) or model not in CODECS:
-        raise EcdcError(f"{path} was coded by {model!r}; known: {', '.join(CODECS)}")
+        raise EcdcError(f"{path} uses the unknown codec {model!r}; known: {', '.join(CODECS)}")
     if type(length) is not int or length < 1:
         raise EcdcError(f"{path} claims an audio length of {length!r} samples")
     most = CODECS[model].max_codebooks
@@ -141,7 +143,7 @@ def _parse_header(fields: Any, path: Path) -> EcdcHeader:
 
 
 def payload_size(header: EcdcHeader) -> int:
-    """Return the bytes that follow the header, in constant time whatever length it claims."""
+    """Return the number of bytes after the header, in constant time for any claimed length."""
     spec, k = header.spec, header.n_codebooks
     scale = _SCALE.size if spec.segment_samples is not None else 0
     return sum(
@@ -180,15 +182,17 @@ def _check(ecdc: Ecdc) -> None:
     spec, codes = codec_spec(ecdc.model), ecdc.codes
     taken = [key for key in ("m", "al", "nc", "lm") if key in ecdc.extra]
     if taken:
-        raise EcdcError(f"extra may not hold {taken[0]!r}, a field of the header")
+        raise EcdcError(f"extra must not contain {taken[0]!r}, a key of the header")
     if ecdc.audio_length < 1:
         raise EcdcError(f"audio_length must be at least 1 sample, got {ecdc.audio_length}")
     if codes.ndim != 2 or not 1 <= codes.shape[0] <= spec.max_codebooks:
-        raise EcdcError(f"codes must be [K, T] with K of 1 to {spec.max_codebooks}: {codes.shape}")
-    total = n_frames(ecdc.audio_length, spec)  # in constant time, before a huge length is walked
+        raise EcdcError(
+            f"codes must be [K, T] with K from 1 to {spec.max_codebooks}, got {list(codes.shape)}"
+        )
+    total = n_frames(ecdc.audio_length, spec)  # constant time; checked before the segments
     if codes.shape[1] != total or ecdc.segment_frames != segment_frames(ecdc.audio_length, spec):
         raise EcdcError(
-            f"{ecdc.audio_length} samples of {spec.name} are {total} frames; got codes of "
+            f"{ecdc.audio_length} samples of {spec.name} are {total} frames; got "
             f"{codes.shape[1]} frames in {len(ecdc.segment_frames)} segments"
         )
     if not np.issubdtype(codes.dtype, np.integer):
@@ -202,4 +206,4 @@ def _check(ecdc: Ecdc) -> None:
             raise EcdcError(f"{spec.name} has no scales")
     elif ecdc.scales is None or ecdc.scales.shape != (len(ecdc.segment_frames),):
         got = None if ecdc.scales is None else ecdc.scales.shape
-        raise EcdcError(f"{spec.name} has a scale for each of its segments, got {got}")
+        raise EcdcError(f"{spec.name} needs a scale for each segment, got {got}")

@@ -1,18 +1,18 @@
-"""Time: every conversion between samples, token frames and seconds, in integers from samples.
+"""Time: every conversion between samples, token frames and seconds, in integer samples.
 
-A codec without segments lays one frame on every `hop` samples:
+A codec without segments has one frame for every `hop` samples:
 
     samples  0        320       640       960    audio_length = 1,000
     frames   |--- 0 ---|--- 1 ---|--- 2 ---|- 3      ceil(1000 / 320) = 4
 
-The 48 kHz codec cuts the audio into segments of 48,000 samples that start every 47,520, and lays
-frames in each of them anew; the last 480 samples of a segment lie under the next one as well:
+The 48 kHz codec cuts the audio into segments of 48,000 samples that start every 47,520 samples.
+Each segment has its own frames, and its last 480 samples overlap the next segment:
 
     segment 0  |0 ... 148|149|          frame i of segment s starts at
     segment 1          |0|1| ...        sample 47,520 s + 320 i
     samples    0     47520 48000
 
-So its frames do not stand on a uniform 150 fps grid (that would drift by 36 s in an hour).
+So its frames are not on a uniform 150 fps grid, which would drift by 36 s in an hour.
 """
 
 from __future__ import annotations
@@ -39,9 +39,13 @@ class Run(NamedTuple):
 
 
 def segment_runs(audio_length: int, spec: CodecSpec) -> tuple[Run, ...]:
-    """Return the segments of a clip as runs of equal ones; a single one where there are none.
+    """Return the segments of a clip as runs of equal segments; one run for a codec without them.
 
-    In constant time and memory, so that it is safe for a length that a hostile file claims.
+    Takes constant time and memory, so it is safe for a length that a hostile file claims.
+
+    Args:
+        audio_length: Samples per channel, at least 1.
+        spec: The codec.
 
     Raises:
         ValueError: `audio_length` is less than 1.
@@ -76,10 +80,10 @@ def n_frames(audio_length: int, spec: CodecSpec) -> int:
 
 
 def frame_start_samples(audio_length: int, spec: CodecSpec) -> NDArray[np.int64]:
-    """Return the sample `[T]` at which each frame starts.
+    """Return the sample at which each frame starts, int64 `[T]`.
 
-    Not monotonous at 48 kHz: the first frames of a segment start before the last ones of the
-    segment before it.
+    Not monotonic at 48 kHz: the first frames of a segment start before the last frames of the
+    previous segment.
     """
     stride = spec.stride_samples or 0
     return np.concatenate(
@@ -91,22 +95,22 @@ def frame_start_samples(audio_length: int, spec: CodecSpec) -> NDArray[np.int64]
 
 
 def frame_centre_samples(audio_length: int, spec: CodecSpec) -> NDArray[np.int64]:
-    """Return the sample `[T]` in the middle of the hop of each frame (every hop is even)."""
+    """Return the sample in the middle of each frame's hop, int64 `[T]` (every hop is even)."""
     return frame_start_samples(audio_length, spec) + spec.hop // 2
 
 
 def frame_starts_s(audio_length: int, spec: CodecSpec) -> NDArray[np.float64]:
-    """Return the start of each frame in seconds `[T]`, each rounded once, so without drift."""
+    """Return the start of each frame in seconds `[T]`. Each is rounded once, so nothing drifts."""
     return frame_start_samples(audio_length, spec) / spec.sample_rate
 
 
 def frame_centres_s(audio_length: int, spec: CodecSpec) -> NDArray[np.float64]:
-    """Return the middle of each frame in seconds `[T]`."""
+    """Return the middle of each frame's hop in seconds `[T]`."""
     return frame_centre_samples(audio_length, spec) / spec.sample_rate
 
 
 def frame_ends_s(audio_length: int, spec: CodecSpec) -> NDArray[np.float64]:
-    """Return the end of the hop of each frame in seconds `[T]`, at most the end of the audio."""
+    """Return the end of each frame's hop in seconds `[T]`, at most the end of the audio."""
     ends = frame_start_samples(audio_length, spec) + spec.hop
     return np.minimum(ends, audio_length) / spec.sample_rate
 
@@ -114,13 +118,13 @@ def frame_ends_s(audio_length: int, spec: CodecSpec) -> NDArray[np.float64]:
 def sample_to_frame(sample: int, audio_length: int, spec: CodecSpec) -> int:
     """Return the index of the frame that covers `sample`.
 
-    Where two segments of the 48 kHz codec overlap, it is the frame of the later segment.
+    Where two segments of the 48 kHz codec overlap, this is the frame of the later segment.
 
     Raises:
-        ValueError: `sample` lies outside of the clip.
+        ValueError: `sample` is outside the clip.
     """
     if not 0 <= sample < audio_length:
-        raise ValueError(f"sample {sample} is outside of a clip of {audio_length} samples")
+        raise ValueError(f"sample {sample} is outside the clip of {audio_length} samples")
     if spec.stride_samples is None:
         return sample // spec.hop
     segment, offset = divmod(sample, spec.stride_samples)
@@ -133,7 +137,7 @@ def sample_to_frame(sample: int, audio_length: int, spec: CodecSpec) -> int:
 
 
 def seconds_to_samples(seconds: float | Fraction, sample_rate: int) -> int:
-    """Return the sample nearest to a time in seconds, computed exactly (halves go to even)."""
+    """Return the sample nearest to a time in seconds, computed exactly (ties round to even)."""
     return round(Fraction(seconds) * sample_rate)
 
 
@@ -145,14 +149,14 @@ def samples_to_seconds(samples: int, sample_rate: int) -> float:
 def seconds_to_frame(seconds: float | Fraction, audio_length: int, spec: CodecSpec) -> int:
     """Return the frame that covers a time in seconds.
 
-    The sample is the last whose time (`samples_to_seconds`) is not after `seconds`, so that the
-    start of a frame leads back to that frame though its float lies a hair before it.
+    Uses the last sample whose time (`samples_to_seconds`) is at or before `seconds`, so that the
+    start of a frame maps back to that frame even if rounding made it slightly too early.
 
     Raises:
-        ValueError: The time lies outside of the clip.
+        ValueError: The time is outside the clip.
     """
     if not -1 < seconds < audio_length / spec.sample_rate + 1:
-        raise ValueError(f"{seconds} s is outside of a clip of {audio_length} samples")
+        raise ValueError(f"{seconds} s is outside the clip of {audio_length} samples")
     exact = Fraction(seconds) * spec.sample_rate
     sample = exact.numerator // exact.denominator
     if samples_to_seconds(sample + 1, spec.sample_rate) <= seconds:
@@ -161,7 +165,7 @@ def seconds_to_frame(seconds: float | Fraction, audio_length: int, spec: CodecSp
 
 
 def time_model(audio_length: int, spec: CodecSpec) -> dict[str, Any]:
-    """Return what a reader needs to place every frame of a clip in time, ready for JSON."""
+    """Return the JSON values with which a reader can place every frame of a clip in time."""
     model: dict[str, Any] = {
         "codec": spec.name,
         "sample_rate": spec.sample_rate,

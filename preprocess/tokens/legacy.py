@@ -1,8 +1,8 @@
-"""The predecessor's token files: a `torch.save` of the encoder's output, under the name `.ecdc`.
+"""The predecessor's token files: the encoder's output saved by `torch.save` as `.ecdc`.
 
 They hold `audio_codes` of shape `[1, 1, K, T]`, `[1, K, T]` or `[K, T]`, and sometimes
-`audio_length` and `audio_scales`, and they always were made with the 24 kHz codec. They are read by
-`preprocess.tokens.torch_file`, which neither runs code of a hostile file nor takes much memory for it.
+`audio_length` and `audio_scales`. All were made with the 24 kHz codec. `preprocess.tokens.torch_file`
+reads them without running code from the file or using much memory for a hostile one.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ _SPEC = CODECS["encodec_24khz"]
 
 
 def read_legacy(path: Path, lazy: bool = False) -> Ecdc:
-    """Read a token file of the `torch.save` kind as `[K, T]` int16.
+    """Read a token file saved by `torch.save`; its codes become int16 `[K, T]`.
 
     Args:
         path: The file.
-        lazy: Leave the codes in the file, and return zeros: for readers of the header alone.
+        lazy: Do not read the codes and return zeros instead, for callers that need only the header.
 
     Raises:
-        EcdcError: It is no such file, or its codes do not fit the 24 kHz codec.
+        EcdcError: The file is not of this kind, or its codes do not fit the 24 kHz codec.
     """
     try:
         with open_torch_file(path) as file:
@@ -60,12 +60,12 @@ def _read(file: TorchFile, path: Path, lazy: bool) -> Ecdc:
         return Ecdc(_SPEC.name, np.broadcast_to(np.int16(0), (k, t)), length, (t,))
     values = file.read(codes).reshape(k, t)
     if values.min() < 0 or values.max() >= _SPEC.codebook_size:
-        raise EcdcError(f"{path} holds codes outside of 0 to {_SPEC.codebook_size - 1}")
+        raise EcdcError(f"{path} holds codes outside 0 to {_SPEC.codebook_size - 1}")
     return Ecdc(_SPEC.name, values.astype(np.int16), length, (t,))
 
 
 def _audio_length(stored: Any, frames: int, path: Path) -> int:
-    """Return the stored length in samples, or the longest one with that many frames."""
+    """Return the stored length in samples; if there is none, the longest one with `frames`."""
     if stored is None:
         return frames * _SPEC.hop
     if isinstance(stored, list) and len(stored) == 1:  # of a tensor [1]
@@ -74,8 +74,10 @@ def _audio_length(stored: Any, frames: int, path: Path) -> int:
         length = int(stored)
     except (TypeError, ValueError, OverflowError):
         raise EcdcError(
-            f"{path} holds an audio_length that is no number: {type(stored).__name__}"
+            f"{path} holds an audio_length of type {type(stored).__name__}; expected a number"
         ) from None
     if length < 1 or n_frames(length, _SPEC) != frames:
-        raise EcdcError(f"{path} holds {frames} frames and an audio_length of {length} samples")
+        raise EcdcError(
+            f"{path} holds {frames} frames, which do not fit its audio_length of {length} samples"
+        )
     return length

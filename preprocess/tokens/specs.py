@@ -1,4 +1,4 @@
-"""The facts of each codec: rates, geometry and bandwidths. No model code, no torch.
+"""Facts about each codec: rates, geometry and bandwidths. No model code, no torch.
 
 Sources: `encodec/model.py` of facebookresearch/encodec (24 and 48 kHz), and the configuration of
 `facebook/encodec_32khz` (MusicGen's EnCodec).
@@ -19,12 +19,12 @@ class CodecSpec:
         name: The model's name in `.ecdc` headers.
         sample_rate: Samples per second and channel.
         channels: 1 or 2.
-        hop: Samples that one token frame covers.
+        hop: Hop length: samples that one token frame covers.
         codebook_size: Entries per codebook.
         codebooks: Bandwidth in kbps -> number of codebooks K.
         causal: Whether a frame depends only on the audio up to its end.
-        segment_samples: Length of an independently coded segment, None where there are none.
-        stride_samples: Distance between the starts of two segments.
+        segment_samples: Length of an independently coded segment; None for a codec without them.
+        stride_samples: Distance in samples between the starts of two segments; None without them.
     """
 
     name: str
@@ -39,24 +39,24 @@ class CodecSpec:
 
     @property
     def fps(self) -> int:
-        """Token frames per second, within a segment where there are segments."""
+        """Frame rate: token frames per second, within a segment if the codec has segments."""
         return self.sample_rate // self.hop
 
     @property
     def bits(self) -> int:
-        """Bits of one code."""
+        """Bits per code."""
         return (self.codebook_size - 1).bit_length()
 
     @property
     def max_codebooks(self) -> int:
-        """The largest K that the codec has."""
+        """K at the codec's highest bandwidth."""
         return max(self.codebooks.values())
 
     def n_codebooks(self, bandwidth_kbps: float) -> int:
         """Return K at `bandwidth_kbps`.
 
         Raises:
-            UsageError: The codec has no such bandwidth; the message lists those it has.
+            UsageError: The codec does not have this bandwidth; the message lists those it has.
         """
         try:
             return self.codebooks[float(bandwidth_kbps)]
@@ -95,10 +95,10 @@ CODECS: dict[str, CodecSpec] = {
 
 
 def codec_spec(name: str) -> CodecSpec:
-    """Return the facts of the codec called `name`.
+    """Return the facts about the codec called `name`.
 
     Raises:
-        UsageError: There is no such codec; the message lists those there are.
+        UsageError: The codec is unknown; the message lists the known ones.
     """
     try:
         return CODECS[name]

@@ -1,10 +1,10 @@
-"""The pickles in files of `torch.save`: plain values, and tensors by shape, without their content.
+"""Reads the pickles in `torch.save` files: plain values, and tensors without their content.
 
-No name in a pickle is looked up and nothing in it is called, so that it cannot run code. Python's
-own unpickler and PyTorch's with `weights_only=True` keep that promise as well, but let a file of
-a few bytes allocate gigabytes: by a `bytearray` of any length, or by a number in its memory.
+No name in a pickle is looked up and nothing is called, so a pickle cannot run code. PyTorch's
+unpickler with `weights_only=True` cannot either, but there a file of a few bytes can allocate
+gigabytes, by a `bytearray` of any length or a large memo index.
 
-Instructions: `pickletools` of Python. What torch pickles: `torch/_utils.py` of pytorch/pytorch.
+Instructions: Python's `pickletools`. What torch pickles: `torch/_utils.py` of pytorch/pytorch.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
-# Name in `torch` -> numpy's dtype, V2 for a kind that numpy does not have.
+# Name in `torch` -> numpy dtype; V2 for bfloat16, which numpy does not have.
 _STORAGES = {
     "ByteStorage": "u1",
     "CharStorage": "i1",
@@ -39,24 +39,27 @@ _TUPLES = {"TUPLE1": 1, "TUPLE2": 2, "TUPLE3": 3}
 
 
 class TorchFileError(ValueError):
-    """A file is none that `torch.save` wrote of plain values and tensors; says what is wrong."""
+    """The file is damaged, or `torch.save` did not write it from plain values and tensors.
+
+    The message says what is wrong and does not name the file.
+    """
 
 
 @dataclass(frozen=True)
 class Name:
-    """A name that stands for code or a type in a pickle. It is compared, and never looked up."""
+    """The name of a function or type in a pickle. It is compared, never looked up."""
 
     text: str
 
 
 @dataclass(frozen=True)
 class Storage:
-    """Where the content of tensors is.
+    """A storage: where the content of tensors is.
 
     Attributes:
         key: Its name in the file.
-        kind: numpy's dtype, without a byte order.
-        length: How many elements the pickle says that it has.
+        kind: numpy dtype, without byte order.
+        length: Number of elements that the pickle claims.
     """
 
     key: str
@@ -69,10 +72,10 @@ class StoredTensor:
     """A tensor whose content is still in its file.
 
     Attributes:
-        storage: Where.
-        offset: Element of the storage at which it begins.
+        storage: The storage with its content.
+        offset: The element of the storage at which it starts.
         shape: Its shape.
-        strides: How many elements there are from one index to the next, for each dimension.
+        strides: Elements between one index and the next, for each dimension.
     """
 
     storage: Storage
@@ -82,10 +85,11 @@ class StoredTensor:
 
 
 def load_pickle(stream: BinaryIO) -> tuple[Any, dict[str, Storage]]:
-    """Read one pickle, up to its end, and return its value and the storages that it names.
+    """Read one pickle to its end and return its value and the storages that it names.
 
     Raises:
-        TorchFileError: It is damaged, or needs an instruction or a name that no token file needs.
+        TorchFileError: The pickle is damaged, or has an instruction or name that token files do
+            not use.
     """
     machine = _Machine()
     try:
@@ -101,7 +105,7 @@ def load_pickle(stream: BinaryIO) -> tuple[Any, dict[str, Storage]]:
 
 
 class _Machine:
-    """The stack, the marks and the memory of an unpickler."""
+    """The stack, marks and memo of an unpickler."""
 
     def __init__(self) -> None:
         self.stack: list[Any] = []
@@ -132,7 +136,7 @@ class _Machine:
             self._collect(name)
 
     def _collect(self, name: str) -> None:
-        """Run an instruction that takes several values from the stack."""
+        """Run an instruction that consumes several values of the stack."""
         if name == "MARK":
             self._below.append(self.stack)
             self.stack = []
@@ -141,7 +145,7 @@ class _Machine:
             count = _TUPLES[name]
             items, self.stack = self.stack[-count:], self.stack[:-count]
             if len(items) < count:
-                raise ValueError("a tuple of too few values")
+                raise ValueError("a tuple with too few values")
             self.stack.append(tuple(items))
         elif name in ("APPEND", "SETITEM"):
             count = 1 if name == "APPEND" else 2
@@ -154,16 +158,16 @@ class _Machine:
             else:
                 _fill(self.stack[-1], items, name == "SETITEMS")
         else:
-            raise TorchFileError(f"has a pickle with {name}, which no token file needs")
+            raise TorchFileError(f"has a pickle with {name}, which token files do not use")
 
     def _storage(self, reference: Any) -> Storage:
-        """Return the storage that `("storage", type, key, device, length, ...)` stands for."""
+        """Return the storage that `("storage", type, key, device, length, ...)` describes."""
         label, kind, key, _, length = reference[:5]
         if label != "storage" or not isinstance(key, str) or type(length) is not int:
-            raise ValueError("a reference to no storage")
+            raise ValueError("an invalid storage reference")
         found = Storage(key, _STORAGES[kind.text.removeprefix("torch.")], length)
         if self.storages.setdefault(key, found) != found or length < 0:
-            raise ValueError("two kinds of one storage")
+            raise ValueError("contradictory storage references")
         return found
 
 
@@ -171,22 +175,22 @@ def _name(argument: str) -> Name:
     text = argument.replace(" ", ".", 1)
     known = text in (_REBUILD, _DICT) or text.removeprefix("torch.") in _STORAGES
     if not known:
-        raise TorchFileError(f"holds {text[:100]!r}, which no token file needs; it is not loaded")
+        raise TorchFileError(f"holds {text[:100]!r}, which token files do not use; not loaded")
     return Name(text)
 
 
 def _made(function: Name, arguments: Any) -> Any:
-    """Return what calling `function` would make, of the two that there are."""
+    """Return the result of a call of `function`, one of the two that are known."""
     if function.text == _DICT and not arguments:
         return {}
     if function.text != _REBUILD:
-        raise ValueError("a call of what is no function")
+        raise ValueError("a call of something that is not a function")
     storage, offset, shape, strides = arguments[:4]
     numbers = (offset, *shape, *strides)
     if not isinstance(storage, Storage) or any(type(n) is not int or n < 0 for n in numbers):
-        raise ValueError("a tensor of no shape")
+        raise ValueError("a tensor with an invalid shape")
     if len(shape) != len(strides):
-        raise ValueError("a tensor with other strides than dimensions")
+        raise ValueError("a tensor whose strides do not match its shape")
     return StoredTensor(storage, offset, tuple(shape), tuple(strides))
 
 
@@ -196,4 +200,4 @@ def _fill(target: Any, items: list[Any], pairs: bool) -> None:
     elif not pairs and isinstance(target, list):
         target.extend(items)
     else:
-        raise ValueError("values for what is no container")
+        raise ValueError("values added to something that is not a container")

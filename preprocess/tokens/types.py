@@ -1,4 +1,4 @@
-"""The tokens of one clip, and what is known of them without their codes."""
+"""The tokens of one clip, and their header."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from preprocess.tokens.specs import CODECS, CodecSpec
 
 
 class EcdcError(PreprocessError, ValueError):
-    """A file is no readable `.ecdc`, or tokens cannot be written as one."""
+    """A file is not a readable `.ecdc`, or tokens cannot be written as one."""
 
 
 @dataclass(frozen=True)
 class EcdcHeader:
-    """What is known of a token file without reading its codes.
+    """The header of a token file.
 
     Attributes:
         model: Name of the codec, a key of `preprocess.tokens.specs.CODECS`.
         audio_length: Length of the clip in samples per channel.
         n_codebooks: K.
-        extra: The further keys of the header: the provenance.
+        extra: Further keys of the header (provenance).
     """
 
     model: str
@@ -35,17 +35,17 @@ class EcdcHeader:
 
     @property
     def spec(self) -> CodecSpec:
-        """The facts of the codec."""
+        """Facts about the codec."""
         return CODECS[self.model]
 
     @property
     def n_frames(self) -> int:
-        """T, over all segments."""
+        """T, the number of frames in all segments."""
         return n_frames(self.audio_length, self.spec)
 
     @property
     def bandwidth_kbps(self) -> float:
-        """The bandwidth that K stands for."""
+        """Bandwidth of K codebooks in kbps."""
         return self.spec.bandwidth_kbps(self.n_codebooks)
 
     @property
@@ -60,9 +60,9 @@ class Ecdc:
 
     Attributes:
         model: Name of the codec, a key of `preprocess.tokens.specs.CODECS`.
-        codes: int16 `[K, T]`, the segments one after the other.
+        codes: int16 `[K, T]`, segment after segment.
         audio_length: Length of the clip in samples per channel.
-        segment_frames: Frames of each segment; they sum to T. One entry where there are none.
+        segment_frames: Frames in each segment, T in total; one entry for a codec without segments.
         scales: float32 `[S]`, one per segment (48 kHz), or None.
         extra: Further keys of the header (provenance).
     """
@@ -76,18 +76,18 @@ class Ecdc:
 
     @property
     def header(self) -> EcdcHeader:
-        """The same clip without its codes."""
+        """The header that goes with these tokens."""
         return EcdcHeader(self.model, self.audio_length, int(self.codes.shape[0]), self.extra)
 
     def at(self, n_codebooks: int) -> Ecdc:
         """Return the clip at a lower bandwidth: the first `n_codebooks` rows of the codes.
 
-        Residual quantization is greedy, so this *is* the encoding at that bandwidth.
+        Residual quantization is greedy, so this is the encoding at that bandwidth.
 
         Raises:
-            EcdcError: The clip has fewer codebooks.
+            EcdcError: The clip has fewer codebooks, or `n_codebooks` is less than 1.
         """
         have = self.codes.shape[0]
         if not 1 <= n_codebooks <= have:
-            raise EcdcError(f"cannot take {n_codebooks} codebooks of a clip that has {have}")
+            raise EcdcError(f"cannot use {n_codebooks} codebooks of a clip that has {have}")
         return replace(self, codes=self.codes[:n_codebooks])

@@ -37,6 +37,7 @@ class Chunk:
         values_at: For each parameter `[rows]`, where those of each row begin.
         lacks: For each parameter `[rows]`, whether the row has no values of it; None where each has.
         ids: Names of the clips.
+        texts: The same as bytes, one after another, and where each begins.
     """
 
     codes: NDArray[np.integer[Any]]
@@ -46,10 +47,14 @@ class Chunk:
     values_at: tuple[Counts, ...]
     lacks: tuple[NDArray[np.bool_] | None, ...]
     ids: pa.Array | None
+    texts: tuple[memoryview, NDArray[np.integer[Any]]] | None
 
     def name(self, row: int) -> str:
         """Return the id of a clip."""
-        return str(row) if self.ids is None else str(self.ids[row].as_py())
+        if self.texts is None:
+            return _name(self.ids, row)
+        data, at = self.texts
+        return str(data[at[row] : at[row + 1]], "utf-8")
 
 
 class ArrowRows:
@@ -131,6 +136,7 @@ def read_chunk(batch: pa.RecordBatch, n_codebooks: int, parameters: Sequence[str
         tuple(piece[1] for piece in pieces),
         tuple(piece[2] for piece in pieces),
         ids,
+        _texts(ids),
     )
 
 
@@ -211,6 +217,17 @@ def _numbers(values: pa.Array) -> NDArray[Any]:
         values = pc.cast(values, pa.float64()) if not pa.types.is_floating(values.type) else values
         return np.asarray(values.to_numpy(zero_copy_only=False))
     return np.asarray(values.to_numpy())
+
+
+def _texts(ids: pa.Array | None) -> tuple[memoryview, NDArray[np.integer[Any]]] | None:
+    """Return the bytes of texts and where each begins, which is faster than one by one."""
+    if ids is None or not (pa.types.is_string(ids.type) or pa.types.is_large_string(ids.type)):
+        return None
+    _, offsets, data = ids.buffers()
+    kind: Any = np.int32 if pa.types.is_string(ids.type) else np.int64
+    if offsets is None or data is None or ids.null_count:
+        return None
+    return memoryview(data), np.frombuffer(offsets, kind)[ids.offset :]
 
 
 def _name(ids: pa.Array | None, row: int) -> str:

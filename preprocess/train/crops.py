@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 Counts = NDArray[np.int64]
 Place = int | tuple[int, int]
 """A crop's number in the current epoch, or an epoch and the crop's number in it."""
+_AHEAD = 1024
+"""Crops that are drawn at once where batches follow each other: numpy then costs little a crop."""
 
 
 class AlignedCrops(torch.utils.data.Dataset):
@@ -99,6 +101,10 @@ class AlignedCrops(torch.utils.data.Dataset):
         )
         # Shared, so that workers that live on see the next epoch.
         self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()
+        self._ahead: tuple[tuple[int, int], Spans] | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_ahead": None}
 
     @property
     def codec(self) -> str:
@@ -140,31 +146,48 @@ class AlignedCrops(torch.utils.data.Dataset):
     def __getitems__(self, places: Sequence[Place]) -> CropBatch:
         """Return several crops, whose tensors are made together."""
         parts = self.settings.clips_per_crop
-        clips, starts, lengths = self._spans(*self._split(places))
-        chunks, rows = self.source.rows.find(clips)
-        frames = self.settings.frames or int(lengths.max(initial=1))
-        batch = self._cutter.cut(
-            Spans(chunks, rows, starts, lengths), frames, parts, self.settings.short == "loop"
-        )
+        spans = self._spans(*self._split(places))
+        frames = self.settings.frames or int(spans.lengths.max(initial=1))
+        loop = self.settings.short == "loop"
+        batch = self._cutter.cut(spans, frames, parts, loop)
         if self.settings.frames is None:
-            batch.lengths = lengths.tolist()
+            batch.lengths = spans.lengths.tolist()
         if self.settings.times:
-            loop = self.settings.short == "loop"
-            seconds = self.source.times(clips, starts, lengths, frames // parts, loop)
+            seconds = self.source.times(
+                spans.clips, spans.starts, spans.lengths, frames // parts, loop
+            )
             batch.tensors["times"] = seconds.reshape(len(places), frames)
         return batch
 
-    def _spans(self, epochs: Counts, numbers: Counts) -> tuple[Counts, Counts, Counts]:
-        """Return clip, first frame and length of each part of the crops, in their order."""
-        if (epochs == epochs[:1]).all():
-            return self.drawing.spans(int(epochs[0]), numbers)
-        found = np.empty((3, len(numbers), self.settings.clips_per_crop), np.int64)
+    def _spans(self, epochs: Counts, numbers: Counts) -> Spans:
+        """Return the parts of the crops, in their order."""
+        first, count = int(numbers[0]), len(numbers)
+        if not (epochs == epochs[0]).all():
+            return self._mixed(epochs, numbers)
+        block, at = divmod(first, _AHEAD)
+        if count < 8 or at + count > _AHEAD or (np.diff(numbers) != 1).any():
+            return self._drawn(int(epochs[0]), numbers)
+        key = (int(epochs[0]), block)
+        if self._ahead is None or self._ahead[0] != key:
+            every = np.arange(block * _AHEAD, min((block + 1) * _AHEAD, len(self)))
+            self._ahead = key, self._drawn(key[0], every)
+        parts = self.settings.clips_per_crop
+        return self._ahead[1].part(at * parts, (at + count) * parts)
+
+    def _drawn(self, epoch: int, numbers: Counts) -> Spans:
+        clips, starts, lengths = self.drawing.spans(epoch, numbers)
+        return Spans(clips, *self.source.rows.find(clips), starts, lengths)
+
+    def _mixed(self, epochs: Counts, numbers: Counts) -> Spans:
+        """Return the parts of crops of several epochs."""
+        parts = self.settings.clips_per_crop
+        found = np.empty((3, len(numbers), parts), np.int64)
         for epoch in dict.fromkeys(epochs.tolist()):
             mine = epochs == epoch
             for at, values in enumerate(self.drawing.spans(epoch, numbers[mine])):
-                found[at, mine] = values.reshape(-1, self.settings.clips_per_crop)
+                found[at, mine] = values.reshape(-1, parts)
         clips, starts, lengths = found.reshape(3, -1)
-        return clips, starts, lengths
+        return Spans(clips, *self.source.rows.find(clips), starts, lengths)
 
     def _split(self, places: Sequence[Place]) -> tuple[Counts, Counts]:
         """Return the epoch and the number of each place."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -22,16 +21,25 @@ class Spans:
     """Parts of clips that make crops, `parts` of them each.
 
     Attributes:
+        clips: For each part, its clip's number in the dataset.
         chunks: For each part, the chunk that its clip lies in.
         rows: Its clip's number in the chunk.
         starts: Its first frame.
         lengths: How many frames it has; 0 for a part that is empty.
     """
 
+    clips: Counts
     chunks: Sequence[Chunk]
     rows: Counts
     starts: Counts
     lengths: Counts
+
+    def part(self, first: int, end: int) -> Spans:
+        """Return some of them."""
+        cut = slice(first, end)
+        return Spans(
+            self.clips[cut], self.chunks[cut], self.rows[cut], self.starts[cut], self.lengths[cut]
+        )
 
 
 class Cutter:
@@ -57,21 +65,20 @@ class Cutter:
             loop: Whether a span that is shorter repeats until its part is full.
         """
         count, width = len(spans.rows) // parts, frames // parts
-        codes = np.full((count, self._kept, frames), self._padding, np.int64)
-        raw = np.full((count, len(self._scaler.parts), frames), np.nan, np.float32)
-        mask = np.zeros((count, frames), np.bool_)
+        codes, raw, mask = self._room(count, frames, bool((spans.lengths == width).all()))
         starts, lengths = spans.starts.tolist(), spans.lengths.tolist()
         ids = []
         for at, (chunk, row) in enumerate(zip(spans.chunks, spans.rows.tolist(), strict=True)):
-            crop, left = at // parts, at % parts * width
+            crop, left = (at, 0) if parts == 1 else (at // parts, at % parts * width)
             n = lengths[at]
-            self._fill(chunk, row, starts[at], n, codes[crop, :, left:], raw[crop, :, left:])
-            if loop and 0 < n < width:
-                places = left + np.arange(width) % n
-                codes[crop, :, left : left + width] = codes[crop][:, places]
-                raw[crop, :, left : left + width] = raw[crop][:, places]
-                n = width
-            mask[crop, left : left + n] = True
+            self._fill(chunk, row, slice(starts[at], starts[at] + n), codes[crop], raw[crop], left)
+            if n < width:
+                if loop and n:
+                    places = left + np.arange(width) % n
+                    codes[crop, :, left : left + width] = codes[crop][:, places]
+                    raw[crop, :, left : left + width] = raw[crop][:, places]
+                else:
+                    mask[crop, left + n : left + width] = False
             ids.append(chunk.name(row))
         values, parameter_mask = self._scaler(raw)
         tensors = {
@@ -88,21 +95,32 @@ class Cutter:
         )
         return CropBatch(tensors, names, [frames] * count, self._padding)
 
+    def _room(
+        self, count: int, frames: int, full: bool
+    ) -> tuple[NDArray[np.int64], NDArray[np.float32], NDArray[np.bool_]]:
+        """Return codes, raw values and mask to write to; padded, unless each crop is full."""
+        shape = (count, self._kept, frames)
+        codes = np.empty(shape, np.int64) if full else np.full(shape, self._padding, np.int64)
+        raw = np.full((count, len(self._scaler.parts), frames), np.nan, np.float32)
+        return codes, raw, np.ones((count, frames), np.bool_)
+
     def _fill(
         self,
         chunk: Chunk,
         row: int,
-        start: int,
-        length: int,
+        part: slice,
         codes: NDArray[np.int64],
-        raw: NDArray[Any],
+        raw: NDArray[np.float32],
+        left: int,
     ) -> None:
-        """Write `length` frames of a row from `start` on: codes `[K, >=T]`, values `[P, >=T]`."""
+        """Write a part of a row to codes `[K, T]` and values `[P, T]`, from column `left` on."""
         frames, at = int(chunk.frames[row]), int(chunk.codes_at[row])
         shaped = chunk.codes[at : at + frames * self._all].reshape(self._all, frames)
-        codes[:, :length] = shaped[: self._kept, start : start + length]
-        for index, values in enumerate(chunk.values):
-            lacks = chunk.lacks[index]
+        right = left + part.stop - part.start
+        codes[:, left:right] = shaped[: self._kept, part]
+        for index, (values, begins, lacks) in enumerate(
+            zip(chunk.values, chunk.values_at, chunk.lacks, strict=True)
+        ):
             if lacks is None or not lacks[row]:
-                at = int(chunk.values_at[index][row]) + start
-                raw[index, :length] = values[at : at + length]
+                at = int(begins[row])
+                raw[index, left:right] = values[at + part.start : at + part.stop]

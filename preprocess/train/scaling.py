@@ -76,7 +76,9 @@ class Scaler:
         """
         mask = ~np.isnan(raw)
         if self._plain:
-            scaled = ((raw - self._offset) / self._divisor).astype(np.float32)
+            doubles = raw - self._offset
+            doubles /= self._divisor
+            scaled = doubles.astype(np.float32)
             if not mask.all():
                 scaled[~mask] = 0
             return scaled, mask

@@ -145,7 +145,7 @@ class StreamedCrops(torch.utils.data.IterableDataset):
         chunks, rows = source.rows.find(clips)
         frames = self.settings.frames or int(lengths.max())
         loop = self.settings.short == "loop"
-        batch = self._cutter.cut(Spans(chunks, rows, starts, lengths), frames, 1, loop)
+        batch = self._cutter.cut(Spans(clips, chunks, rows, starts, lengths), frames, 1, loop)
         if self.settings.frames is None:
             batch.lengths = lengths.tolist()
         if self.settings.times:

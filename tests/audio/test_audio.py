@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-
 import numpy as np
 import pytest
 import soundfile as sf
@@ -22,6 +20,7 @@ from preprocess.audio.audio_files import (
     write_audio,
 )
 from tests.helpers.commands import cut, files_under, peak_rms, write_wav
+from tests.helpers.formats import examples
 from tests.helpers.signals import tone
 
 FORMATS = {
@@ -67,7 +66,7 @@ def test_channels_are_averaged_or_doubled(tmp_path, have, want):
 
 def test_six_channels_do_not_become_two(tmp_path):
     path = write_wav(tmp_path / "surround.wav", np.ones((100, 6)))
-    with pytest.raises(AudioError, match=r"surround\.wav has 6 channels.* into 2"):
+    with pytest.raises(AudioError, match=r"surround\.wav has 6 channels.* converted to 2"):
         read_audio(path, 48_000, 2)
 
 
@@ -178,8 +177,12 @@ def test_an_mp3_that_states_no_length_is_read_to_its_end(tmp_path):
 def test_an_mp3_of_variable_rate_that_states_no_length_is_never_shortened(tmp_path):
     """libsndfile guesses the length from the size and the first frame, and stops there."""
     path = _mp3_without_length(tmp_path / "a.mp3", "VARIABLE")
-    with contextlib.suppress(AudioError):
-        assert read_audio(path, 44_100, 1).shape[1] >= 88_200
+    guessed = sf.info(path).frames
+    if guessed >= 88_200:  # a libsndfile that counts the frames
+        assert read_audio(path, 44_100, 1).shape[1] == guessed
+        return
+    with pytest.raises(AudioError, match="without a stated length and can be read only in part"):
+        read_audio(path, 44_100, 1)
 
 
 @given(
@@ -189,6 +192,7 @@ def test_an_mp3_of_variable_rate_that_states_no_length_is_never_shortened(tmp_pa
     window_ms=st.integers(4, 700),
     cuts=st.lists(st.integers(0, 3000), max_size=6),
 )
+@examples(100)
 def test_peak_rms_is_the_predecessors_for_any_blocks(seed, samples, channels, window_ms, cuts):
     clip = np.random.default_rng(seed).normal(0, 0.1, (samples, channels)).astype(np.float32)
     clip *= np.linspace(0, 1, samples)[:, None] ** (seed % 3)

@@ -128,9 +128,11 @@ def test_without_pyav_it_is_counted_and_what_to_install_said(tmp_path, capsys, m
         capsys, f"normalize @ @ --extensions {' '.join(native)}", tmp_path / "in", tmp_path / "out"
     )
     assert result.status == 0
-    assert result.error.endswith("skipped, unknown ending: 9 .m4a (to read .m4a: pip install av)")
+    assert result.error.endswith("skipped, unknown suffix: 9 .m4a (to read .m4a: pip install av)")
     command = f"encode @ @ --codec encodec_24khz_demo --device cpu --extensions {' '.join(native)}"
-    assert "unknown ending: 9 .m4a" in run(capsys, command, tmp_path / "in", tmp_path / "e").error
+    assert "unknown suffix: 9 .m4a" in run(capsys, command, tmp_path / "in", tmp_path / "e").error
     result = run(capsys, "normalize @ @ --extensions m4a", tmp_path / "in", tmp_path / "out2")
     assert result.status == 1
-    assert_says(result.err[-1], ["needs PyAV to be read: pip install av (9 times: ", "8.m4a"])
+    assert_says(
+        result.err[-1], ["can be read only with PyAV; type: pip install av (9 times: ", "8.m4a"]
+    )

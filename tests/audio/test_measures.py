@@ -7,10 +7,9 @@ import pytest
 
 from preprocess.audio.measures import frame_rms, pitch, spectral
 from preprocess.core.errors import UsageError
-from preprocess.params import parse_producer
 from preprocess.tokens.frames import n_frames, sample_to_frame
 from preprocess.tokens.specs import codec_spec
-from tests.helpers.clips import clip_of
+from tests.helpers.clips import clip_of, prepared
 from tests.helpers.commands import write_wav
 from tests.helpers.formats import one_line
 from tests.helpers.signals import tone
@@ -142,7 +141,7 @@ def test_the_producer_measures_all_at_once_and_describes_them(tmp_path):
     wave[6000:] = 0
     path = write_wav(tmp_path / "a.wav", wave)
     names = ["rms_db", "f0_hz", "spectral_centroid_hz", "spectral_flatness", "onset_strength"]
-    producer = parse_producer({"audio": {"measure": names, "prefix": "in_"}})
+    producer = prepared({"audio": {"measure": names, "prefix": "in_"}})
     found = producer.parameters(clip_of(12_000, audio=path))
     assert list(found) == [f"in_{n}" for n in ["rms_db", "f0_hz", "voiced", *names[2:]]]
     assert all(len(parameter["values"]) == 38 for parameter in found.values())
@@ -162,7 +161,7 @@ def test_the_decoded_tokens_can_be_measured_instead(demo_codec, tmp_path):
     ecdc = demo_codec.encode(tone(440, 24_000, 24_000)[None], 24)
     write_ecdc(tmp_path / "a.ecdc", ecdc)
     clip = Clip("a", tmp_path / "a.ecdc", ecdc.header, None, demo_codec.decode)
-    producer = parse_producer({"audio": {"measure": "f0_hz,rms_db", "source": "tokens"}})
+    producer = prepared({"audio": {"measure": "f0_hz,rms_db", "source": "tokens"}})
     assert (producer.needs_audio, producer.needs_decoder) == (False, True)
     found = producer.parameters(clip)
     assert np.nanmedian(found["f0_hz"]["values"]) == pytest.approx(440, rel=0.01)
@@ -182,7 +181,7 @@ def test_the_decoded_tokens_can_be_measured_instead(demo_codec, tmp_path):
 )
 def test_wrong_settings_are_said_before_any_clip(settings, words):
     with pytest.raises(UsageError) as error:
-        parse_producer({"audio": settings})
+        prepared({"audio": settings})
     one_line(error, words)
 
 
@@ -190,6 +189,6 @@ def test_a_missing_library_names_the_extra(monkeypatch):
     monkeypatch.setattr("preprocess.audio.measures.importlib.util.find_spec", lambda name: None)
     for name, package in (("f0_hz", "praat-parselmouth"), ("spectral_flatness", "librosa")):
         with pytest.raises(UsageError) as error:
-            parse_producer({"audio": {"measure": [name]}})
+            prepared({"audio": {"measure": [name]}})
         one_line(error, package, "enchf-dataset[parameters]")
-    parse_producer({"audio": {"measure": ["rms_db"]}})
+    prepared({"audio": {"measure": ["rms_db"]}})

@@ -94,13 +94,13 @@ SPOILT = {
         "unreadable_tokens",
         lambda root: cut(root / "s/bad.ecdc", 20),
         "",
-        ["bad.ecdc: ", "is cut short"],
+        ["bad.ecdc: ", "is truncated"],
     ),
     "tokens cut in half": (
         "unreadable_tokens",
         lambda root: cut(root / "s/bad.ecdc", -10),
         "",
-        ["bad.ecdc: ", "is cut short"],
+        ["bad.ecdc: ", "is truncated"],
     ),
     "no tokens at all": (
         "unreadable_tokens",

@@ -231,9 +231,9 @@ def test_clips_without_their_audio_are_named(tmp_path, capsys):
     assert (status, found) == (0, {"missing_audio"})
     assert_says(text, ["has no audio in"])
     write_wav(tmp_path / "wav/a.wav", wav[:-100], 24_000)
-    assert_says(audit(capsys, tmp_path)[2], ["samples at 24000 Hz, the tokens 96000"])
+    assert_says(audit(capsys, tmp_path)[2], ["samples at 24000 Hz, but the tokens have 96000"])
     write_wav(tmp_path / "wav/a.flac", wav, 24_000)
-    assert_says(audit(capsys, tmp_path)[2], ["both could be its audio"])
+    assert_says(audit(capsys, tmp_path)[2], ["could both be its audio"])
     for name in ("wav/a.wav", "wav/a.flac"):
         (tmp_path / name).write_text("no sound")
         assert "missing_audio" in audit(capsys, tmp_path)[1]

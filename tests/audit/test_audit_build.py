@@ -39,11 +39,15 @@ def bad_name(root):
 
 REFUSED = {
     "another bandwidth": ("codec", lambda root: clip(root, "d", k=4), "1.5 kbps|3 kbps"),
-    "a name that no column has": ("parameter_name", bad_name, "'../../x' is no column's name"),
+    "a name that no column has": (
+        "parameter_name",
+        bad_name,
+        "'../../x' is not a valid column name",
+    ),
     "a parameter of few": (
         "extra_parameter",
         lambda root: write_sidecar(root / "a.ecdc", {"y": np.arange(T)}),
-        "'y', which 2 of 3 clips have not",
+        "'y', which 2 of 3 clips lack",
     ),
     "beside the splits": ("split", lambda root: clip(root, "train/d"), "split folders"),
 }

@@ -86,7 +86,7 @@ def test_another_crop_whose_codes_mostly_survive_is_a_warning(root, capsys, star
     write_codes(root / "test/crop.ecdc", codes)
     found, text = audit(capsys, root)
     assert found == {("shared_recording", "train/c3.ecdc")}
-    assert_says(text, ["crop.ecdc", "220 codes that both hold are the same"])
+    assert_says(text, ["crop.ecdc", "of the 220 first-codebook codes in their overlap are equal"])
     assert start == 0 or "0.493 s" in text
     words = "--missing-sidecar skip --fail-on shared_recording"
     assert run(capsys, f"audit @ {words}", root).status == 1

@@ -79,7 +79,7 @@ def test_columns_that_changed_places_are_named(root, capsys, a, b):
     change(root, "c07", **{a: of_b, b: of_a})
     status, found, text = audit(capsys, root)
     assert (status, found) == (0, {("swapped", "c07.ecdc")})
-    assert_says(text, [repr(a), repr(b), "change places"])
+    assert_says(text, [repr(a), repr(b), "swapped"])
     assert audit(capsys, root, "--fail-on swapped")[0] == 1
 
 
@@ -99,9 +99,9 @@ UNITS = {
     "percent": ("gain", lambda x: x * 100, "100 times too large"),
     "radians": ("phase", np.radians, "radians for degrees"),
     "turns": ("phase", lambda x: x / 360, "turns for degrees"),
-    "linear for dB": ("level", lambda x: 10 ** (x / 20), "linear, and in dB in most clips"),
-    "power for dB": ("level", lambda x: 10 ** (x / 10), "linear, and in dB in most clips"),
-    "dB for linear": ("gain", lambda x: 20 * np.log10(x), "in dB, and linear in most clips"),
+    "linear for dB": ("level", lambda x: 10 ** (x / 20), "linear, but is in dB in most clips"),
+    "power for dB": ("level", lambda x: 10 ** (x / 10), "linear, but is in dB in most clips"),
+    "dB for linear": ("gain", lambda x: 20 * np.log10(x), "like dB, but is linear in most clips"),
 }
 
 

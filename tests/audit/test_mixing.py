@@ -204,7 +204,7 @@ def test_another_level_beside_a_file_that_is_cut_now_is_seen_in_the_tokens(tmp_p
     assert levels["b"] == pytest.approx(levels["a"] / 0.3, rel=0.01)
     assert_says("\n".join(result.err), ["b.ecdc: mixed: audio normalized by other settings"])
     assert result.out[-1].startswith("build skipped: the audit found 1 error in 1 clip")
-    assert result.out[-1].endswith("out/dataset is of an earlier run")
+    assert result.out[-1].endswith("out/dataset is from an earlier run")
     assert (tmp_path / "out/dataset" / MARKER).read_bytes() == before
     recipe.write_text(text % 0.03 + "build: {allow_mixed: true}\n")
     assert "mixed: audio normalized" in "\n".join(run(capsys, "run @", recipe).err)

@@ -48,7 +48,7 @@ def test_a_line_a_package_and_all_that_is_needed_fits(capsys):
     assert main(["doctor"]) == 0
     first, *lines, last = capsys.readouterr().out.splitlines()
     assert first.startswith("preprocess ") and sys.executable in first
-    assert last == "all that is needed fits"
+    assert last == "all required packages work"
     named = {line.split()[1] for line in lines if line.split()[0] in ("ok", "note")}
     assert {"torch", "torchaudio", "datasets", "encodec", "numpy", "pydantic"} <= named
 
@@ -65,7 +65,7 @@ def test_a_package_that_is_missing_is_a_problem(monkeypatch, capsys):
 def test_a_version_out_of_our_bounds_is_a_problem():
     check = check_package(Requirement("numpy>=99"), "99.1")
     assert check.level == "problem"
-    assert "does not fit: >=99 is asked for; type: pip install 'numpy==" in check.text
+    assert "is not supported: >=99 is required; type: pip install 'numpy==" in check.text
 
 
 def test_another_version_than_the_tested_one_is_said():
@@ -84,7 +84,9 @@ def test_a_torchaudio_that_refuses_is_a_note(monkeypatch, tmp_path, cuda, index)
     monkeypatch.setitem(sys.modules, "torch", SimpleNamespace(version=SimpleNamespace(cuda=cuda)))
     check = check_package(Requirement("torchaudio"), "2.11.0")
     assert check.level == "note"
-    assert ": RuntimeError: CUDA 13.2 not 13.0; encodec alone needs it" in check.text
+    assert (
+        ": RuntimeError: CUDA 13.2 not 13.0; only encodec's file conversion needs it" in check.text
+    )
     assert ("whl/cpu" in check.text) is index
     assert ("'torch==2.13.0' 'torchaudio==2.11.0'" in check.text) is not index
 
@@ -110,7 +112,7 @@ def test_datasets_without_scripts_is_a_note(monkeypatch):
     monkeypatch.setattr(preprocess.cli.doctor, "requirements", lambda: [])
     monkeypatch.setattr(preprocess.cli.doctor, "installed_version", lambda _: "5.2.0")
     assert any(
-        check.level == "note" and check.text.startswith("datasets 5.2.0 loads no scripts")
+        check.level == "note" and check.text.startswith("datasets 5.2.0 does not run scripts")
         for check in checks()
     )
 

@@ -141,7 +141,7 @@ def test_add_skips_clips_without_a_sidecar_unless_told(root, capsys):
     version_1(root / "a_tempo_120.5.ecdc", ".cond.cond.json", gain=np.arange(FRAMES))
     result = add(capsys, "--audio-root", root, "--const", "x=1")
     assert result.status == 0
-    assert_says(result.error, ["3 without a sidecar", "--create-missing"])
+    assert_says(result.error, ["no sidecar: 3", "--create-missing"])
     assert first_values(root, "a_tempo_120.5") == {"gain": 0, "x": 1}
     assert read_sidecar(root / "a_tempo_120.5.ecdc").version == 3
 
@@ -210,13 +210,13 @@ def test_a_plug_in_of_the_name_of_a_built_in_takes_its_place(root, tmp_path, cap
     ("words", "status", "parts"),
     [
         (["--const", "x"], 2, ["--const x", "name=value"]),
-        (["--const", "x=high"], 2, ["'high' is no number"]),
-        (["--const", "x=1", "--const", "x=2"], 2, ["'x' is given twice"]),
+        (["--const", "x=high"], 2, ["'high' is not a number"]),
+        (["--const", "x=1", "--const", "x=2"], 2, ["'x' appears twice"]),
         (["--lin", "x=1"], 2, ["start:end"]),
         (["--const", "x=1", "--lin", "x=0:1"], 1, ["two producers make the parameter 'x'"]),
         (["--const", "my x=1"], 1, ["'my x'", "letters, digits"]),
         (["--const", "x=16777217"], 1, ["'x'", "16777217", "float64"]),
-        (["--filename-regex", "("], 2, ["no regular expression"]),
+        (["--filename-regex", "("], 2, ["is not a regular expression"]),
         (["--filename-regex", "a"], 2, ["(?P<name>)"]),
         (["--audio-feats", "loudness"], 2, ["--audio-feats", "loudness"]),
         (["--producer", "nowhere"], 2, ["nowhere cannot be imported"]),
@@ -326,11 +326,14 @@ def test_inspect_reads_a_built_dataset(token_folder, tmp_path, capsys):
     assert_says("\n".join(result.out), ["3 clips", "K=32", "['level', 'index']"])
     for words, parts in (
         (["--hf-ds", tmp_path / "ds", "--split", "test"], ["no split 'test'", "train"]),
-        (["--hf-ds", token_folder], ["no dataset"]),
+        (["--hf-ds", token_folder], ["is not a saved dataset"]),
         (["--tokens-root", tmp_path / "none"], ["does not exist"]),
         (["--tokens-root", token_folder], ["--recursive"]),
         (["--tokens-root", token_folder, "--recursive", "--indices", "x"], ["0,5,10"]),
-        (["--tokens-root", token_folder, "--recursive", "--indices", "3"], ["none of the 3 clips"]),
+        (
+            ["--tokens-root", token_folder, "--recursive", "--indices", "3"],
+            ["none of the clips 0 to 2"],
+        ),
     ):
         wrong = look(capsys, *words)
         assert wrong.status == 2

@@ -87,7 +87,7 @@ def test_create_missing_does_not_empty_an_array_that_lost_its_metadata(root, cap
 def test_clips_that_are_skipped_are_not_called_up_to_date(root, capsys):
     write_sidecar(root / "plain.ecdc", {})
     result = add(capsys, root, "--const", "x=1")
-    assert_says(result.error, ["skipped, 1 without a sidecar"])
+    assert_says(result.error, ["skipped, no sidecar: 1"])
     assert "up to date" not in result.out[-1]
 
 
@@ -128,10 +128,10 @@ def test_indices_out_of_range_are_named_and_the_others_shown(root, capsys):
     result = look(capsys, "--tokens-root", root, "--indices", "9,1,0:5,1")
     assert result.status == 0
     assert [line[:3] for line in result.out[1:]] == ["[1]", "[0]"], "each once, as it was"
-    assert_says(result.error, ["note", "clips 0 to 1", "none of [9]"])
+    assert_says(result.error, ["note", "clips are 0 to 1", "ignored [9]"])
     none = look(capsys, "--tokens-root", root, "--indices", "7,9")
     assert none.status == 2
-    assert_says(none.error, ["none of the 2 clips"])
+    assert_says(none.error, ["none of the clips 0 to 1"])
 
 
 def test_verify_looks_at_every_clip_whichever_are_shown(root, capsys):
@@ -155,7 +155,7 @@ def test_a_dataset_without_token_files_is_shown_from_its_rows(rows_alone, token_
     """All of its clips were problems: their files were looked for beside it."""
     result = look(capsys, "--hf-ds", rows_alone, "--display-params", 2, "--verify")
     assert result.status == 0
-    assert_says(result.error, ["note", "its rows are shown"])
+    assert_says(result.error, ["note", "showing its rows"])
     assert_says(
         "\n".join(result.out),
         ["3 clips", "codebooks: [32], parameters: [2]", "take.1.ecdc: encodec_24khz_demo", "K=32"],

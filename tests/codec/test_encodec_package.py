@@ -96,8 +96,8 @@ except Exception as error:
 """
     assert run(tmp_path, USE + code, torchaudio).splitlines() == [
         "(8, 75)",
-        "this needs torchaudio.transforms, and torchaudio cannot be imported: "
-        f"{reason}; `preprocess doctor` says what fits",
+        "this needs torchaudio.transforms, but torchaudio cannot be imported: "
+        f"{reason}; run `preprocess doctor` to see which version fits",
         reason.partition(":")[0],
     ]
 

@@ -56,7 +56,10 @@ def test_windows_reach_as_far_as_the_layers_do(name, side):
     """With a halo of `reach` the kept frames are the whole clip's, without one they are not."""
     model, hop = seeded_model(name), codec_spec(name).hop
     parts = Parts(getattr(model, side), hop)
-    frames, (before, after) = 60, parts.reach_last if side == "decoder" else parts.reach_first
+    frames, (before, after) = (
+        60,
+        parts.receptive_last if side == "decoder" else parts.receptive_first,
+    )
     unit, out_unit = (hop, 1) if side == "encoder" else (1, hop)
     part = parts.first if side == "encoder" else parts.last
     channels = 1 if side == "encoder" else parts.recurrent.size
@@ -138,7 +141,7 @@ def test_a_run_that_does_not_fit_into_a_gpu_is_halved():
         raise torch.cuda.OutOfMemoryError("CUDA out of memory")
 
     windows.push(clip)
-    with pytest.raises(PreprocessError, match="does not hold one window"):
+    with pytest.raises(PreprocessError, match="one window of audio does not fit"):
         Runner(16).run(never, windows.pop_all())
 
 

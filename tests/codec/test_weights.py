@@ -99,7 +99,7 @@ def test_the_published_checkpoint_is_taken_from_encodecs_own_cache(
     cached.write_bytes(path.read_bytes())
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
     assert find_weights(SPEC, None) == cached
-    with pytest.raises(WeightsError, match="is damaged: its name promises the SHA-256 d7cc33bc"):
+    with pytest.raises(WeightsError, match="is damaged: expected SHA-256 d7cc33bc"):
         load_codec("encodec_24khz", device="cpu")
 
 
@@ -108,8 +108,10 @@ def test_the_published_checkpoint_is_taken_from_encodecs_own_cache(
     [("encodec_24khz", 7_000), ("encodec_32khz", 20_000), ("encodec_48khz", 30_000)],
 )
 def test_transformers_layout_gives_transformers_codes_and_audio(hub, name, samples):
-    """30,000 samples at 48 kHz are one segment: transformers cuts the last of several otherwise."""
     model, spec = pretrained(name, hub / name), codec_spec(name)
+    # 30,000 samples at 48 kHz are one segment, and transformers is told so: it cuts the last of
+    # several otherwise, and its older releases refuse a clip that is no whole number of strides.
+    model.config.chunk_length_s = None
     wav = np.stack([fading_tone(440, spec.sample_rate, samples)] * spec.channels)
     wav[-1] *= 0.9
     kbps = max(spec.codebooks)
@@ -164,7 +166,7 @@ def test_an_unreachable_hub_says_how_to_go_on():
     assert message.startswith(
         "cannot get model.safetensors from https://huggingface.co/facebook/encodec_24khz ("
     )
-    assert message.endswith("download it elsewhere and give its path by --weights")
+    assert message.endswith("download it another way and give its path with --weights")
 
 
 def test_local_weights_are_those_that_need_no_download(tmp_path, monkeypatch):
@@ -184,7 +186,7 @@ def test_local_weights_are_those_that_need_no_download(tmp_path, monkeypatch):
     assert local_weights(SPEC, "facebook/encodec_24khz") is None
     demo = local_weights(codec_spec("encodec_24khz_demo"), None)
     assert demo is not None and demo.is_file()
-    with pytest.raises(WeightsError, match="there is no such file"):
+    with pytest.raises(WeightsError, match="no such file, folder or Hub repository"):
         local_weights(SPEC, "/nowhere/model.th")
 
 
@@ -198,7 +200,7 @@ def test_an_unreachable_checkpoint_says_how_to_go_on(tmp_path, monkeypatch):
         find_weights(SPEC, None)
     message = str(error.value)
     assert f"{weights.CHECKPOINT_URL}encodec_24khz-d7cc33bc.th" in message
-    assert "no route to host" in message and message.endswith("by --weights")
+    assert "no route to host" in message and message.endswith("with --weights")
     assert not list((tmp_path / "checkpoints").iterdir())
 
 
@@ -215,7 +217,7 @@ class Evil:
 def test_a_pickle_cannot_run_code(tmp_path):
     path, target = tmp_path / "evil.th", tmp_path / "pwned"
     path.write_bytes(pickle.dumps(Evil(target), protocol=2))
-    with pytest.raises(WeightsError, match=r"evil\.th is no readable checkpoint") as error:
+    with pytest.raises(WeightsError, match=r"evil\.th is not a readable checkpoint") as error:
         load_codec("encodec_24khz", str(path), "cpu")
     assert not target.exists()
     assert "weights_only" not in str(error.value), "PyTorch's advice is to turn the protection off"
@@ -224,9 +226,9 @@ def test_a_pickle_cannot_run_code(tmp_path):
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("a.th", b"not a checkpoint", "a.th is no readable checkpoint"),
-        ("a.safetensors", b"\0" * 100, "a.safetensors is no readable checkpoint"),
-        ("a-0123abcd.th", b"", "its name promises the SHA-256 0123abcd, it has e3b0c442"),
+        ("a.th", b"not a checkpoint", "a.th is not a readable checkpoint"),
+        ("a.safetensors", b"\0" * 100, "a.safetensors is not a readable checkpoint"),
+        ("a-0123abcd.th", b"", "expected SHA-256 0123abcd by its name, got e3b0c442"),
     ],
 )
 def test_damaged_files_are_named(tmp_path, name, content, message):
@@ -272,15 +274,16 @@ def test_a_checkpoint_of_something_else_is_one_line(state, tmp_path):
 
 def test_weights_of_another_model_are_refused(checkpoint, tmp_path):
     path, _ = checkpoint
-    with pytest.raises(WeightsError, match="holds the weights of another model than encodec_48khz"):
+    with pytest.raises(WeightsError, match="does not hold the weights of encodec_48khz"):
         load_codec("encodec_48khz", str(path), "cpu")
     demo = str(find_weights(codec_spec("encodec_24khz_demo"), None))
-    with pytest.raises(
-        WeightsError, match=r"another model than encodec_24khz: .* is \[8, 1, 7\]|is"
-    ):
+    smaller = r"weights of encodec_24khz: decoder\.model\.0\.\S+ is \[128\], not \[512\]$"
+    with pytest.raises(WeightsError, match=smaller):
         load_codec("encodec_24khz", demo, "cpu")
 
 
 def test_a_missing_file_is_named():
-    with pytest.raises(WeightsError, match=r"weights /nowhere/model\.th: there is no such file"):
+    with pytest.raises(
+        WeightsError, match=r"weights /nowhere/model\.th: no such file, folder or Hub repository"
+    ):
         load_codec("encodec_24khz", "/nowhere/model.th", "cpu")

@@ -76,16 +76,16 @@ def test_other_endings_are_counted_but_for_ours_and_hidden_files(tmp_path):
     audio = find_audio(tmp_path / "in", tmp_path / "out", ["wav"])
     assert [path.name for path in audio.files] == ["a.wav", "b.WAV"]
     assert audio.notes == [
-        "skipped, unknown ending: 2 .mid, 1 without one",
-        "skipped, ending not asked for: 1 .flac",
-        "skipped, link to a folder above it: s/up",
+        "skipped, unknown suffix: 2 .mid, 1 without suffix",
+        "skipped, suffix not selected: 1 .flac",
+        "skipped, links to a parent folder: s/up",
     ]
     assert audio.stems == {"a", "b", "e"}
     top = find_audio(tmp_path / "in", tmp_path / "out", ["wav"], recursive=False)
-    assert top.notes[0] == "skipped, unknown ending: 1 without one, 1 .mid"
+    assert top.notes[0] == "skipped, unknown suffix: 1 without suffix, 1 .mid"
 
 
 def test_a_folder_without_audio_says_what_it_holds_instead(tmp_path):
     touch(tmp_path, *(f"in/{number}.mid" for number in range(3)))
-    with pytest.raises(UsageError, match=r"no audio .* unknown ending: 3 \.mid"):
+    with pytest.raises(UsageError, match=r"no audio .* unknown suffix: 3 \.mid"):
         find_audio(tmp_path / "in", tmp_path / "out", ["wav"])

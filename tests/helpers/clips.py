@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
+from preprocess.params import Producer, parse_producer
 from preprocess.params.clip import Clip
 from preprocess.tokens.types import EcdcHeader
+
+
+def prepared(entry: Any) -> Producer:
+    """Return the producer that an entry of a recipe's `annotate:` describes, ready for a run."""
+    return parse_producer(entry).prepare()
 
 
 def clip_of(

@@ -9,14 +9,13 @@ import mido
 import numpy as np
 from numpy.typing import NDArray
 
-from preprocess.params import parse_producer
 from preprocess.params.base import Producer
-from tests.helpers.clips import clip_of
+from tests.helpers.clips import clip_of, prepared
 
 
 def curve(root: Path, **settings: Any) -> Producer:
     """Return the producer `curve` with these settings."""
-    return parse_producer({"curve": {"root": root, **settings}})
+    return prepared({"curve": {"root": root, **settings}})
 
 
 def parameters(

@@ -10,11 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from preprocess.core.errors import PreprocessError, UsageError
-from preprocess.params import parse_producer
 from preprocess.params.columns import read_column
 from preprocess.params.numerals import read_numeral
 from preprocess.sidecar.reading import read_sidecar
-from tests.helpers.clips import clip_of
+from tests.helpers.clips import clip_of, prepared
 from tests.helpers.commands import run, write_tokens
 from tests.helpers.formats import examples, one_line
 
@@ -24,7 +23,7 @@ def column(tmp_path, cells: list, name: str = "x", **settings):
     path = tmp_path / "t.jsonl"
     rows = [{"id": chr(97 + at), name: cell} for at, cell in enumerate(cells)]
     path.write_text("\n".join(map(json.dumps, rows)))
-    producer = parse_producer({"table": {"path": path, **settings}})
+    producer = prepared({"table": {"path": path, **settings}})
     return [producer.parameters(clip_of(name=row["id"]))[name] for row in rows]
 
 
@@ -65,13 +64,13 @@ def test_numbers_have_one_decimal_mark_in_a_column(tmp_path, cells, settings, ex
         (["1,5", "2.5"], {}, ["'2.5' has a decimal point", "'1,5' a decimal comma"]),
         (["1.5", "1,234"], {}, ["'1,234' could be 1234 or 1.234"]),
         (["1,5", "1.234"], {}, ["'1.234' could be 1.234 or 1234"]),
-        (["1,5", "12"], {"decimal": "."}, ["row 1 (a)", "'1,5' is no number with decimal: ."]),
-        (["1.5", "12"], {"decimal": ","}, ["row 1 (a)", "'1.5' is no number with decimal: ,"]),
-        (["12,34,567"], {}, ["holds words such as '12,34,567'"]),
-        (["1_000"], {}, ["holds words"]),
+        (["1,5", "12"], {"decimal": "."}, ["row 1 (a)", "'1,5' is not a number with decimal: ."]),
+        (["1.5", "12"], {"decimal": ","}, ["row 1 (a)", "'1.5' is not a number with decimal: ,"]),
+        (["12,34,567"], {}, ["has words such as '12,34,567'"]),
+        (["1_000"], {}, ["has words"]),
         (["1", "1e999"], {}, ["row 2 (b)", "infinite"]),
         (["-inf"], {}, ["row 1 (a)", "infinite"]),
-        (["9007199254740993"], {}, ["9007199254740993 is too large to be kept exactly"]),
+        (["9007199254740993"], {}, ["9007199254740993 is too large to store exactly"]),
     ],
 )
 def test_a_number_that_could_be_another_is_an_error(tmp_path, cells, settings, words):
@@ -85,9 +84,9 @@ def test_a_column_that_does_not_tell_is_not_read_against_the_others(tmp_path):
     path = tmp_path / "t.csv"
     path.write_text("id;level;count\na;-1,5;1.234\nb;2,5;5.678\n")
     with pytest.raises(UsageError) as error:
-        parse_producer({"table": {"path": path}})
-    one_line(error, "column 'count'", "'1.234' may be thousands", "'level' has a decimal comma")
-    producer = parse_producer({"table": {"path": path, "decimal": ","}})
+        prepared({"table": {"path": path}})
+    one_line(error, "column 'count'", "'1.234' may mean thousands", "'level' has a decimal comma")
+    producer = prepared({"table": {"path": path, "decimal": ","}})
     found = producer.parameters(clip_of(name="a"))
     assert (found["level"]["values"][0], found["count"]["values"][0]) == (-1.5, 1234)
 
@@ -149,17 +148,17 @@ def test_percentages_durations_and_dates_are_numbers_with_units(tmp_path, cells,
 @pytest.mark.parametrize(
     ("cells", "words"),
     [
-        (["1:30", "2:00"], ["'1:30' could be minutes and seconds or hours and minutes"]),
-        (["12 %", "0.5"], ["row 2 (b): '0.5' is no percentage, but row 1 (a) has '12 %'"]),
-        (["00:01:30", "90"], ["'90' is no duration, but row 1 (a) has '00:01:30'"]),
-        (["2024-03-01", "2024-02-30"], ["'2024-02-30' is no date"]),
-        (["2024-03-01", "01.03.2024"], ["'01.03.2024' is no date"]),
-        (["2024-03-01T10:00Z", "2024-03-01"], ["distance from UTC and some do not"]),
-        (["2024-03-01T10:00Z", "2024-03-01T10:00"], ["distance from UTC and some do not"]),
-        (["TRUE", "1"], ["'1' is no Boolean, but row 1 (a) has 'TRUE'"]),
-        ([True, 2], ["row 2 (b): '2' is no Boolean"]),
-        ([1, [2]], ["row 2 (b): '[2]' is no number"]),
-        (["440 Hz", "220 Hz"], ["holds words such as '440 Hz', '220 Hz'"]),
+        (["1:30", "2:00"], ["'1:30' could be minutes and seconds, or hours and minutes"]),
+        (["12 %", "0.5"], ["row 2 (b): '0.5' is not a percentage, but row 1 (a) has '12 %'"]),
+        (["00:01:30", "90"], ["'90' is not a duration, but row 1 (a) has '00:01:30'"]),
+        (["2024-03-01", "2024-02-30"], ["'2024-02-30' is not a date"]),
+        (["2024-03-01", "01.03.2024"], ["'01.03.2024' is not a date"]),
+        (["2024-03-01T10:00Z", "2024-03-01"], ["only some of its times state a UTC offset"]),
+        (["2024-03-01T10:00Z", "2024-03-01T10:00"], ["only some of its times state a UTC offset"]),
+        (["TRUE", "1"], ["'1' is not a Boolean, but row 1 (a) has 'TRUE'"]),
+        ([True, 2], ["row 2 (b): '2' is not a Boolean"]),
+        ([1, [2]], ["row 2 (b): '[2]' is not a number"]),
+        (["440 Hz", "220 Hz"], ["has words such as '440 Hz', '220 Hz'"]),
     ],
 )
 def test_a_column_of_two_forms_is_an_error(tmp_path, cells, words):
@@ -172,7 +171,7 @@ def test_units_that_contradict_the_cells_are_an_error(tmp_path):
     for cells, units in ((["12 %"], "dB"), (["00:01:30"], "ms"), (["2024-03-01"], "s")):
         with pytest.raises(UsageError) as error:
             column(tmp_path, cells, units={"x": units})
-        one_line(error, f"units says {units!r}")
+        one_line(error, f"units is {units!r}")
     assert column(tmp_path, ["00:01:30"], units={"x": "sec"})[0]["units"] == "sec"
 
 
@@ -202,7 +201,7 @@ def test_words_become_labels_only_when_asked_for(tmp_path):
         column(tmp_path, cells)
     one_line(
         error,
-        "column 'x': holds words such as 'wild', 'calm', 'odd';",
+        "column 'x': has words such as 'wild', 'calm', 'odd';",
         "kind: {x: categorical}",
         "labels: {x: [calm, mild, odd, ...]}",
         "columns: [...]",
@@ -236,11 +235,15 @@ def test_labels_are_the_text_of_their_cells(tmp_path, cells, labels, expected):
 @pytest.mark.parametrize(
     ("cells", "settings", "words"),
     [
-        (["a"], {"labels": {"x": ["b", "a", "b"]}}, ["labels has 'b' twice"]),
+        (["a"], {"labels": {"x": ["b", "a", "b"]}}, ["the label 'b' appears twice"]),
         (["a"], {"labels": {"x": [None, "a"]}}, ["labels of 'x'", "'null'"]),
-        (["a"], {"labels": {"x": [False]}}, ["labels of 'x'", "quotes", "'no'"]),
-        ([1, 1.5], {"kind": {"x": "categorical"}}, ["'1.5' is categorical, and no integer"]),
-        ([1, "odd"], {"kind": {"x": "categorical"}}, ["'odd' is no number", "list all in labels"]),
+        (["a"], {"labels": {"x": [False]}}, ["labels of 'x'", "quote it", "'no'"]),
+        ([1, 1.5], {"kind": {"x": "categorical"}}, ["'1.5' is categorical but not an integer"]),
+        (
+            [1, "odd"],
+            {"kind": {"x": "categorical"}},
+            ["'odd' is not a number", "list them all in labels"],
+        ),
     ],
 )
 def test_labels_that_cannot_be_are_an_error(tmp_path, cells, settings, words):

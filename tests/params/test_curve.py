@@ -79,7 +79,7 @@ def test_columns_are_renamed_and_an_empty_cell_is_nan(tmp_path):
         ("c.csv", "time,pitch\n0,1\n0.1,1\n", {}, ["pitch: the curve ends at 0.1 s", "hold"]),
         ("c.csv", "t,pitch\n0,1\n", {}, ["no column 'time'", "rate_hz", "t, pitch"]),
         ("c.csv", "time,pich\n0,1\n", {}, ["no column 'pitch'", "did you mean 'pich'"]),
-        ("c.csv", "time,pitch\n0,high\n", {}, ["pitch", "holds words", "'high'"]),
+        ("c.csv", "time,pitch\n0,high\n", {}, ["pitch", "has words", "'high'"]),
         ("c.csv", "time,pitch\n0,1\n1,high\n", {}, ["pitch", "'high'", "row 2"]),
         ("c.csv", "time,pitch\n1,1\n0,1\n", {}, ["go back from 1 s to 0 s"]),
         ("c.csv", "time,pitch\n0,1\n1,inf\n", {}, ["infinite"]),
@@ -87,12 +87,17 @@ def test_columns_are_renamed_and_an_empty_cell_is_nan(tmp_path):
         ("c.json", "[" * 10_000, {}, ["is not JSON"]),
         ("c.json", "{", {}, ["is not JSON"]),
         ("c.json", "3", {}, ["an object of columns"]),
-        ("c.json", '{"time": 3}', {}, ["'time' is no list"]),
+        ("c.json", '{"time": 3}', {}, ["'time' must be a list"]),
         ("c.json", '{"time": [0, 1], "pitch": [1]}', {}, ["2 times, but 1 values"]),
-        ("c.json", '{"time": [0], "pitch": [[1]]}', {}, ["'a list' in row 1"]),
-        ("c.json", '{"rate_hz": "fast", "pitch": [1]}', {}, ["rate_hz is 'fast'"]),
-        ("c.npy", "no array", {"rate_hz": 10}, ["is no array"]),
-        ("c.mid", "MThd", {"columns": ["note"]}, ["is no readable MIDI file"]),
+        ("c.json", '{"time": [0], "pitch": [[1]]}', {}, ["got a list or an object in row 1"]),
+        (
+            "c.json",
+            '{"rate_hz": "fast", "pitch": [1]}',
+            {},
+            ["rate_hz must be a number, got 'fast'"],
+        ),
+        ("c.npy", "no array", {"rate_hz": 10}, ["is not an array"]),
+        ("c.mid", "MThd", {"columns": ["note"]}, ["is not a readable MIDI file"]),
     ],
 )
 def test_a_bad_file_is_one_line_that_names_it(tmp_path, name, content, settings, words):
@@ -104,9 +109,9 @@ def test_a_bad_file_is_one_line_that_names_it(tmp_path, name, content, settings,
 
 def test_arrays_are_read_without_pickles_and_of_the_right_shape(tmp_path):
     for array, settings, words in (
-        (np.array([{"a": 1}], object), {"rate_hz": 10}, "is no array"),
-        (np.zeros((10, 3)), {"rate_hz": 10}, "expected [N, 1]"),
-        (np.zeros(10), {}, "give its rate_hz"),
+        (np.array([{"a": 1}], object), {"rate_hz": 10}, "is not an array"),
+        (np.zeros((10, 3)), {"rate_hz": 10}, "must be [N, 1]"),
+        (np.zeros(10), {}, "set rate_hz"),
         (np.array(["a"]), {"rate_hz": 10}, "numbers"),
     ):
         np.save(tmp_path / "c.npy", array, allow_pickle=True)
@@ -128,7 +133,7 @@ def test_a_json_file_of_a_gigabyte_is_not_read(tmp_path):
     [
         ({"columns": []}, "columns"),
         ({"columns": ["Cut Off"]}, "'Cut Off' cannot name"),
-        ({"columns": ["x"], "units": {"y": "Hz"}}, "units of 'y'"),
+        ({"columns": ["x"], "units": {"y": "Hz"}}, "units names 'y'"),
         ({"columns": ["x"], "channel": 17}, "channel"),
         ({"columns": ["x"], "kind": {"x": "categorical"}, "interpolation": "linear"}, "step"),
         ({"columns": ["x"], "outside": "loop"}, "outside"),
@@ -146,7 +151,7 @@ def test_two_files_for_one_clip_are_refused(tmp_path):
     write_rows(tmp_path / "c.tsv")
     with pytest.raises(UsageError) as error:
         curve(tmp_path, columns=["pitch"])
-    one_line(error, "c.csv", "c.tsv", "both for c")
+    one_line(error, "c.csv", "c.tsv", "both match c")
 
 
 @pytest.fixture
@@ -164,7 +169,7 @@ def test_files_and_clips_without_a_counterpart_are_listed(root, tmp_path, capsys
     command = f"annotate @ --curve root={curves} columns=[pitch]"
     result = run(capsys, command, root)
     assert result.status == 1
-    assert_says("\n".join(result.err), ["1 curve of no clip: b", "no curve of 'a/take.2'"])
+    assert_says("\n".join(result.err), ["1 curve without a clip: b", "no curve for 'a/take.2'"])
     result = run(capsys, f"{command} missing=nan", root)
     assert result.status == 0
     assert_says("\n".join(result.err), ["no curve for 1 clip: a/take.2"])
@@ -187,7 +192,7 @@ def test_a_folder_of_other_clips_stops_before_any(root, tmp_path, capsys):
     write_rows(tmp_path / "curves/b.csv")
     result = run(capsys, f"annotate @ --curve root={tmp_path}/curves columns=[pitch]", root)
     assert result.status == 2
-    assert_says(result.error, ["no curve of any clip", "'a/take.1'", "'b'"])
+    assert_says(result.error, ["no curve for any clip", "'a/take.1'", "'b'"])
 
 
 def test_a_users_function_gets_the_same_resampling():

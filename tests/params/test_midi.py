@@ -189,7 +189,7 @@ def test_voices_are_the_highest_notes_first_and_say_what_they_leave_out(tmp_path
     assert found["vel_2"]["values"][5] == 0
     assert (found["note_2"]["units"], found["note_2"]["nan"]) == ("semitone", "no note")
     assert [(what.split(": ")[1], detail) for what, detail in notes] == [
-        ("more than 2 notes sound at once, the lowest have no voice", "3 notes")
+        ("more than 2 notes sound at once; the lowest have no voice", "3 notes")
     ]
 
 

@@ -98,7 +98,7 @@ def test_a_controller_that_never_moves_has_the_default_of_the_standard(tmp_path)
     for name, value in {**DEFAULTS, "aftertouch": 0}.items():
         assert set(found[name]["values"]) == {value}
     said = " ".join(what for what, _ in notes)
-    assert "cc7 never moves, 'cc7' is 100, its default in MIDI" in said
+    assert "cc7 never moves; 'cc7' is 100, the MIDI default" in said
 
 
 @pytest.mark.parametrize("key", ["mod", "cc1"])
@@ -135,7 +135,7 @@ def test_a_controller_without_a_default_is_named(tmp_path):
     write_midi(tmp_path / "c.mid", [(0.0, on(60)), (0.0, control(3, 1))])
     with pytest.raises(PreprocessError) as error:
         parameters(tmp_path, columns=["cc20"])
-    one_line(error, "c.mid", "no cc20, it has cc3", "default: {cc20: 0}", "missing: nan")
+    one_line(error, "c.mid", "no cc20; it has cc3", "default: {cc20: 0}", "missing: nan")
     with pytest.raises(PreprocessError) as error:
         parameters(tmp_path, columns=["cc200"])
     one_line(error, "no 'cc200'", "cc127")
@@ -172,7 +172,7 @@ def test_a_file_is_moved_in_time_by_scale_and_offset(tmp_path):
         ({"voices": 17}, "voices"),
         ({"columns": ["gate"], "voices": 2}, "voices needs a column of note, velocity, pitch"),
         ({"columns": {"n": "note", "n_1": "gate"}, "voices": 2}, "two columns make"),
-        ({"default": {"cc5": 0}}, "default of 'cc5'"),
+        ({"default": {"cc5": 0}}, "default names 'cc5'"),
         ({"bend_range": -1}, "bend_range"),
     ],
 )

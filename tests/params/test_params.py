@@ -7,16 +7,15 @@ import pytest
 
 from preprocess.audio.measures import SILENCE_DB
 from preprocess.core.errors import PreprocessError, UsageError
-from preprocess.params import parse_producer
 from preprocess.params.clip import Clip
 from preprocess.tokens.specs import codec_spec
-from tests.helpers.clips import clip_of
+from tests.helpers.clips import clip_of, prepared
 from tests.helpers.commands import write_wav
 from tests.helpers.signals import tone
 
 
 def parameters_of(entry: dict, clip: Clip) -> dict:
-    return dict(parse_producer(entry).parameters(clip))
+    return dict(prepared(entry).parameters(clip))
 
 
 def filename(pattern: str, name: str, **settings: dict) -> dict[str, float]:
@@ -92,7 +91,7 @@ def test_a_file_name_is_read_as_a_cell_is(pattern, name, settings, expected):
 def test_file_names_are_read_as_a_column(tmp_path):
     """What one name says of another: that a comma is a decimal one, and which words there are."""
     settings = {"pattern": "_(?P<x>[^_]+)_(?P<k>.+)$", "kind": {"k": "categorical"}}
-    producer = parse_producer({"filename": settings})
+    producer = prepared({"filename": settings})
     ids = ["a_1,234_wild", "b_2,5_calm", "c_NA_odd", "other"]
     assert producer.check_clips(ids) == [
         "file names: x: numbers with a decimal comma (1 empty, NA among them); "
@@ -103,9 +102,9 @@ def test_file_names_are_read_as_a_column(tmp_path):
     assert [f["k"]["values"][0] for f in found] == [2, 0, 1]
     assert found[2]["x"]["nan"] == "not in the file name"
     assert found[0]["x"]["source"] == "file name: numbers with a decimal comma"
-    with pytest.raises(PreprocessError, match="k: one name does not tell all words"):
+    with pytest.raises(PreprocessError, match="k: one name does not have all words"):
         producer.parameters(clip_of(name="d_3_loud"))
-    other = parse_producer({"filename": settings})
+    other = prepared({"filename": settings})
     other.check_clips([*ids, "d_3_loud"])
     assert other.settings() != producer.settings()  # as labels moved, all are made again
 
@@ -113,16 +112,16 @@ def test_file_names_are_read_as_a_column(tmp_path):
 @pytest.mark.parametrize(
     ("ids", "settings", "words"),
     [
-        (["a_1,5", "b_1.5"], {}, ["'1.5' has a decimal point and '1,5' a decimal comma"]),
+        (["a_1,5", "b_1.5"], {}, ["'1.5' has a decimal point, but '1,5' a decimal comma"]),
         (["a_1,234", "b_5"], {}, ["'1,234' could be 1234 or 1.234"]),
-        (["a_wild", "b_calm"], {}, ["x: holds words such as 'wild', 'calm'", "labels: {x: ["]),
-        (["a_1", "b_low"], {}, ["b_low: 'low' is no number, but a_1 has '1'"]),
-        (["a_1%"], {"units": {"x": "dB"}}, ["units says 'dB'", "percentages"]),
-        (["a_0.5"], {"kind": {"x": "categorical"}}, ["'0.5' is categorical, and no integer"]),
+        (["a_wild", "b_calm"], {}, ["x: has words such as 'wild', 'calm'", "labels: {x: ["]),
+        (["a_1", "b_low"], {}, ["b_low: 'low' is not a number, but a_1 has '1'"]),
+        (["a_1%"], {"units": {"x": "dB"}}, ["units is 'dB'", "percentages"]),
+        (["a_0.5"], {"kind": {"x": "categorical"}}, ["'0.5' is categorical but not an integer"]),
     ],
 )
 def test_file_names_that_do_not_go_together_stop_before_any_clip(ids, settings, words):
-    producer = parse_producer({"filename": {"pattern": "_(?P<x>.+)$", **settings}})
+    producer = prepared({"filename": {"pattern": "_(?P<x>.+)$", **settings}})
     with pytest.raises(UsageError) as caught:
         producer.check_clips(ids)
     assert str(caught.value).startswith("filename: x: ")
@@ -140,9 +139,9 @@ def test_labels_are_declared_as_categories():
     ("pattern", "name", "settings", "why"),
     [
         (r"(?P<x>\d+)", "take", {}, "does not match 'take'"),
-        (r"(?P<x>\w+)", "loud", {}, "x: holds words such as 'loud'"),
+        (r"(?P<x>\w+)", "loud", {}, "x: has words such as 'loud'"),
         (r"a(?P<x>\d+)?", "a", {}, "finds no x in 'a'"),
-        (r"(?P<k>\w)", "c", {"labels": {"k": ["a", "b"]}}, "'c' is none of a, b"),
+        (r"(?P<k>\w)", "c", {"labels": {"k": ["a", "b"]}}, "'c' is not one of a, b"),
     ],
 )
 def test_what_a_file_name_does_not_hold_names_the_clip(pattern, name, settings, why):
@@ -164,9 +163,12 @@ def test_what_a_file_name_does_not_hold_names_the_clip(pattern, name, settings, 
         ({"constant": {"name": "no name", "value": 1}}, "'no name'"),
         ({"constant": {"name": "x", "value": 1, "kind": "odd"}}, "'odd'"),
         ({"rms_db": {"source": "tape"}}, "'audio' or 'tokens'"),
-        ({"filename": {"pattern": "("}}, "no regular expression"),
+        ({"filename": {"pattern": "("}}, "is not a regular expression"),
         ({"filename": {"pattern": r"\d+"}}, "no named group"),
-        ({"filename": {"pattern": "(?P<a>x)", "labels": {"b": ["y"]}}}, "'b', which is no group"),
+        (
+            {"filename": {"pattern": "(?P<a>x)", "labels": {"b": ["y"]}}},
+            "'b', which is not a group",
+        ),
         ({"function": {"function": "nowhere.py:f"}}, "nowhere.py does not exist"),
         ({"constant": {}, "ramp": {}}, "expected one producer"),
         (["constant"], "expected one producer"),
@@ -174,7 +176,7 @@ def test_what_a_file_name_does_not_hold_names_the_clip(pattern, name, settings, 
 )
 def test_wrong_settings_are_said_before_any_clip_is_read(entry, why):
     with pytest.raises(UsageError) as caught:
-        parse_producer(entry)
+        prepared(entry)
     assert why in str(caught.value)
     assert "\n" not in str(caught.value)
 

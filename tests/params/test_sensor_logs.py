@@ -94,7 +94,11 @@ def test_offset_and_scale_place_a_log_in_its_clip(tmp_path):
         (["0", ""], {}, ["time is '' in row 2"]),
         (["2024-13-01T00:00:00", "2024-05-01T00:00:01"], {}, ["'2024-13-01T00:00:00' in row 1"]),
         (["05/01/2024 12:00:00", "05/01/2024 12:00:01"], {}, ["'05/01/2024 12:00:00' in row 1"]),
-        (["2024-05-01T00:00:00Z", "2024-05-01T00:00:01"], {}, ["time zone in some rows only"]),
+        (
+            ["2024-05-01T00:00:00Z", "2024-05-01T00:00:01"],
+            {},
+            ["only some rows of time have a time zone"],
+        ),
         (["0", "1"], {"time_as": "iso"}, ["time is '0' in row 1", "expected ISO 8601"]),
         (["0", "0:01"], {"time_as": "unix_s"}, ["'0:01' in row 2", "expected a number"]),
         (["2024-05-01T00:00:01", "2024-05-01T00:00:00"], {}, ["go back from 0 s to -1 s"]),
@@ -111,9 +115,7 @@ def test_words_are_an_error_that_shows_them_and_both_ways_out(tmp_path):
     write_log(tmp_path / "c.csv", str, ["idle", "run", "stop", "idle"], range(4))
     with pytest.raises(PreprocessError) as error:
         parameters(tmp_path, columns={"state": "x"})
-    one_line(
-        error, "c.csv: x", "holds words", "'idle', 'run', 'stop'", "kind: {state: categorical}"
-    )
+    one_line(error, "c.csv: x", "has words", "'idle', 'run', 'stop'", "kind: {state: categorical}")
     one_line(error, "labels: {state: [idle, run, stop]}")
 
 
@@ -127,7 +129,7 @@ def test_words_become_the_labels_that_are_given(tmp_path):
     assert "0 stop, 1 run, 2 none" in found["doc_string"]
     with pytest.raises(PreprocessError) as error:
         parameters(tmp_path, columns=["x"], labels={"x": ["run"]})
-    one_line(error, "c.csv: x", "'stop'", "row 4", "none of run")
+    one_line(error, "c.csv: x", "'stop'", "row 4", "not one of run")
     with pytest.raises(UsageError):
         parameters(tmp_path, columns=["x"], labels=labels, interpolation="mean")
 
@@ -192,7 +194,7 @@ def test_rows_beyond_the_last_frame_are_noted_and_too_few_an_error(tmp_path):
     (tmp_path / "c.csv").write_text("x\n" + "1\n" * 70)
     with pytest.raises(PreprocessError) as error:
         parameters(tmp_path, columns=["x"], rate_hz=75)
-    one_line(error, "c.csv", "x: the curve has 70 values, the clip 75 frames")
+    one_line(error, "c.csv", "x: the curve has 70 values, but the clip has 75 frames")
 
 
 def test_a_hole_names_its_file_and_its_time(tmp_path):
@@ -259,7 +261,7 @@ def test_a_log_of_a_german_excel_is_read_as_it_was_meant(tmp_path):
     assert found["size"]["source"] == "column 'Größe': numbers with a decimal comma"
     with pytest.raises(PreprocessError) as error:
         parameters(tmp_path, encoding="cp1252", units={"open": "Hz"}, **settings)
-    one_line(error, "c.csv: open", "units says 'Hz'")
+    one_line(error, "c.csv: open", "units is 'Hz'")
 
 
 def test_booleans_of_a_log_are_labels_where_that_is_asked_for(tmp_path):

@@ -8,9 +8,8 @@ import numpy as np
 import pytest
 
 from preprocess.core.errors import PreprocessError, UsageError
-from preprocess.params import parse_producer
 from preprocess.sidecar.reading import read_sidecar
-from tests.helpers.clips import clip_of
+from tests.helpers.clips import clip_of, prepared
 from tests.helpers.commands import assert_says, run, write_tokens
 from tests.helpers.formats import one_line
 
@@ -61,7 +60,7 @@ WRITERS = {
 
 
 def table(path, **settings):
-    return parse_producer({"table": {"path": path, **settings}})
+    return prepared({"table": {"path": path, **settings}})
 
 
 def row_of(producer, name: str) -> dict[str, float]:
@@ -142,7 +141,7 @@ def test_a_quoted_cell_may_hold_separators_and_line_ends(tmp_path):
 @pytest.mark.parametrize(
     ("text", "settings", "words"),
     [
-        ("id,v\na,1\na,2\n", {}, ["row 2", "a second row with id 'a'"]),
+        ("id,v\na,1\na,2\n", {}, ["row 2", "duplicate id 'a'"]),
         ("id,v\n,1\n", {}, ["row 1", "has no id"]),
         ("id,v\na,1,2\n", {}, ["line 2", "more cells"]),
         ("id,v,v\na,1,2\n", {}, ["two columns 'v'"]),
@@ -150,10 +149,10 @@ def test_a_quoted_cell_may_hold_separators_and_line_ends(tmp_path):
         ("name,v\na,1\n", {}, ["no column 'id'", "name, v"]),
         ("id,pitch\na,1\n", {"columns": ["ptich"]}, ["did you mean 'pitch'"]),
         ("id,Pitch (Hz)\na,1\n", {}, ["'Pitch (Hz)'", "columns: {"]),
-        ("id,v\na,1\nb,high\n", {}, ["row 2 (b)", "'high' is no number"]),
+        ("id,v\na,1\nb,high\n", {}, ["row 2 (b)", "'high' is not a number"]),
         ("id,v\na,inf\n", {}, ["row 1 (a)", "infinite"]),
-        ("id,v\na,x\n", {"labels": {"v": ["y"]}}, ["row 1 (a)", "'x' is none of y"]),
-        ("id,v\na,1\n", {"units": {"w": "Hz"}}, ["units of 'w'", "it makes v"]),
+        ("id,v\na,x\n", {"labels": {"v": ["y"]}}, ["row 1 (a)", "'x' is not one of y"]),
+        ("id,v\na,1\n", {"units": {"w": "Hz"}}, ["units names 'w'", "it makes v"]),
         ("id,v\na,1\n", {"sheet": "one"}, ["no sheets"]),
         ("id,v\n", {}, ["no rows"]),
         ("", {}, ["no rows"]),
@@ -209,7 +208,7 @@ def test_rows_and_clips_without_a_counterpart_are_listed(root, tmp_path, capsys)
     assert result.status == 1
     assert [line for line in result.err if "note" in line] == [
         f"annotate: note: {path}: v: numbers",
-        f"annotate: note: {path}: 2 rows of no clip: c/x, c/y",
+        f"annotate: note: {path}: 2 rows without a clip: c/x, c/y",
     ]
     assert [line for line in result.err if "error" in line] == [
         f"annotate: error: {root}/a/two.ecdc: {path} has no row for 'a/two'",
@@ -226,7 +225,7 @@ def test_a_row_for_two_clips_and_a_table_for_none_stop_before_any_is_written(
 ):
     for rows, words in (
         ([["one", 1], ["two", 2]], ["'one'", "both a/one and b/one"]),
-        ([["x", 1]], ["no id is that of a clip", "'x'", "'a/one'"]),
+        ([["x", 1]], ["no id matches a clip", "'x'", "'a/one'"]),
         ([["one", 1], ["a/one.wav", 1], ["x/a/one.wav", 1]], ["'a/one.wav' and 'x/a/one.wav'"]),
     ):
         path = write_csv(tmp_path / "t.csv", ["id", "v"], rows)

@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 
 from preprocess.core.errors import UsageError
-from preprocess.params import parse_producer
-from tests.helpers.clips import clip_of
+from tests.helpers.clips import clip_of, prepared
 from tests.helpers.formats import one_line
 
 TEXT = "id;mood;v\nCafé;süß;1,5\nb;mild;2\n"
@@ -18,7 +17,7 @@ LABELS = {"mood": ["mild", "süß"]}
 
 
 def table(path, **settings):
-    return parse_producer({"table": {"path": path, **settings}})
+    return prepared({"table": {"path": path, **settings}})
 
 
 def row_of(producer, name: str) -> dict[str, float]:
@@ -67,9 +66,9 @@ def test_a_table_is_read_in_its_encoding(tmp_path, encoding, said):
     [
         ("cp1252", None, ["not UTF-8", "line 2", "0xE9", "encoding: cp1252", "'Café;süß;1,5'"]),
         ("mac_roman", None, ["not UTF-8", "line 2", "0x8E", "or another"]),
-        ("utf-16-le", None, ["say encoding: utf-16-le"]),
-        ("utf-16-be", None, ["say encoding: utf-16-be"]),
-        ("utf-8", "cp1252", ["is UTF-8, not cp1252; leave encoding out"]),
+        ("utf-16-le", None, ["set encoding: utf-16-le"]),
+        ("utf-16-be", None, ["set encoding: utf-16-be"]),
+        ("utf-8", "cp1252", ["is UTF-8, not cp1252; omit encoding"]),
         ("cp1252", "ascii", ["is not ASCII", "line 2", "0xE9"]),
         ("utf-8", "cp1253x", ["unknown encoding 'cp1253x'"]),
         ("utf-8", "base64", ["unknown encoding 'base64'"]),
@@ -89,11 +88,11 @@ def test_text_of_two_bytes_a_character_is_known_without_a_mark(tmp_path):
     path.write_bytes("id,v\na,1\n".encode("utf-16-le"))
     with pytest.raises(UsageError) as error:
         table(path)
-    one_line(error, "holds zero bytes; say encoding: utf-16-le")
+    one_line(error, "contains zero bytes; set encoding: utf-16-le")
     path.write_bytes(b"id,v\na,\0\n")
     with pytest.raises(UsageError) as error:
         table(path)
-    one_line(error, "holds zero bytes; it is no text")
+    one_line(error, "contains zero bytes; it is not text")
 
 
 @pytest.mark.parametrize(
@@ -124,8 +123,8 @@ def test_header_and_separator_are_found_or_said(tmp_path, text, settings):
         ("Survey,May\nid,v\na,1\n", {}, ["no column 'id'", "row 1 has it", "header"]),
         ("Survey\nid;v\na;1\n", {}, ["no column 'id'", "row 1 has it", "header"]),
         ("id,v\na,1,5\n", {}, ["line 2 has more cells", "delimiter"]),
-        ("id,v\n\na,1\n", {"header": 2}, ["header is line 2, which holds nothing"]),
-        ("id,v\na,1\n", {"header": 9}, ["header is line 9, which holds nothing"]),
+        ("id,v\n\na,1\n", {"header": 2}, ["header is line 2, which is empty"]),
+        ("id,v\na,1\n", {"header": 9}, ["header is line 9, which is empty"]),
         ("id,v\na,1\n", {"delimiter": ", "}, ["delimiter ', ' must be a single character"]),
         ("id,v\na,1\n", {"header": 0}, ["header"]),
     ],
@@ -195,7 +194,7 @@ def test_a_formula_without_its_value_names_the_cell(tmp_path):
     for columns, cell in ((["v"], "B4"), (["w"], "C3")):
         with pytest.raises(UsageError) as error:
             table(path, columns=columns)
-        one_line(error, "t.xlsx", f"sheet Sheet1, {cell} has a formula without its value")
+        one_line(error, "t.xlsx", f"sheet Sheet1, {cell} has a formula without a stored value")
     lines = [["id", "v"], ["=A3", 1], ["a", 2]]
     with pytest.raises(UsageError) as error:
         table(write_excel(path, lines, sheet="One"))

@@ -8,9 +8,8 @@ import numpy as np
 import pytest
 
 from preprocess.core.errors import PreprocessError, UsageError
-from preprocess.params import parse_producer
 from preprocess.params.spelling import difference
-from tests.helpers.clips import clip_of
+from tests.helpers.clips import clip_of, prepared
 from tests.helpers.formats import one_line
 
 
@@ -19,7 +18,7 @@ def table(tmp_path, keys, **settings):
     path = tmp_path / "t.csv"
     lines = [f'"{key}",{number}\n' for number, key in enumerate(keys, 1)]
     path.write_text("id,v\n" + "".join(lines), encoding="utf-8")
-    return parse_producer({"table": {"path": path, **settings}})
+    return prepared({"table": {"path": path, **settings}})
 
 
 def values(producer, ids) -> dict[str, float]:
@@ -30,10 +29,10 @@ def values(producer, ids) -> dict[str, float]:
 @pytest.mark.parametrize(
     ("keys", "ids", "words"),
     [
-        (["0", "0.wav"], ["0"], ["rows '0' and '0.wav' are both for the clip 0"]),
-        (["a/x", "a\\x.flac"], ["a/x"], ["both for the clip a/x"]),
-        (["a/x", "x"], ["a/x"], ["rows 'a/x' and 'x' are both for the clip a/x", "match: id"]),
-        (["a/x", "/home/me/a/x.wav"], ["a/x"], ["both for the clip a/x", "match: id"]),
+        (["0", "0.wav"], ["0"], ["rows '0' and '0.wav' both match the clip 0"]),
+        (["a/x", "a\\x.flac"], ["a/x"], ["both match the clip a/x"]),
+        (["a/x", "x"], ["a/x"], ["rows 'a/x' and 'x' both match the clip a/x", "set match to id"]),
+        (["a/x", "/home/me/a/x.wav"], ["a/x"], ["both match the clip a/x", "set match to id"]),
     ],
 )
 def test_two_rows_for_one_clip_are_an_error(tmp_path, keys, ids, words):
@@ -74,7 +73,7 @@ def test_clips_that_differ_in_their_accents_alone_are_two(tmp_path):
         ("a b", "a\u00a0b", ["' ' (U+0020) where the other has NO-BREAK SPACE (U+00A0)"]),
         ("x/ab", "x/a\u200bb", ["'b' (U+0062) where the other has ZERO WIDTH SPACE (U+200B)"]),
         ("take1.wav", "x/take001", ["differ in leading zeros"]),
-        ("7", "007", ["row '7' is much like it: they differ in leading zeros"]),
+        ("7", "007", ["row '7' looks similar: they differ in leading zeros"]),
     ],
 )
 def test_a_row_that_only_looks_right_is_shown_with_the_difference(tmp_path, key, clip, words):
@@ -83,7 +82,7 @@ def test_a_row_that_only_looks_right_is_shown_with_the_difference(tmp_path, key,
     one_line(error, "has no row for", *words)
     with pytest.raises(UsageError) as error:
         table(tmp_path, [key]).check_clips([clip])
-    one_line(error, "no id is that of a clip", *words)
+    one_line(error, "no id matches a clip", *words)
     notes = table(tmp_path, [key, "other"], missing="nan").check_clips([clip, "other"])
     assert any(words[0] in note for note in notes)
 
@@ -91,7 +90,7 @@ def test_a_row_that_only_looks_right_is_shown_with_the_difference(tmp_path, key,
 def test_a_row_that_is_not_alike_has_no_hint(tmp_path):
     with pytest.raises(PreprocessError) as error:
         table(tmp_path, ["take"]).parameters(clip_of(name="tale"))
-    assert "much like" not in one_line(error)
+    assert "looks similar" not in one_line(error)
 
 
 def test_missing_nan_gives_a_clip_without_a_row_its_columns(tmp_path):
@@ -105,7 +104,7 @@ def test_names_of_columns_are_compared_with_composed_characters(tmp_path):
     path = tmp_path / "t.csv"
     path.write_text("Schlu\u0308ssel,Ho\u0308he\na,5\n", encoding="utf-8")
     settings = {"path": path, "key": "Schlüssel", "columns": {"height": "Höhe"}}
-    found = parse_producer({"table": settings}).parameters(clip_of(name="a"))
+    found = prepared({"table": settings}).parameters(clip_of(name="a"))
     assert found["height"]["values"][0] == 5
 
 

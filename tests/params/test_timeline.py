@@ -164,7 +164,7 @@ def test_a_hole_in_a_curve_is_an_error_that_says_where():
     with pytest.raises(PreprocessError) as error:
         to_frames(Points(HOLED, HOLED), 6 * 24_000, SPEC)
     one_line(
-        error, "from 2 s to 4 s", "more than 1 s", "gap: interpolate, hold or nan", "max_gap_s"
+        error, "from 2 s to 4 s", "longer than 1 s", "gap: interpolate, hold or nan", "max_gap_s"
     )
 
 
@@ -188,8 +188,9 @@ def test_across_a_hole_is_what_was_chosen():
     assert set(across("error", "step")[hole]) == {2.0}
     limited = across("nan", "step", 1.5)
     np.testing.assert_array_equal(np.isnan(limited), (centres > 2.05) & (centres < 4))
-    with pytest.raises(PreprocessError):
+    with pytest.raises(PreprocessError) as error:
         across("error", limit=0.5)
+    one_line(error, "from 2 s to 4 s", "more than 0.5 s")
 
 
 def test_a_hole_that_no_frame_lies_in_is_none():

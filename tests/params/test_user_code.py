@@ -11,7 +11,12 @@ import pytest
 from preprocess.core.errors import PreprocessError, UsageError
 from preprocess.core.files import digest_file
 from preprocess.params import Function
-from preprocess.params.user_code import call, import_function
+from preprocess.params.user_code import call_function, import_function
+
+
+def call(path) -> None:
+    name = f"{path}:f"
+    call_function(import_function(name).function, name, None)
 
 
 def test_a_function_of_a_file_and_of_a_module(tmp_path, monkeypatch):
@@ -19,14 +24,18 @@ def test_a_function_of_a_file_and_of_a_module(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.delitem(sys.modules, "my_knobs", raising=False)
     for name in ("my_knobs:f", f"{tmp_path}/my_knobs.py:f"):
-        assert import_function(name)(7) == {"x": 7}
+        assert import_function(name).function(7) == {"x": 7}
 
 
 def test_two_files_of_one_name_are_two_modules(tmp_path):
     for index, folder in enumerate(("a", "b")):
         (tmp_path / folder).mkdir()
         (tmp_path / folder / "knobs.py").write_text(f"def f(clip): return {index}\n")
-    assert [import_function(f"{tmp_path}/{x}/knobs.py:f")(None) for x in "aba"] == [0, 1, 0]
+    assert [import_function(f"{tmp_path}/{x}/knobs.py:f").function(None) for x in "aba"] == [
+        0,
+        1,
+        0,
+    ]
 
 
 def test_a_file_is_run_once(tmp_path):
@@ -34,8 +43,8 @@ def test_a_file_is_run_once(tmp_path):
         "calls = []\ndef f(clip):\n    calls.append(1)\n    return calls\n"
     )
     name = f"{tmp_path}/once.py:f"
-    assert import_function(name)(None) == [1]
-    assert import_function(name)(None) == [1, 1]
+    assert import_function(name).function(None) == [1]
+    assert import_function(name).function(None) == [1, 1]
 
 
 def test_a_file_that_changed_is_imported_anew(tmp_path, monkeypatch):
@@ -45,7 +54,7 @@ def test_a_file_that_changed_is_imported_anew(tmp_path, monkeypatch):
     for value in (1, 2):
         path.write_text(f"def f(clip): return {value}\n")
         os.utime(path, (1_700_000_000, 1_700_000_000))  # the bytecode cache would not notice
-        assert import_function(f"{path}:f")(None) == value
+        assert import_function(f"{path}:f").function(None) == value
 
 
 def test_a_file_that_failed_can_be_mended(tmp_path):
@@ -54,7 +63,7 @@ def test_a_file_that_failed_can_be_mended(tmp_path):
     with pytest.raises(UsageError, match=r"mended\.py cannot be imported: SyntaxError"):
         import_function(f"{path}:f")
     path.write_text("def f(clip): return 1\n")
-    assert import_function(f"{path}:f")(None) == 1
+    assert import_function(f"{path}:f").function(None) == 1
 
 
 @pytest.mark.parametrize(
@@ -120,7 +129,7 @@ def test_exit_in_a_users_function_is_that_clips_error(tmp_path, body, why):
     path = tmp_path / "stops.py"
     path.write_text(f"\ndef f(clip):\n    return helper()\n\ndef helper():\n    {body}\n")
     with pytest.raises(PreprocessError) as caught:
-        call(f"{path}:f", None)
+        call(path)
     text = str(caught.value)
     assert text.startswith(f"{path}:f raised {why}") and text.endswith(" at stops.py:6")
 
@@ -129,9 +138,9 @@ def test_an_interrupt_ends_the_run_in_the_main_thread_alone(tmp_path):
     path = tmp_path / "stops.py"
     path.write_text("def f(clip):\n    raise KeyboardInterrupt\n")
     with pytest.raises(KeyboardInterrupt):
-        call(f"{path}:f", None)
+        call(path)
     with ThreadPoolExecutor(1) as pool, pytest.raises(PreprocessError, match="KeyboardInterrupt"):
-        pool.submit(call, f"{path}:f", None).result()
+        pool.submit(call, path).result()
 
 
 def test_exit_at_import_is_one_line(tmp_path):

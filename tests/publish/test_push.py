@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import huggingface_hub.utils
 import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
@@ -55,9 +56,16 @@ def online(hub, monkeypatch, tmp_path):
     monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", hub.url)
     template = hub.url + "/{repo_id}/resolve/{revision}/{filename}"
     monkeypatch.setattr("huggingface_hub.constants.HUGGINGFACE_CO_URL_TEMPLATE", template)
+    # Releases before 1.0 copy it where they download.
+    copied = "huggingface_hub.file_download.HUGGINGFACE_CO_URL_TEMPLATE"
+    monkeypatch.setattr(copied, template, raising=False)
     monkeypatch.setenv("HF_TOKEN", hub.token)
     monkeypatch.setenv("HF_HOME", str(tmp_path / "hf_home"))
-    return hub
+    # They also keep a session for each thread, which another test may have opened offline.
+    forget_sessions = getattr(huggingface_hub.utils, "reset_sessions", lambda: None)
+    forget_sessions()
+    yield hub
+    forget_sessions()
 
 
 @pytest.fixture
@@ -228,7 +236,7 @@ def test_an_interrupted_push_changes_nothing_and_can_be_repeated(built, online, 
     online.refuse_uploads_after = 1
     assert push(built) == 1
     (line,) = capsys.readouterr().err.splitlines()
-    assert "the Hub did not take me/sounds" in line and "run it again" in line
+    assert "push to me/sounds failed" in line and "run the command again" in line
     assert online.repos["me/sounds"].files("main") == {}
     online.refuse_uploads_after = None
     before = online.uploads()
@@ -276,12 +284,12 @@ def test_shards_are_of_limited_size_and_hold_all_rows(built, tmp_path):
     ("arguments", "status", "message"),
     [
         (["nowhere", "me/x"], 2, "dataset nowhere does not exist"),
-        (["BUILT", "a b/c"], 2, "is no repository"),
-        (["BUILT", "me/x.py"], 2, "takes a name that ends in .py for a script"),
+        (["BUILT", "a b/c"], 2, "is not a repository name"),
+        (["BUILT", "me/x.py"], 2, "must not end in .py"),
         (["BUILT", "me/x", "--config", "encodec_24khz_demo_7kbps"], 2, "did you mean"),
-        (["BUILT", "me/x", "--config", "encodec_48khz_6kbps"], 2, "cannot be made of"),
+        (["BUILT", "me/x", "--config", "encodec_48khz_6kbps"], 2, "cannot be made from"),
         (["BUILT", "me/x", "--config", "../x"], 2, "--config: '../x'"),
-        (["TOKENS", "me/x"], 2, "is no saved dataset; make one by preprocess build"),
+        (["TOKENS", "me/x"], 2, "is not a saved dataset; make one with preprocess build"),
     ],
 )
 def test_wrong_calls_are_one_line(built, token_folder, online, capsys, arguments, status, message):

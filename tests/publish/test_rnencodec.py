@@ -107,7 +107,7 @@ def test_what_their_arithmetic_moves_is_a_note(tokens, capsys, low, width):
         odd = {"odd": {"values": values, "min": low, "max": low + width}}
         write_sidecar(tokens / f"{clip}.ecdc", odd, dtype="float64")
     status, out = export(tokens)
-    notes = [line for line in capsys.readouterr().err.splitlines() if "moves values" in line]
+    notes = [line for line in capsys.readouterr().err.splitlines() if "shifts values" in line]
     assert status == 0 and len(notes) == 1 and "'odd'" in notes[0]
     theirs = TheirReading(out, "train")
     got = theirs.first(theirs.paths[0], ["odd"])[:, 0]

@@ -129,17 +129,17 @@ def test_float16_is_taken_where_every_value_survives(values, dtype):
 @pytest.mark.parametrize(
     ("values", "becomes"),
     [
-        ([2023.75, 2020.5], "2024 of 2023.75 at frame 0"),
-        ([0.0, 1e-9], "0 of 1e-09 at frame 1"),
-        ([-60.0, -59.9], "-59.90625 of -59.9 at frame 1"),
-        ({"values": [440.1, 440], "min": 400, "max": 500}, "440 of 440.1 at frame 0"),
+        ([2023.75, 2020.5], "2023.75 to 2024 at frame 0"),
+        ([0.0, 1e-9], "1e-09 to 0 at frame 1"),
+        ([-60.0, -59.9], "-59.9 to -59.90625 at frame 1"),
+        ({"values": [440.1, 440], "min": 400, "max": 500}, "440.1 to 440 at frame 0"),
     ],
 )
 def test_float16_that_would_round_too_much_is_refused(values, becomes):
     """Each of these was stored as float16 without a word."""
     with pytest.raises(SidecarError) as error:
         dtype_of(values, "float16", level=np.zeros(2))
-    one_line(error, "'index'", f"float16 would make {becomes}", "0.0001 of its range")
+    one_line(error, "'index'", f"float16 would change {becomes}", "0.0001 of its range")
     one_line(error, "choose dtype float32, or a larger max_error")
     assert dtype_of(values) == "float32"
 
@@ -157,7 +157,9 @@ def test_a_constant_has_no_range_and_float16_must_hold_it(value, becomes):
     """174.7633 in one clip and 174.7591 in the next became the same."""
     with pytest.raises(SidecarError) as error:
         dtype_of([value] * 3, "float16", 0.9)
-    one_line(error, f"float16 would make {becomes}", f"of {value} at frame 0; choose dtype float32")
+    one_line(
+        error, f"float16 would change {value} to {becomes}", "at frame 0; choose dtype float32"
+    )
     assert dtype_of([value] * 3) == "float32"
 
 
@@ -182,10 +184,10 @@ def test_the_allowed_error_is_a_part_of_the_range():
 @pytest.mark.parametrize(
     ("values", "frame", "becomes"),
     [
-        ([0, 2049], 1, "2048 of 2049"),
-        ([-4097, 0], 0, "-4096 of -4097"),
-        ([0, 0, 65_520], 2, "inf of 65520"),
-        ([np.nan, -70_000.5], 1, "-inf of -70000.5"),
+        ([0, 2049], 1, "2049 to 2048"),
+        ([-4097, 0], 0, "-4097 to -4096"),
+        ([0, 0, 65_520], 2, "65520 to inf"),
+        ([np.nan, -70_000.5], 1, "-70000.5 to -inf"),
     ],
 )
 def test_float16_that_would_overflow_or_round_an_integer_is_refused(values, frame, becomes):
@@ -199,13 +201,13 @@ def test_float16_that_would_overflow_or_round_an_integer_is_refused(values, fram
 @pytest.mark.parametrize(
     ("values", "becomes"),
     [
-        ([0, 16_777_217], "16777216 of 16777217 at frame 1"),
-        ([1_700_000_001, 1_700_000_002], "1700000000 of 1700000001 at frame 0"),
-        ([1.7e9, 1.7e9 + 0.5], "1700000000 of 1700000000.5 at frame 1"),
-        ([1.7e9 + 0.25], "1700000000 of 1700000000.25 at frame 0"),
-        ([1e-50], "0 of 1e-50 at frame 0"),
-        ([1e39], "inf of 1e+39 at frame 0"),
-        ([-1e39, 0.0], "-inf of -1e+39 at frame 0"),
+        ([0, 16_777_217], "16777217 to 16777216 at frame 1"),
+        ([1_700_000_001, 1_700_000_002], "1700000001 to 1700000000 at frame 0"),
+        ([1.7e9, 1.7e9 + 0.5], "1700000000.5 to 1700000000 at frame 1"),
+        ([1.7e9 + 0.25], "1700000000.25 to 1700000000 at frame 0"),
+        ([1e-50], "1e-50 to 0 at frame 0"),
+        ([1e39], "1e+39 to inf at frame 0"),
+        ([-1e39, 0.0], "-1e+39 to -inf at frame 0"),
     ],
 )
 @pytest.mark.parametrize("dtype", ["auto", "float32"])
@@ -213,17 +215,17 @@ def test_what_float32_damages_is_refused_and_float64_holds(values, becomes, dtyp
     """Unix times became the same time for two minutes, 1e39 infinity."""
     with pytest.raises(SidecarError) as error:
         dtype_of(values, dtype, level=np.zeros(len(values)))
-    one_line(error, "'index'", f"float32 would make {becomes}", "choose dtype float64")
+    one_line(error, "'index'", f"float32 would change {becomes}", "choose dtype float64")
     assert dtype_of(values, "float64") == "float64"
 
 
 @pytest.mark.parametrize(
     ("values", "says"),
     [
-        ([0, 2**53 + 1], "frame 1 is 9007199254740993, which no float64 holds"),
-        (np.array([2**60 + 1]), "frame 0 is 1152921504606846977, which no float64 holds"),
-        ([2**70 + 1, 0], "frame 0 is 1180591620717411303425, which no float64 holds"),
-        ([0.0, -1e200], "frame 1 is -1e+200, and values must be within 1e+150"),
+        ([0, 2**53 + 1], "frame 1 is 9007199254740993, which float64 cannot hold"),
+        (np.array([2**60 + 1]), "frame 0 is 1152921504606846977, which float64 cannot hold"),
+        ([2**70 + 1, 0], "frame 0 is 1180591620717411303425, which float64 cannot hold"),
+        ([0.0, -1e200], "frame 1 is -1e+200; values must be within 1e+150"),
         (np.array(["2024-01-01"], "M8[s]"), "must be numbers"),
     ],
 )

@@ -19,7 +19,7 @@ from preprocess.stats.corpus_stats import (
     read_stats,
     write_stats,
 )
-from preprocess.stats.quantiles import MOST_BINS, RELATIVE_ERROR, QuantileSketch
+from preprocess.stats.quantiles import MAX_BINS, RELATIVE_ERROR, QuantileSketch
 from tests.helpers.formats import examples, one_line
 
 RNG = np.random.default_rng(1)
@@ -82,9 +82,12 @@ def test_nan_is_counted_apart_and_infinity_refused():
     assert stats.count == 2
 
 
-def test_float16_values_are_summed_in_double():
-    values = np.full(100_000, 0.1, np.float16)
-    assert stats_of(values).mean == pytest.approx(float(np.float16(0.1)), rel=1e-12)
+@pytest.mark.parametrize("dtype", [np.float16, np.float32])
+def test_values_of_any_type_are_summed_in_double(dtype):
+    values = RNG.uniform(0, 1, 100_000).astype(dtype)
+    stats = stats_of(values)
+    assert stats.mean == pytest.approx(values.astype(np.float64).mean(), rel=1e-13)
+    assert stats.std == pytest.approx(values.astype(np.float64).std(), rel=1e-13)
 
 
 @pytest.mark.parametrize(
@@ -170,7 +173,7 @@ def test_one_value_far_away_does_not_coarsen_the_rest():
     assert error[1:-1].max() < 1e-3
 
 
-@pytest.mark.parametrize("n", [1, 2, 5, 100, 101, MOST_BINS])
+@pytest.mark.parametrize("n", [1, 2, 5, 100, 101, MAX_BINS])
 def test_few_values_have_exactly_numpys_quantiles(n):
     """The rank was rounded down: the median of 1 and 2 was 1."""
     values = RNG.normal(size=n)
@@ -190,7 +193,7 @@ def test_few_different_values_are_exact_however_many_there_are():
 
 
 def test_one_value_more_than_are_kept_is_not_exact():
-    values = np.arange(MOST_BINS + 1.0)
+    values = np.arange(MAX_BINS + 1.0)
     assert sketch_of(values[:-1]).exact
     assert not sketch_of(values).exact
     assert not sketch_of(np.repeat(values, 3)).exact
@@ -225,7 +228,7 @@ def test_a_sketch_is_that_of_its_values_whatever_their_order_and_shards(values):
 def test_any_values_give_one_sketch_within_its_bounds(pieces, most):
     values = np.array([v for piece in pieces for v in piece])
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("preprocess.stats.quantiles.MOST_BINS", most)
+        patch.setattr("preprocess.stats.quantiles.MAX_BINS", most)
         sketches = [sketch_of(values, 1), QuantileSketch()]
         for piece in reversed(pieces):
             other = sketch_of(np.array(piece, float), 1)
@@ -247,7 +250,7 @@ def test_any_values_give_one_sketch_within_its_bounds(pieces, most):
         {"steps": [1, 0]},
         {"counts": [1, 2, 0]},
         {"counts": [1, 2, "3"]},
-        {"counts": [1] * (MOST_BINS + 1), "steps": [1] * MOST_BINS},
+        {"counts": [1] * (MAX_BINS + 1), "steps": [1] * MAX_BINS},
         {"first": "x"},
         {"first": 10**400},
     ],
@@ -345,7 +348,7 @@ def test_statistics_with_quantiles_from_before_are_to_be_written_again(tmp_path)
     path.write_text('{"version": 1, "splits": {}}')
     with pytest.raises(StatsError) as error:
         read_stats(path)
-    one_line(error, path, "version 1, not 2", "write it again, by preprocess stats")
+    one_line(error, path, "version 1, not 2", "rewrite it with preprocess stats")
 
 
 def test_quantiles_of_another_number_of_values_are_refused():

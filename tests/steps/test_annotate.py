@@ -120,13 +120,13 @@ def test_a_value_that_the_type_would_damage_is_named_with_the_ways_out(root, cap
     assert read_sidecar(root / "take.1.ecdc").parameters["r"].values.dtype == np.float32
     result = run(capsys, f"annotate @ {line} --dtype float16", root)
     assert result.status == 1
-    assert_says(result.err[1], ["take.1.ecdc", "'r'", "float16 would make", "max_error"])
+    assert_says(result.err[1], ["take.1.ecdc", "'r'", "float16 would change", "max_error"])
     assert run(capsys, f"annotate @ {line} --dtype float16 --max-error 1e-3", root).status == 0
     assert read_sidecar(root / "take.1.ecdc").parameters["r"].values.dtype == np.float16
     time = "--ramp name=r start=1700000000 end=1700000010"
     result = run(capsys, f"annotate @ {time}", root)
     assert result.status == 1
-    assert_says(result.err[1], ["'r'", "float32 would make", "choose dtype float64"])
+    assert_says(result.err[1], ["'r'", "float32 would change", "choose dtype float64"])
     assert run(capsys, f"annotate @ {time} --dtype float64", root).status == 0
     assert values_of(root)["r"][-1] == 1_700_000_010
 
@@ -186,7 +186,7 @@ def test_two_producers_of_one_parameter_are_refused(root, capsys):
         ("--constant name=x value=nan", ["constant", "value", "nan"]),
         ("--constant name=x value=[1", ["value"]),
         ("--constant x", ["--constant", "KEY=VALUE", "'x'"]),
-        ("--filename pattern=(", ["no regular expression"]),
+        ("--filename pattern=(", ["is not a regular expression"]),
         ("--function function=no_such_file.py:f", ["no_such_file.py does not exist"]),
     ],
 )
@@ -264,7 +264,7 @@ def _longer(audio):
             lambda audio: (audio / "take.1.wav").unlink(),
             ["{root}/take.1.ecdc", "no normalized audio"],
         ),
-        (lambda audio: cut(audio / "take.1.wav", 4000), ["{audio}/take.1.wav is cut short"]),
+        (lambda audio: cut(audio / "take.1.wav", 4000), ["{audio}/take.1.wav is truncated"]),
         (
             lambda audio: write_tone(audio / "take.1.flac"),
             ["{root}/take.1.ecdc", "take.1.flac", "take.1.wav"],
@@ -287,9 +287,9 @@ def test_audio_that_does_not_fit_is_reported_and_the_rest_is_done(
     [
         ("raise ValueError('no\\nknob')", ["ValueError", "no knob"]),
         ("return {'x': [1, 2]}", ["'x' has 2 frames", "take.1.ecdc has 10"]),
-        ("return {'x': [1] * 10, 'y': [1] * 9}", ["unequal length", "x 10, y 9"]),
-        ("return {'x y': [1] * 10}", ["'x y'", "a name must be"]),
-        ("return {1: [1] * 10}", ["1", "a name must be"]),
+        ("return {'x': [1] * 10, 'y': [1] * 9}", ["different lengths", "x 10, y 9"]),
+        ("return {'x y': [1] * 10}", ["'x y'", "a name must consist of"]),
+        ("return {1: [1] * 10}", ["1", "a name must consist of"]),
         ("return {'x': 'loud'}", ["'x'", "numbers"]),
         ("return {'x': [float('inf')] * 10}", ["'x'", "infinite"]),
         ("return {'x': {'value': [1] * 10}}", ["'x'", "unknown key 'value'"]),
@@ -324,7 +324,7 @@ def test_damaged_tokens_are_reported_and_the_rest_is_done(root, capsys):
     cut(root / "take.1.ecdc", 20)
     result = run(capsys, f"annotate @ {X}", root)
     assert result.status == 1
-    assert "take.1.ecdc is cut short" in result.error
+    assert "take.1.ecdc is truncated" in result.error
     assert len(stamps(root)) == 4
 
 

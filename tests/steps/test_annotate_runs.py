@@ -86,7 +86,7 @@ def test_the_modes_are_explained_where_they_are_chosen(capsys):
     assert "{append,overwrite,replace-all}" in text
     assert_says(
         " ".join(text.split()),
-        ["append: every parameter that is there stays as it is", "all others stay", "by hand goes"],
+        ["append: keep every existing parameter", "keep all others", "wrote others yourself"],
     )
 
 

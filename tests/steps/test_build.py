@@ -121,7 +121,7 @@ def test_float64_reaches_rows_statistics_and_sound(token_folder, capsys):
     assert whole.quantiles["p50"] == 1.7e9 + 38 / 64
     assert decode_row(rows[0]).shape == (1, rows[0]["audio_length"])
     assert build(token_folder)[0] == 1
-    assert "float32 would make 1700000000 of 1700000000.015625" in capsys.readouterr().err
+    assert "float32 would change 1700000000.015625 to 1700000000" in capsys.readouterr().err
 
 
 def test_a_dataset_with_statistics_from_before_is_made_again(token_folder, monkeypatch):
@@ -161,7 +161,7 @@ def test_a_split_by_group(token_folder, capsys):
 
 def test_the_first_files_without_subfolders(token_folder, capsys):
     assert build(token_folder, "--no-recursive")[0] == 2
-    assert "no tokens (.ecdc)" in capsys.readouterr().err
+    assert "no token files (.ecdc)" in capsys.readouterr().err
     for path in (token_folder / "a").iterdir():
         path.rename(token_folder / path.name)
     _, out = build(token_folder, "--no-recursive", "--max-files", "1")
@@ -197,7 +197,7 @@ def test_wf_build_dataset_looks_into_subfolders_only_if_told(token_folder, tmp_p
     from preprocess.cli.wf.build_dataset import main as wf_build_dataset
 
     assert wf_build_dataset([str(token_folder), str(tmp_path / "hf")]) == 2
-    assert "no tokens (.ecdc)" in capsys.readouterr().err
+    assert "no token files (.ecdc)" in capsys.readouterr().err
     for path in token_folder.rglob("*.ecdc"):
         path.rename(path.with_suffix(".tok"))
     flags = ["--recursive", "--suffix", ".tok", "--max-files", "2"]
@@ -219,13 +219,13 @@ def test_verify_finds_codes_that_are_not_the_files(token_folder, capsys):
     marker["src"] = manifest_digest(token_folder)  # as if it had been built from this
     (out / MARKER).write_text(json.dumps(marker))
     assert build(token_folder, "--materialize", "none", "--verify")[0] == 1
-    assert "the codes of b/one are not those of" in capsys.readouterr().err
+    assert "the codes of b/one differ from those of" in capsys.readouterr().err
 
 
 def spoil_tokens(folder):
     path = folder / "b/one.ecdc"
     path.write_bytes(path.read_bytes()[:200])
-    return "one.ecdc is cut short"
+    return "one.ecdc is truncated"
 
 
 def spoil_sidecar(folder):
@@ -248,7 +248,7 @@ def test_a_folder_that_is_no_built_dataset_is_not_touched(token_folder, capsys):
     out.mkdir(parents=True)
     (out / "thesis.doc").touch()
     assert build(token_folder)[0] == 2
-    assert "exists and is no built dataset" in capsys.readouterr().err
+    assert "exists and is not a built dataset" in capsys.readouterr().err
     assert [p.name for p in out.iterdir()] == ["thesis.doc"]
     assert main(["build", str(token_folder), str(token_folder)]) == 2
     assert main(["build", str(token_folder), str(token_folder.parent)]) == 2

@@ -155,7 +155,7 @@ def test_an_original_that_is_there_already_is_not_overwritten(root, capsys):
     (root / "v1.ecdc.orig").write_text("mine")
     result = preprocess(capsys, "migrate", root, "--write")
     assert result.status == 1
-    assert_says(result.error, ["v1.ecdc", "v1.ecdc.orig exists already"])
+    assert_says(result.error, ["v1.ecdc", "v1.ecdc.orig already exists"])
     assert (root / "v1.ecdc.orig").read_text() == "mine"
     assert not (root / "v1.ecdc").read_bytes().startswith(b"ECDC")
 
@@ -178,7 +178,7 @@ def test_a_name_that_was_cut_too_short_is_mended_where_it_is_clear(tmp_path, cap
     version_2(tmp_path / "two.ecdc", {"gain": {"values": GAIN}})
     result = preprocess(capsys, "migrate", tmp_path, "--write")
     assert result.status == 0
-    assert_says(result.error, ["note", "two.cond.npy belongs to no token file, or not to one"])
+    assert_says(result.error, ["note", "two.cond.npy does not belong to exactly one token file"])
     assert read_sidecar(tmp_path / "one.1.ecdc").version == 3
     assert not (tmp_path / "one.cond.npy").exists()
     assert (tmp_path / "two.cond.npy").exists()

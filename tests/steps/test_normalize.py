@@ -74,7 +74,7 @@ def test_the_codec_says_rate_and_channels(tmp_path, capsys, codec, sample_rate, 
 def test_the_tree_is_mirrored_for_all_formats(tree, tmp_path, capsys):
     result = run(capsys, "normalize @ @", tree, tmp_path / "out")
     assert result.status == 0
-    assert result.error == "normalize: note: skipped, unknown ending: 1 .txt"
+    assert result.error == "normalize: note: skipped, unknown suffix: 1 .txt"
     expected = {"A.wav", "take.1.wav", "take.2.wav", "s/b.wav", "s/t/c.wav", "d.wav", "s/e.wav"}
     assert files_under(tmp_path / "out") == expected
     assert "7 clips, 3.5 s of audio" in result.out[-1]

@@ -90,7 +90,7 @@ def test_prune_deletes_what_has_no_source_in_every_step_of_a_run(trees, capsys):
     gone = {"normalized/s/a.wav", "ecdc/s/a.ecdc", "ecdc/s/a.cond.npy", "ecdc/s/a.cond.json"}
     plan = run(capsys, "run @ --prune --dry-run", trees / "r.yaml")
     assert plan.status == 0
-    named = {line.split()[4].removeprefix(f"{trees}/out/").rstrip(",") for line in plan.err}
+    named = {line.split()[4].removeprefix(f"{trees}/out/").rstrip(":") for line in plan.err}
     assert named == gone
     assert "4 files to delete" in plan.out[-1]
     assert files_under(trees / "out") == before
@@ -120,7 +120,7 @@ def test_a_source_that_fails_or_is_not_chosen_is_not_gone(trees, capsys):
     command = "normalize @ @ --codec encodec_24khz_demo --prune"
     cut(trees / "in/b.wav", 100)
     result = run(capsys, command, *paths)
-    assert_says("\n".join(result.err), ["normalized/b.wav: of an earlier run"])
+    assert_says("\n".join(result.err), ["normalized/b.wav: from an earlier run"])
     write_tone(trees / "in/c.flac")
     assert run(capsys, f"{command} --extensions flac", *paths).status == 0
     assert (
@@ -148,7 +148,9 @@ def test_a_sidecar_with_work_by_hand_outlives_its_tokens(trees, capsys):
 
 
 def test_run_takes_a_dry_run_for_prune_alone(trees, capsys):
-    assert_says(run(capsys, "run @ --dry-run", trees / "r.yaml").error, ["--prune alone"])
+    assert_says(
+        run(capsys, "run @ --dry-run", trees / "r.yaml").error, ["--dry-run requires --prune"]
+    )
 
 
 def test_a_users_own_file_in_a_built_dataset_stops_its_replacement(trees, capsys):
@@ -192,7 +194,7 @@ def test_run_and_migrate_refuse_nested_folders(trees, capsys):
     before = files_under(trees)
     result = run(capsys, "run @ --output @", trees / "r.yaml", trees / "in")
     assert result.status == 2
-    assert_says(result.error, [f"{trees}/in/normalized lies in the input folder"])
+    assert_says(result.error, [f"{trees}/in/normalized is inside the input folder"])
     result = run(capsys, "migrate @ --cond-root @", trees / "out/ecdc", trees / "out")
     assert result.status == 2
     assert files_under(trees) == before
@@ -201,7 +203,7 @@ def test_run_and_migrate_refuse_nested_folders(trees, capsys):
 def test_an_output_that_a_link_in_the_input_leads_to_is_refused(tmp_path):
     (tmp_path / "in").mkdir()
     (tmp_path / "out").mkdir()
-    with pytest.raises(UsageError, match=r"lies in the input folder .*which .*in links to"):
+    with pytest.raises(UsageError, match=r"is inside the input folder .*which .*in links to"):
         refuse_nested(tmp_path / "in", tmp_path / "out/x", [tmp_path / "out"])
     refuse_nested(tmp_path / "in", tmp_path / "out")
     assert os.listdir(tmp_path / "out") == []

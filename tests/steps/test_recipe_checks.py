@@ -13,7 +13,7 @@ TABLE = "annotate: [{table: {path: t.csv}}]\n"
 FAULTS = {
     "a group that is no expression": (
         "build: {split_by: group, group: '('}",
-        ["group '('", "no regular expression"],
+        ["group '('", "is not a regular expression"],
     ),
     "a group without a parenthesis": (
         "build: {split_by: group, group: 'take'}",
@@ -21,7 +21,7 @@ FAULTS = {
     ),
     "a group that no clip has": (
         "build: {split_by: group, group: '(x+)'}",
-        ["a/0.wav", "'(x+)' is not found in 'a/0'"],
+        ["a/0.wav", "'(x+)' does not match 'a/0'"],
     ),
     "fractions": (
         "build: {split_by: group, fractions: [train=0.5, test=0.4]}",
@@ -29,7 +29,7 @@ FAULTS = {
     ),
     "a fraction twice": (
         "build: {split_by: group, fractions: [train=0.5, train=0.5, test=0.5]}",
-        ["a split is named twice: train, train, test"],
+        ["a split appears twice: train, train, test"],
     ),
     "a parameter of no producer": (
         "build: {parameters: [levle]}\nannotate: [rms_db: {name: level}]",
@@ -61,11 +61,14 @@ FAULTS = {
         "annotate: [curve: {root: absent, columns: [x]}]",
         ["curves' folder absent does not exist"],
     ),
-    "weights that are missing": ("weights: no.th", ["weights no.th: there is no such file"]),
-    "weights that are none": ("weights: t.csv", ["t.csv is no readable checkpoint"]),
+    "weights that are missing": (
+        "weights: no.th",
+        ["weights no.th: no such file, folder or Hub repository"],
+    ),
+    "weights that are none": ("weights: t.csv", ["t.csv is not a readable checkpoint"]),
     "a bandwidth above the tokens'": (
         "encode: {bandwidth: 6}\nbuild: {bandwidth: 12}",
-        ["build: bandwidth 12 is above that of encode, 6"],
+        ["build: bandwidth 12 exceeds encode: bandwidth 6"],
     ),
     "a shard that is none": ("audit: {shard_index: 2, shard_count: 2}", ["shard_index 2"]),
 }

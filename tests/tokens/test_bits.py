@@ -69,7 +69,7 @@ def test_long_streams_are_one_little_endian_number(bits, count):
 @pytest.mark.parametrize("bits", [10, 11])
 def test_short_data_is_refused_with_both_sizes(bits):
     data = pack(np.arange(30), bits)
-    with pytest.raises(ValueError, match=f"take {len(data)} bytes, got {len(data) - 1}"):
+    with pytest.raises(ValueError, match=f"need {len(data)} bytes, got {len(data) - 1}"):
         unpack(data[:-1], 30, bits)
 
 

@@ -163,7 +163,7 @@ def test_lower_bandwidth_is_the_first_rows(tmp_path):
 
 @pytest.mark.parametrize("k", [0, -1, 9])
 def test_codebooks_that_a_clip_lacks_cannot_be_taken(k):
-    with pytest.raises(EcdcError, match=f"cannot take {k} codebooks of a clip that has 8"):
+    with pytest.raises(EcdcError, match=f"cannot use {k} codebooks of a clip that has 8"):
         random_ecdc("encodec_24khz", 1000, 8).at(k)
 
 
@@ -181,13 +181,13 @@ DAMAGE = {
     "wrong magic": (token_bytes(FIELDS, magic=b"ECDB"), "not an .ecdc"),
     "wrong version": (token_bytes(FIELDS, version=1), "version 1"),
     "header of 2 GB": (token_bytes(FIELDS, size=2**31), "2,147,483,648"),
-    "cut in the header": (WHOLE[:30], "cut short within its header"),
+    "cut in the header": (WHOLE[:30], "truncated within its header"),
     "header that is not JSON": (token_bytes(b"{nonsense"), "not JSON"),
     "header that is not text": (token_bytes(b"\xff\xfe\xfd"), "not JSON"),
     "nested header": (token_bytes(b"[" * 60_000), "not JSON"),
     "nested model": (token_bytes(b'{"m": ' + b"[" * 500 + b"]" * 500 + b"}"), "known: encodec"),
-    "list": (token_bytes([1, 2]), "no JSON object"),
-    "null": (token_bytes(None), "no JSON object"),
+    "list": (token_bytes([1, 2]), "not a JSON object"),
+    "null": (token_bytes(None), "not a JSON object"),
     "no field": (token_bytes({}), "None"),
     "unknown model": (token_bytes({**FIELDS, "m": "mp3\n2"}), "known: encodec_24khz"),
     "model that is no name": (token_bytes({**FIELDS, "m": ["encodec_24khz"]}), "known: encodec"),
@@ -200,16 +200,16 @@ DAMAGE = {
         for nc in (0, 33, -1, True, 8.0, None, HUGE)
     },
     "language model": (token_bytes({**FIELDS, "lm": True}), "language model"),
-    "cut in half": (WHOLE[: len(WHOLE) // 2], "cut short"),
-    "one byte short": (WHOLE[:-1], "cut short"),
+    "cut in half": (WHOLE[: len(WHOLE) // 2], "truncated"),
+    "one byte short": (WHOLE[:-1], "truncated"),
     "one byte long": (WHOLE + b"\0", "too long"),
-    "no payload": (token_bytes(FIELDS), "promises 750 bytes of codes, it holds 0"),
-    "huge length": (token_bytes({**FIELDS, "al": HUGE}, b"\0" * 750), "cut short"),
+    "no payload": (token_bytes(FIELDS), "expected 750 bytes of codes, got 0"),
+    "huge length": (token_bytes({**FIELDS, "al": HUGE}, b"\0" * 750), "truncated"),
     "huge length in segments": (
         token_bytes({**FIELDS, "m": "encodec_48khz", "al": HUGE}, b"\0" * 750),
-        "cut short",
+        "truncated",
     ),
-    "length of 4,000 digits": (token_bytes({**FIELDS, "al": 10**4000}), "cut short"),
+    "length of 4,000 digits": (token_bytes({**FIELDS, "al": 10**4000}), "truncated"),
 }
 READERS = {"header": read_header, "tokens": read_ecdc}
 

@@ -120,7 +120,7 @@ def test_a_header_that_claims_more_than_the_payload_is_refused_first(header, tmp
     grown, printed = growth_mib(
         "from preprocess.tokens.ecdc import read_ecdc", "read_ecdc(sys.argv[1])", path
     )
-    assert printed.startswith(f"EcdcError {path} is cut short")
+    assert printed.startswith(f"EcdcError {path} is truncated")
     assert grown < 4
 
 
@@ -145,7 +145,7 @@ REFUSED = {
     "a function by a later instruction": pickle.dumps({"audio_codes": Hostile()}, 4),
     "an unknown tensor": pickle.dumps({"audio_codes": np.zeros((2, 3))}, 2),
     "too large a pickle": plain_pickle(b"N0" * (MAX_PICKLE_BYTES // 2)),
-    "a pickle cut short": plain_pickle()[:100],
+    "a truncated pickle": plain_pickle()[:100],
     "a pickle of nothing": b"",
     "a mark that is missing": b"\x80\x02u.",
     "a tensor of text": b"\x80\x02ctorch._utils\n_rebuild_tensor_v2\nN\x85R.",

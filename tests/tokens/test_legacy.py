@@ -81,40 +81,54 @@ def test_hostile_pickle_is_refused_and_does_not_run(reader, zipped, tmp_path):
     path = save(tmp_path / "a.ecdc", {"audio_codes": CODES, "x": Payload(marker)}, zipped)
     with pytest.raises(EcdcError) as error:
         reader(path)
-    one_line(error, path)
+    one_line(error, path, "getattr', which no token file needs; it is not loaded")
     assert not marker.exists()
     torch.load(path, weights_only=False)
     assert marker.is_dir(), "the payload is live: only our reader keeps it from running"
 
 
+NO_TENSOR, DTYPE = "without a tensor 'audio_codes'", "of dtype {}; expected integers"
+SHAPE, RANGE = "of shape {}; expected [K, T]", "holds codes outside of 0 to 1023"
 UNFIT = {
-    "no codes": {"audio_length": 24_000},
-    "list": [1, 2],
-    "codes that are a list": {"audio_codes": [[1, 2]]},
-    "vector": {"audio_codes": CODES[0]},
-    "batch of two": {"audio_codes": CODES.reshape(2, 1, 75)},
-    "five dimensions": {"audio_codes": CODES.reshape(1, 1, 1, 2, 75)},
-    "no frame": {"audio_codes": CODES[:, :0]},
-    "33 codebooks": {"audio_codes": torch.zeros(33, 2, dtype=torch.int64)},
-    "floats": {"audio_codes": CODES.float()},
-    "bfloat16": {"audio_codes": CODES.bfloat16()},
-    "floats with a gradient": {"audio_codes": CODES.float().requires_grad_()},
-    "booleans": {"audio_codes": CODES > 3},
-    "sparse": {"audio_codes": CODES.to_sparse()},
-    "no storage": {"audio_codes": CODES.to("meta")},
-    "code too large": {"audio_codes": CODES + 1000},
-    "negative code": {"audio_codes": CODES - 1},
-    "small file, huge tensor": {"audio_codes": CODES[:1, :1].expand(8, 2_000_000)},
+    "no codes": ({"audio_length": 24_000}, NO_TENSOR),
+    "list": ([1, 2], NO_TENSOR),
+    "codes that are a list": ({"audio_codes": [[1, 2]]}, NO_TENSOR),
+    "vector": ({"audio_codes": CODES[0]}, SHAPE.format([75])),
+    "batch of two": ({"audio_codes": CODES.reshape(2, 1, 75)}, SHAPE.format([2, 1, 75])),
+    "five dimensions": (
+        {"audio_codes": CODES.reshape(1, 1, 1, 2, 75)},
+        SHAPE.format([1, 1, 1, 2, 75]),
+    ),
+    "no frame": ({"audio_codes": CODES[:, :0]}, SHAPE.format([2, 0])),
+    "33 codebooks": (
+        {"audio_codes": torch.zeros(33, 2, dtype=torch.int64)},
+        "holds 33 codebooks; encodec_24khz has 1 to 32",
+    ),
+    "floats": ({"audio_codes": CODES.float()}, DTYPE.format("float32")),
+    "bfloat16": ({"audio_codes": CODES.bfloat16()}, "; expected integers"),
+    "floats with a gradient": (
+        {"audio_codes": CODES.float().requires_grad_()},
+        DTYPE.format("float32"),
+    ),
+    "booleans": ({"audio_codes": CODES > 3}, DTYPE.format("bool")),
+    "sparse": ({"audio_codes": CODES.to_sparse()}, "_rebuild_sparse_tensor', which no token file"),
+    "no storage": ({"audio_codes": CODES.to("meta")}, "which no token file needs"),
+    "code too large": ({"audio_codes": CODES + 1000}, RANGE),
+    "negative code": ({"audio_codes": CODES - 1}, RANGE),
+    "small file, huge tensor": (
+        {"audio_codes": CODES[:1, :1].expand(8, 2_000_000)},
+        "claims a tensor of [8, 2000000], more than it holds",
+    ),
 }
 WRONG_LENGTHS = [24_001, 23_680, 0, -5, 10**18, float("inf"), float("nan"), "long", [1], CODES]
 
 
-@pytest.mark.parametrize("checkpoint", UNFIT.values(), ids=UNFIT)
-def test_codes_that_do_not_fit_are_one_line_that_names_the_file(checkpoint, tmp_path):
+@pytest.mark.parametrize(("checkpoint", "words"), UNFIT.values(), ids=UNFIT)
+def test_codes_that_do_not_fit_are_one_line_that_names_the_file(checkpoint, words, tmp_path):
     path = save(tmp_path / "a.ecdc", checkpoint)
     with pytest.raises(EcdcError) as error:
         read_ecdc(path)
-    one_line(error, path)
+    one_line(error, path, words)
 
 
 @pytest.mark.parametrize("reader", [read_ecdc, read_header])
@@ -134,4 +148,4 @@ def test_file_that_is_cut_is_one_line_that_names_it(kept, reader, tmp_path):
     path.write_bytes(whole[: kept if kept > 1 else int(kept * len(whole))])
     with pytest.raises(EcdcError) as error:
         reader(path)
-    one_line(error, path)
+    one_line(error, path, "is cut short or damaged")

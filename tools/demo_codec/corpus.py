@@ -1,10 +1,10 @@
 """The training corpus of the demo codec: free recordings, rendered MIDI, speech and test signals.
 
-Everything comes from Debian packages or is computed here, so that anyone can rebuild it:
+Everything comes from Debian packages or is computed here, so anyone can rebuild it:
 `sonic-pi-samples` (CC0 recordings), `fluidsynth` with `fluid-soundfont-gm` (MIT), `espeak-ng`.
-Each clip is drawn from its own seeded generator: the same package versions give the same corpus.
+Each clip has its own seeded generator, so the same package versions give the same corpus.
 
-The voice prompts that `quality.py` measures are deliberately absent.
+The voice prompts that `quality.py` measures are deliberately excluded.
 """
 
 import subprocess
@@ -25,7 +25,7 @@ TELEPHONE_RATE_HZ = 8_000
 PEAK = 0.8
 RECORDINGS = Path("/usr/share/sonic-pi/samples")
 SOUND_FONT = Path("/usr/share/sounds/sf2/FluidR3_GM.sf2")
-# Licence texts are on every Debian system, and long enough to be read aloud for minutes.
+# Licence texts are on every Debian system and long enough for minutes of speech.
 READING_MATTER = Path("/usr/share/common-licenses")
 VOICES = (
     *("en-us", "en-gb", "fr", "de", "es", "it", "pt", "ru"),
@@ -55,7 +55,7 @@ def build_corpus() -> list[Clip]:
     """Build the corpus: 45 minutes in 309 clips.
 
     Raises:
-        FileNotFoundError: If a Debian package that it needs is not installed.
+        FileNotFoundError: A required Debian package is not installed.
     """
     for path in (RECORDINGS, SOUND_FONT, READING_MATTER):
         if not path.exists():
@@ -76,7 +76,7 @@ def build_corpus() -> list[Clip]:
 
 
 def read_mono(path: Path, max_s: float | None = None) -> Samples:
-    """Read a sound file as mono float32 `[N]` at 24 kHz, at most `max_s` seconds of it."""
+    """Read at most `max_s` seconds of a sound file as mono float32 `[N]` at 24 kHz."""
     with sf.SoundFile(path) as file:
         rate_hz = file.samplerate
         frames = -1 if max_s is None else int(max_s * rate_hz)
@@ -87,13 +87,13 @@ def read_mono(path: Path, max_s: float | None = None) -> Samples:
 
 
 def recordings() -> Iterator[Samples]:
-    """Yield the CC0 recordings of `sonic-pi-samples`, in the order of their names."""
+    """Yield the CC0 recordings of `sonic-pi-samples`, sorted by name."""
     for path in sorted(RECORDINGS.glob("*.flac")):
         yield read_mono(path)
 
 
 def renderings(count: int = 32) -> Iterator[Samples]:
-    """Yield random three-part pieces played by a General MIDI sound font, 60 s each at most."""
+    """Yield random three-part pieces played with a General MIDI sound font, at most 60 s each."""
     with tempfile.TemporaryDirectory() as folder:
         midi, wav = Path(folder, "piece.mid"), Path(folder, "piece.wav")
         for index in range(count):
@@ -106,8 +106,8 @@ def renderings(count: int = 32) -> Iterator[Samples]:
 def piece(rng: np.random.Generator, index: int) -> mido.MidiFile:
     """Compose 60 random notes for each of three parts.
 
-    Every second piece has drums; every fourth is played by bells, an octave higher, because
-    bright sounds are rare in the rest of the corpus.
+    Every second piece has drums. Bells play every fourth piece, an octave higher, because bright
+    sounds are rare in the rest of the corpus.
     """
     midi = mido.MidiFile(ticks_per_beat=480)
     bells = index % 4 == 2
@@ -137,8 +137,8 @@ def piece(rng: np.random.Generator, index: int) -> mido.MidiFile:
 def readings() -> Iterator[Samples]:
     """Yield synthetic speech, one clip of at most 45 s for each of `VOICES`.
 
-    Every second voice is at telephone bandwidth, as voice prompts and old recordings are: the
-    codec has to learn to leave the upper octaves silent.
+    Every second voice has telephone bandwidth, like voice prompts and old recordings: the codec
+    must learn to keep the upper octaves silent.
     """
     texts = [path.read_text(errors="ignore") for path in sorted(READING_MATTER.glob("*"))[:6]]
     words = " ".join(texts).split()
@@ -167,7 +167,7 @@ def test_signals(count: int = 96) -> Iterator[Samples]:
 
 
 def sweep(rng: np.random.Generator, t: Signal) -> Signal:
-    """Return an exponential sweep over the time line `t`, in seconds."""
+    """Return an exponential sweep over the times `t` in seconds."""
     track_hz = np.geomspace(rng.uniform(40, 200), rng.uniform(2000, 11000), len(t))
     return np.sin(2 * np.pi * np.cumsum(track_hz) / SAMPLE_RATE_HZ)
 
@@ -181,7 +181,7 @@ def vibrato_tone(rng: np.random.Generator, t: Signal) -> Signal:
 
 
 def pulsing_noise(rng: np.random.Generator, t: Signal) -> Signal:
-    """Return dark to bright noise whose level goes up and down."""
+    """Return dark to bright noise with a rising and falling level."""
     noise = lfilter([1], [1, -rng.uniform(-0.95, 0.95)], rng.standard_normal(len(t)))
     return np.asarray(noise) * (0.3 + np.abs(np.sin(2 * np.pi * rng.uniform(0.2, 6) * t)))
 
@@ -222,7 +222,7 @@ def scatter(
     length_s: float,
     make: Callable[[Signal], Signal],
 ) -> Signal:
-    """Return the sum of `count` sounds made on a time line of `length_s`, at random times."""
+    """Return the sum of `count` sounds of `length_s` seconds at random times."""
     x = np.zeros(len(t))
     d = np.arange(int(length_s * SAMPLE_RATE_HZ)) / SAMPLE_RATE_HZ
     for _ in range(count):
@@ -232,5 +232,9 @@ def scatter(
 
 
 def run(command: list[str]) -> None:
-    """Run a renderer quietly; its failure is a `CalledProcessError`."""
+    """Run a renderer quietly.
+
+    Raises:
+        CalledProcessError: The renderer fails.
+    """
     subprocess.run(command, check=True, capture_output=True)

@@ -1,4 +1,4 @@
-"""What the demo codec is trained on: waveform, spectra weighted towards treble, log-mel."""
+"""The training loss of the demo codec: waveform, treble-weighted spectra, log-mel."""
 
 import torch
 from model import SPEC
@@ -7,7 +7,7 @@ from torchaudio.functional import melscale_fbanks
 
 WINDOWS_SAMPLES = (128, 512, 2048)
 MEL_BANDS = {512: 40, 2048: 80}
-# A floor of 1e-5 makes silence too attractive: the training then never leaves it.
+# With a floor of 1e-5 training never leaves silence.
 MEL_FLOOR = 1e-3
 
 
@@ -18,8 +18,8 @@ class ReconstructionLoss(nn.Module):
         super().__init__()
         for n in WINDOWS_SAMPLES:
             self.register_buffer(f"window_{n}", torch.hann_window(n))
-            # Treble counts up to three times: small networks otherwise leave it out, because
-            # most of the energy lies below 4 kHz.
+            # Treble gets up to three times the weight: small networks otherwise drop it, because
+            # most of the energy is below 4 kHz.
             self.register_buffer(f"slope_{n}", torch.linspace(1, 3, n // 2 + 1)[:, None])
         for n, bands in MEL_BANDS.items():
             filters = melscale_fbanks(
@@ -28,16 +28,16 @@ class ReconstructionLoss(nn.Module):
             self.register_buffer(f"mel_{n}", filters.T)
 
     def forward(self, target: Tensor, output: Tensor, perceptual: bool) -> tuple[Tensor, Tensor]:
-        """Return the loss, and the relative L1 distance of the waveforms as a gauge.
+        """Return the loss, and the relative L1 distance of the waveforms to monitor progress.
 
         Args:
             target: Audio, float32 `[B, N]`.
             output: The codec's output, float32 `[B, N]`.
-            perceptual: Whether to add the log-mel and the signal-to-noise terms, which only
-                help a codec that already makes sound.
+            perceptual: Add the log-mel and signal-to-noise terms, which help only a codec that
+                already produces sound.
         """
         gauge = relative_l1(target, output)
-        # The difference of neighbours is a 6 dB per octave treble emphasis.
+        # The difference of neighbours emphasizes treble by 6 dB per octave.
         loss = gauge + 0.3 * relative_l1(target.diff(dim=-1), output.diff(dim=-1))
         if perceptual:
             noise = (target - output).pow(2).mean(-1) / target.pow(2).mean(-1)
@@ -58,5 +58,5 @@ class ReconstructionLoss(nn.Module):
 
 
 def relative_l1(target: Tensor, output: Tensor) -> Tensor:
-    """Return the mean absolute error over the mean absolute target."""
+    """Return the mean absolute error divided by the mean absolute target."""
     return (target - output).abs().mean() / target.abs().mean()

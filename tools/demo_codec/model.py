@@ -14,7 +14,7 @@ from preprocess.tokens.specs import codec_spec
 EncodecModel = import_encodec().EncodecModel
 SPEC = codec_spec("encodec_24khz_demo")
 DIMENSION = NETWORKS[SPEC.name][0]
-# State that only the training of a codebook reads.
+# State that only codebook training uses.
 TRAINING_BUFFERS = ("cluster_size", "embed_avg", "inited")
 
 
@@ -24,7 +24,7 @@ def build() -> EncodecModel:
 
 
 def save_weights(path: Path, model: EncodecModel, metadata: dict[str, str]) -> None:
-    """Write the weights as float16, whole or not at all."""
+    """Write the weights as float16, atomically."""
     state = {
         name: tensor.detach().half().contiguous()
         for name, tensor in model.state_dict().items()
@@ -39,7 +39,7 @@ def load_weights(path: Path, model: EncodecModel) -> EncodecModel:
     """Load weights that `save_weights` wrote, as float32, into `model` and return it.
 
     Raises:
-        ValueError: If the file lacks a weight or has one that the model does not know.
+        ValueError: The file lacks a weight or has an unknown one.
     """
     state = {name: tensor.float() for name, tensor in load_file(path).items()}
     missing, unexpected = model.load_state_dict(state, strict=False)
@@ -47,7 +47,7 @@ def load_weights(path: Path, model: EncodecModel) -> EncodecModel:
     if missing or unexpected:
         raise ValueError(f"{path}: missing {missing}, unexpected {unexpected}")
     for layer in model.quantizer.vq.layers:
-        # Otherwise encodec would replace the codebook by k-means at the first training batch.
+        # Otherwise encodec replaces the codebook by k-means at the first training batch.
         layer._codebook.inited.fill_(1)
     return model
 

@@ -1,10 +1,10 @@
-"""Measure weights of the demo codec beside a random-weight codec of the same shape.
+"""Measure weights of the demo codec, compared to the same model with random weights.
 
     python tools/demo_codec/quality.py [WEIGHTS ...] [--json quality.json]
 
-Measured are the project's clips, which are part of the training corpus, and voice prompts from
-Debian's `asterisk-core-sounds-en-wav`, which are not. Each is mono at 24 kHz, its peak RMS over
-250 ms brought to 0.1. With x the audio and y what the codec makes of it:
+The test sounds are the project's clips, which are part of the training corpus, and voice prompts
+from Debian's `asterisk-core-sounds-en-wav`, which are not. Each is mono at 24 kHz with a peak RMS
+over 250 ms of 0.1. With x the audio and y the codec's output:
 
 - SNR: the energy of x over that of x - y, in dB.
 - Log-mel distance: mean absolute difference of `20 log10(mel + 1e-3)`, in dB, over 64 bands of
@@ -58,7 +58,7 @@ def read_levelled(path: Path) -> Tensor:
     meter = PeakRms(PEAK_WINDOW_SAMPLES)
     meter.add(samples.T)
     if not meter.value:
-        raise ValueError(f"{path}: silent, so no quality can be measured")
+        raise ValueError(f"{path} is silent; its quality cannot be measured")
     return torch.from_numpy(samples[0]) * (PEAK_RMS / meter.value)
 
 
@@ -102,7 +102,7 @@ def measure(model: EncodecModel, audio: Tensor) -> tuple[dict[str, float], Tenso
 
 
 def measure_all(model: EncodecModel, files: Sequence[tuple[str, Path]]) -> dict[str, Any]:
-    """Return one row a file, the means by kind of file, and how many codes are in use."""
+    """Return a row per file, the means by kind of file, and the number of codes in use."""
     rows: list[Row] = []
     codes = []
     for kind, path in files:
@@ -122,7 +122,7 @@ def measure_all(model: EncodecModel, files: Sequence[tuple[str, Path]]) -> dict[
 
 
 def mean_row(rows: Sequence[Row], kind: str) -> dict[str, float]:
-    """Return the mean of every column over the rows of one kind."""
+    """Return the mean of each column over the rows of one kind."""
     chosen = [row for row in rows if row["kind"] == kind]
     return {
         column: round(float(np.mean([row[column] for row in chosen])), 3)
@@ -142,14 +142,14 @@ def print_table(title: str, result: dict[str, Any]) -> None:
 
 
 def find_files(clips: Path, prompts: Path) -> list[tuple[str, Path]]:
-    """Return `(kind, path)` of everything to measure.
+    """Return `(kind, path)` of each file to measure.
 
     Raises:
-        FileNotFoundError: If there is no clip, or a voice prompt is missing.
+        FileNotFoundError: There are no clips, or a voice prompt is missing.
     """
     files = [("clip", path) for path in sorted(clips.rglob("*.flac"))]
     if not files:
-        raise FileNotFoundError(f"{clips}: no .flac file in it or below it")
+        raise FileNotFoundError(f"{clips} contains no .flac files")
     voices = [("unheard voice", prompts / name) for name in PROMPT_NAMES]
     for _, path in voices:
         if not path.is_file():

@@ -4,21 +4,20 @@ r"""Train the demo codec: a fixed number of steps from fixed seeds.
     MALLOC_MMAP_THRESHOLD_=10000000000 MALLOC_TRIM_THRESHOLD_=100000000000 \
     python tools/demo_codec/train.py encodec_24khz_demo.safetensors
 
-The MALLOC settings only save time: PyTorch otherwise spends up to half a step in page faults.
+The MALLOC settings only save time: without them PyTorch spends up to half a step in page faults.
 
-The order of things matters. On random crops a fresh autoencoder sits on the plateau "output
-silence" for thousands of steps; on eight fixed crops it leaves it after some hundred. So:
+The order of the phases matters. On random crops a new autoencoder stays on the plateau "output
+silence" for thousands of steps; on eight fixed crops it leaves it after a few hundred. So:
 
-1. Eight crops, no quantizer, until the relative L1 distance falls below `ESCAPED`.
-2. The pool doubles every 100 steps; from 200 crops on the log-mel and noise terms join in.
-3. At `FULL_POOL` crops all of the corpus is drawn from, and the quantizer comes in, its
-   codebooks fitted by k-means.
-4. For the last `FROZEN_SHARE` of the steps encoder and codebooks are frozen, the codebooks
-   after a second fit, and the decoder alone learns: those steps are cheaper, and 24 kbps uses
-   more of its last codebooks.
+1. Train on eight crops without a quantizer until the relative L1 distance is below `ESCAPED`.
+2. Double the pool every 100 steps; from 200 crops on, add the log-mel and noise terms.
+3. At `FULL_POOL` crops, draw from the whole corpus and add the quantizer, with codebooks fitted
+   by k-means.
+4. For the last `FROZEN_SHARE` of the steps, fit the codebooks again, freeze them and the encoder,
+   and train only the decoder: these steps are cheaper, and 24 kbps uses more of its last codebooks.
 
-`--init WEIGHTS` goes on from the weights of an earlier run instead: it starts at 3, and wants a
-lower peak rate (`--rate 6e-4`), because Adam begins without its averages.
+`--init WEIGHTS` continues from the weights of an earlier run instead. It starts at phase 3 and
+needs a lower peak rate (`--rate 6e-4`), because Adam starts without its averages.
 """
 
 import argparse
@@ -41,21 +40,21 @@ LEARNING_RATE = 1e-3
 FIRST_POOL, FULL_POOL, PERCEPTUAL_POOL = 8, 8192, 200
 ESCAPED = 0.85
 FROZEN_SHARE = 0.2
-# 6 kbps, which the demo uses, comes up most often.
+# 6 kbps, which the demo uses, is the most frequent.
 BANDWIDTHS_KBPS = (6.0, 3.0, 6.0, 12.0, 1.5, 6.0, 24.0, 6.0)
-# Recordings are an eighth of the corpus and what it is all about.
+# Recordings are an eighth of the corpus but matter most.
 SHARES = {"recording": 0.5, "midi": 0.2, "speech": 0.18, "synthetic": 0.12}
 CHECKPOINT_STEPS, REPORT_STEPS = 1000, 100
 
 
 class CropSampler:
-    """Draws crops: first the kind of clip by `SHARES`, then the clip, then the place in it."""
+    """Draws crops: first the kind of clip by `SHARES`, then the clip, then the position in it."""
 
     def __init__(self, clips: list[Clip], seed: int) -> None:
         self._clips = clips
         self._rng = np.random.default_rng(seed)
         kinds = np.array([clip.kind for clip in clips])
-        # The square root lets short clips, the bright ones among them, come up often.
+        # The square root makes short clips, which include the bright ones, more frequent.
         weights = np.sqrt([max(len(clip.samples), CROP_SAMPLES) for clip in clips])
         for kind, share in SHARES.items():
             weights[kinds == kind] *= share / weights[kinds == kind].sum()
@@ -86,7 +85,7 @@ class CropSampler:
 
 @torch.no_grad()
 def fit_codebooks(model: EncodecModel, sampler: CropSampler, batches: int, rounds: int) -> None:
-    """Fit every codebook to the residuals of the one before it, by a few rounds of k-means."""
+    """Fit each codebook to the residuals of the previous one by a few rounds of k-means."""
     latents = [model.encoder(sampler.batch(FULL_POOL)) for _ in range(batches)]
     residual = torch.cat(latents).permute(0, 2, 1).reshape(-1, DIMENSION)
     for layer in model.quantizer.vq.layers:
@@ -107,7 +106,7 @@ def fit_codebooks(model: EncodecModel, sampler: CropSampler, batches: int, round
 
 @dataclass(frozen=True)
 class Options:
-    """The settings of one run, named as on the command line."""
+    """The settings of one run, named like the command line's."""
 
     out: Path
     steps: int
@@ -117,15 +116,15 @@ class Options:
     init: Path | None
 
     def __post_init__(self) -> None:
-        """Refuse what would otherwise fail only at the first checkpoint."""
+        """Check settings that would otherwise fail only at the first checkpoint."""
         if self.steps < 1:
             raise ValueError(f"--steps {self.steps}: expected at least 1")
         if not self.out.resolve().parent.is_dir():
-            raise ValueError(f"{self.out}: its folder does not exist")
+            raise ValueError(f"{self.out}: the folder does not exist")
 
 
 class Trainer:
-    """Holds what one run carries from step to step."""
+    """The state of one training run."""
 
     def __init__(self, options: Options) -> None:
         torch.set_num_threads(options.threads)
@@ -134,7 +133,7 @@ class Trainer:
         self.sampler = CropSampler(build_corpus(), options.seed)
         self.model = build().train()
         self.loss = ReconstructionLoss()
-        # None until the plateau is left; an initialised run starts beyond all pools.
+        # None while on the plateau; a run with --init starts with the full pool.
         self.escaped_at: float | None = None
         if options.init:
             load_weights(options.init, self.model)
@@ -145,7 +144,7 @@ class Trainer:
         self.optimizer = torch.optim.Adam(self.parameters, lr=LEARNING_RATE, betas=(0.8, 0.99))
 
     def run(self) -> None:
-        """Train for `options.steps` steps, with a checkpoint now and then."""
+        """Train for `options.steps` steps and save a checkpoint every `CHECKPOINT_STEPS`."""
         start = time.monotonic()
         for step in range(self.options.steps):
             pool = self.pool(step)
@@ -163,7 +162,7 @@ class Trainer:
         self.save(self.options.steps)
 
     def pool(self, step: int) -> int:
-        """Return how many crops to draw from; `FULL_POOL` stands for the whole corpus."""
+        """Return the number of crops to draw from; `FULL_POOL` means the whole corpus."""
         if self.escaped_at is None and self.gauge < ESCAPED:
             self.escaped_at = step
         if self.escaped_at is None:
@@ -172,7 +171,7 @@ class Trainer:
         return min(FULL_POOL, round(FIRST_POOL * 2**doublings))
 
     def advance(self, step: int, pool: int) -> None:
-        """Enter the phase that begins at this step, if one does."""
+        """Enter the phase that starts at this step, if any."""
         if pool == FULL_POOL and not self.quantize:
             fit_codebooks(self.model, self.sampler, batches=8, rounds=6)
             self.quantize = True
@@ -183,8 +182,8 @@ class Trainer:
             self.frozen = True
 
     def step(self, step: int, pool: int) -> float:
-        """Make one step and return its loss."""
-        # A quarter of the run at the full rate, then a cosine down to a fiftieth.
+        """Run one training step and return its loss."""
+        # A quarter of the run at the full rate, then a cosine down to a fiftieth of it.
         progress = max(0.0, (step / self.options.steps - 0.25) / 0.75)
         rate = self.options.rate * (0.02 + 0.49 * (1 + math.cos(math.pi * progress)))
         for group in self.optimizer.param_groups:
@@ -205,7 +204,7 @@ class Trainer:
         return loss.item()
 
     def save(self, steps: int) -> None:
-        """Write the weights as they are after `steps` steps."""
+        """Write the current weights, after `steps` steps."""
         metadata = {
             "model": SPEC.name,
             "license": "MIT",
@@ -217,7 +216,7 @@ class Trainer:
 
 
 def main() -> None:
-    """Train with the settings of the command line."""
+    """Train with the settings from the command line."""
     parser = argparse.ArgumentParser(description="Train the demo codec.")
     parser.add_argument("out", type=Path, help="where to write the weights (.safetensors)")
     parser.add_argument("--steps", type=int, default=10_000)

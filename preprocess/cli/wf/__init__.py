@@ -1,1 +1,1 @@
-"""The predecessor's commands, `wf-*`: its flags over the functions of this package."""
+"""The predecessor's commands, `wf-*`: its flags, with this package's functions behind them."""

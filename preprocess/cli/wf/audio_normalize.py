@@ -1,6 +1,6 @@
-"""`wf-audio-normalize`: `preprocess normalize` by the predecessor's flags, for the 24 kHz codec.
+"""`wf-audio-normalize`: `preprocess normalize` with the predecessor's flags, at 24 kHz.
 
-Subfolders are mirrored; the predecessor passed over them.
+Unlike the predecessor, it also converts subfolders.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit status."""
     parser = OneLineParser(
         prog="wf-audio-normalize",
-        description="Bring audio to 24 kHz mono, and the loudest window of all clips to one RMS.",
+        description="Convert audio to 24 kHz mono, with the loudest window of each clip at one RMS.",
     )
-    parser.add_argument("input_folder", type=Path, help="folder with audio, nested as you like")
+    parser.add_argument("input_folder", type=Path, help="folder with audio, including subfolders")
     parser.add_argument("output_folder", type=Path, help="folder for the .wav files")
     parser.add_argument(
         "--target-rms",
@@ -42,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--extensions",
         nargs="+",
         default=["wav", "WAV"],
-        help="file name extensions to look for, in either case (default: wav)",
+        help="file name extensions, in upper or lower case (default: wav)",
     )
     args = parser.parse_args(arguments)
     return exit_status(parser.prog, lambda: _run(args))

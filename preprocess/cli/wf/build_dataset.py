@@ -1,9 +1,9 @@
-"""`wf-build-dataset`: `preprocess build` by the predecessor's flags.
+"""`wf-build-dataset`: `preprocess build` with the predecessor's flags.
 
-It gives what the predecessor gave (one split of a given name, a column `audio` of paths to tokens
-that are linked, copied or not, `load_from_disk`), and the tokens and parameters themselves beside.
-With `--materialize none` the paths are those below TOKENS_DIR; the predecessor's named files that
-it had not made.
+The result has everything the predecessor's had: one named split, a column `audio` with paths to
+tokens that are linked, copied or omitted, and `load_from_disk`. In addition it holds the tokens and
+parameters themselves. With `--materialize none`, paths are relative to TOKENS_DIR; the predecessor
+named files that it had not made.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit status."""
     parser = _parser()
     args = parser.parse_args(arguments)
-    if args.max_files == "0":  # its word for all of them
+    if args.max_files == "0":  # the predecessor's value for no limit
         args.max_files = None
 
     def run() -> int:
@@ -53,22 +53,28 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("tokens_dir", type=Path, help="folder with token files")
     parser.add_argument("out_dir", type=Path, help="folder for the saved dataset")
     parser.add_argument(
-        "--split", dest="split_name", default="train", help="name of the one split (default: train)"
+        "--split", dest="split_name", default="train", help="name of the split (default: train)"
     )
-    parser.add_argument("--suffix", default=BuildConfig.suffix, help="ending of the token files")
-    parser.add_argument("--recursive", action="store_true", help="look into subfolders")
+    parser.add_argument("--suffix", default=BuildConfig.suffix, help="suffix of the token files")
+    parser.add_argument("--recursive", action="store_true", help="search subfolders")
     parser.add_argument(
-        "--tokens-subdir", default=BuildConfig.tokens_subdir, help="subfolder of OUT_DIR for them"
+        "--tokens-subdir",
+        default=BuildConfig.tokens_subdir,
+        help="subfolder of OUT_DIR for the token files",
     )
     parser.add_argument(
         "--materialize",
         choices=("link", "copy", "none"),
         default=BuildConfig.materialize,
-        help="link, copy or leave out token files and sidecars",
+        help="link, copy or omit the token files and sidecars",
     )
-    parser.add_argument("--verify", action="store_true", help="load it again and compare")
     parser.add_argument(
-        "--allow-mixed", action="store_true", help="take clips that were not all made alike"
+        "--verify", action="store_true", help="reload the dataset and compare it with the files"
     )
-    parser.add_argument("--max-files", help="use at most this many files; 0 for all")
+    parser.add_argument(
+        "--allow-mixed",
+        action="store_true",
+        help="accept clips made by different settings or code",
+    )
+    parser.add_argument("--max-files", help="use at most this many token files; 0 for all")
     return parser

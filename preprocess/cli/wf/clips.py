@@ -1,4 +1,4 @@
-"""The clips that `wf-inspect` looks at: token files with their sidecars, or a dataset's rows."""
+"""The clips that `wf-inspect` shows: token files with their sidecars, or a dataset's rows."""
 
 from __future__ import annotations
 
@@ -23,7 +23,14 @@ from preprocess.tokens.ecdc import read_ecdc, read_header
 
 @dataclass(frozen=True)
 class Content:
-    """What a clip holds: the codec's name, codes `[K, T]` and parameters `[T]`, None without."""
+    """The content of a clip.
+
+    Attributes:
+        name: Name of the token file.
+        model: Name of the codec.
+        codes: Codes `[K, T]`.
+        parameters: Name -> values `[T]`; None without a sidecar.
+    """
 
     name: str
     model: str
@@ -33,20 +40,20 @@ class Content:
 
 @dataclass(frozen=True)
 class Shape:
-    """How many codebooks a clip has, and how many parameters, None without a sidecar."""
+    """The number of codebooks of a clip, and of its parameters, None without a sidecar."""
 
     codebooks: int
     parameters: int | None
 
 
 class Clip(Protocol):
-    """A clip wherever it is; both functions raise `PreprocessError` or `OSError` if it is bad."""
+    """A clip from any source; both methods raise `PreprocessError` or `OSError` if it is bad."""
 
     def shape(self, whole: bool) -> Shape:
-        """Return its shape; with `whole`, read the codes too, and ask for parameters."""
+        """Return its shape; with `whole`, also read the codes and require parameters."""
 
     def read(self) -> Content:
-        """Return what it holds."""
+        """Return its content."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +63,7 @@ class FileClip:
     path: Path
 
     def shape(self, whole: bool) -> Shape:
-        """Return its shape, see `Clip`."""
+        """Return its shape; see `Clip`."""
         sidecar = self._sidecar()
         header = read_ecdc(self.path).header if whole else read_header(self.path)
         if sidecar is None:
@@ -65,12 +72,12 @@ class FileClip:
             return Shape(header.n_codebooks, None)
         if sidecar.n_frames != header.n_frames:
             raise PreprocessError(
-                f"{self.path} has {header.n_frames} frames, its sidecar {sidecar.n_frames}"
+                f"{self.path} has {header.n_frames} frames, but its sidecar has {sidecar.n_frames}"
             )
         return Shape(header.n_codebooks, len(sidecar.parameters))
 
     def read(self) -> Content:
-        """Return what it holds, see `Clip`."""
+        """Return its content; see `Clip`."""
         ecdc, sidecar = read_ecdc(self.path), self._sidecar()
         if sidecar is None:
             return Content(self.path.name, ecdc.model, ecdc.codes, None)
@@ -90,7 +97,7 @@ class RowClip:
     index: int
 
     def shape(self, whole: bool) -> Shape:
-        """Return its shape, see `Clip`."""
+        """Return its shape; see `Clip`."""
         content = self.read()
         k, frames = content.codes.shape
         if content.parameters is None:
@@ -100,15 +107,15 @@ class RowClip:
         for name, values in content.parameters.items():
             if len(values) != frames:
                 raise PreprocessError(
-                    f"{content.name} has {frames} frames, its {name} {len(values)}"
+                    f"{content.name} has {frames} frames, but its {name} has {len(values)}"
                 )
         return Shape(k, len(content.parameters))
 
     def read(self) -> Content:
-        """Return what it holds, see `Clip`."""
+        """Return its content; see `Clip`."""
         row = self.rows[self.index]
         parameters = {name: np.asarray(v) for name, v in (row.get("features") or {}).items()}
-        there = any(len(values) for values in parameters.values())  # none of a clip without
+        there = any(len(values) for values in parameters.values())  # empty without a sidecar
         codes = np.stack(row["codes"])
         return Content(Path(row["audio"]).name, row["model"], codes, parameters if there else None)
 
@@ -117,24 +124,24 @@ def folder_clips(folder: Path, recursive: bool) -> list[Clip]:
     """Return the token files in a folder.
 
     Raises:
-        UsageError: There are none.
+        UsageError: The folder does not exist or has no token files.
     """
     root = require_folder(folder, "token folder")
     clips = [root / rel for rel in find_files(root, [TOKEN_SUFFIX], recursive)]
     if not clips:
-        hint = "" if recursive else "; --recursive looks into subfolders"
-        raise UsageError(f"no tokens ({TOKEN_SUFFIX}) under {root}{hint}")
+        hint = "" if recursive else "; use --recursive to search subfolders"
+        raise UsageError(f"no token files ({TOKEN_SUFFIX}) under {root}{hint}")
     return [FileClip(path) for path in clips]
 
 
 def dataset_clips(folder: Path, split: str) -> tuple[list[Clip], str]:
-    """Return the clips of a saved dataset, and a note where they are not its token files.
+    """Return the clips of a saved dataset, and a note if they are rows rather than token files.
 
-    The files are those that it names, relative to it or to its folder `tokens`. Where it was built
-    with `--materialize none` there are none: the rows hold the same.
+    The column `audio` names the token files, relative to the dataset or to its folder `tokens`. A
+    dataset built with `--materialize none` has no token files, but its rows hold the same content.
 
     Raises:
-        UsageError: `folder` is no saved dataset, or has no such split.
+        UsageError: `folder` is not a saved dataset, or has no such split.
     """
     from datasets import load_from_disk
 
@@ -143,21 +150,21 @@ def dataset_clips(folder: Path, split: str) -> tuple[list[Clip], str]:
         with quiet_datasets():
             dataset = load_from_disk(str(folder))
     except FileNotFoundError:
-        raise UsageError(f"{folder} is no dataset that was saved to disk") from None
+        raise UsageError(f"{folder} is not a saved dataset") from None
     if split not in dataset:
         raise UsageError(f"{folder} has no split {split!r}; it has {', '.join(map(str, dataset))}")
     rows = dataset[split]
     if _has_rows_alone(folder):
         formatted = rows.with_format("numpy")
         clips: list[Clip] = [RowClip(formatted, index) for index in range(len(rows))]
-        return clips, "the dataset was built without token files: its rows are shown"
+        return clips, "the dataset was built without token files: showing its rows"
     names = [Path(name) for name in rows["audio"]]
     paths = [folder / n if (folder / n).exists() else folder / "tokens" / n for n in names]
     return [FileClip(path) for path in paths], ""
 
 
 def _has_rows_alone(folder: Path) -> bool:
-    """Whether `build` made this dataset, and no folder of token files in it."""
+    """Whether `build` made this dataset without a folder of token files."""
     try:
         made_by = json.loads((folder / MARKER).read_bytes())
     except (OSError, ValueError):

@@ -1,4 +1,4 @@
-"""What the `wf-*` commands share: flags, the clips of a shard, one error a line."""
+"""Shared parts of the `wf-*` commands: flags, the clips of a shard, error handling."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from preprocess.sidecar.sidecar_format import ARRAY_SUFFIX
 
 @dataclass(frozen=True)
 class Place:
-    """Where a clip's files are.
+    """The locations of a clip's files.
 
     Attributes:
         tokens: The token file.
-        beside: What stands for its path among the sidecars.
-        suffix: What their arrays end in.
+        beside: The token file's path under the sidecar folder.
+        suffix: Suffix of the sidecars' arrays.
     """
 
     tokens: Path
@@ -32,23 +32,25 @@ class Place:
 
 
 def add_place_flags(parser: argparse.ArgumentParser, required: bool = True) -> None:
-    """Add the flags that say where tokens and sidecars are."""
+    """Add the flags that locate tokens and sidecars."""
     parser.add_argument(
         "--audio-root", type=Path, required=required, help="folder with .ecdc files"
     )
     parser.add_argument(
-        "--cond-root", type=Path, help="folder of the sidecars, mirroring it (default: the same)"
+        "--cond-root",
+        type=Path,
+        help="sidecar folder, a mirrored tree (default: the token folder)",
     )
-    parser.add_argument("--suffix", default=ARRAY_SUFFIX, help="ending of the sidecars' arrays")
-    parser.add_argument("--shard-index", type=int, help="work on this shard alone, from 0")
-    parser.add_argument("--shard-count", type=int, help="how many shards there are")
+    parser.add_argument("--suffix", default=ARRAY_SUFFIX, help="suffix of the sidecars' arrays")
+    parser.add_argument("--shard-index", type=int, help="process only this shard, from 0")
+    parser.add_argument("--shard-count", type=int, help="number of shards")
 
 
 def places(args: argparse.Namespace) -> Iterator[Place]:
-    """Remove what killed runs left, and yield where the files of each clip of the shard are.
+    """Remove leftovers of killed runs, then yield the file locations of each clip in the shard.
 
     Raises:
-        UsageError: There are no tokens, the suffix is none, or the shard is.
+        UsageError: No token files found, or the suffix or shard is invalid.
     """
     if not args.suffix.endswith(".npy") or "/" in args.suffix:
         raise UsageError(f"--suffix {args.suffix!r} must end in .npy")
@@ -63,9 +65,13 @@ def places(args: argparse.Namespace) -> Iterator[Place]:
 def for_each(
     step: Callable[[Place], bool], clips: Iterable[Place], report: Report, skip_errors: bool
 ) -> Report:
-    """Call `step`, which returns whether it changed something, for every clip.
+    """Call `step` for every clip and count the results in `report`.
 
-    The first error ends it, unless `skip_errors`.
+    Args:
+        step: Returns whether it changed something.
+        clips: The clips.
+        report: Receives counts and failures.
+        skip_errors: Whether to continue after an error.
     """
     for clip in clips:
         try:
@@ -75,7 +81,7 @@ def for_each(
         except Exception as error:  # collected, counted and reported
             report.fail(clip.tokens, Outcome(clip, None, error).message())
             if not skip_errors:
-                report.note("stopped at the first error; --skip-errors goes on")
+                report.note("stopped at the first error; use --skip-errors to continue")
                 break
             continue
         report.done += changed

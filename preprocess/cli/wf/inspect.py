@@ -1,4 +1,4 @@
-"""`wf-inspect`: a look at token files with their sidecars, in a folder or beside a built dataset."""
+"""`wf-inspect`: shows token files with their sidecars, from a folder or a built dataset."""
 
 from __future__ import annotations
 
@@ -21,7 +21,13 @@ _MOST_PROBLEMS = 10
 
 @dataclass(frozen=True)
 class _Options:
-    """What is shown of a clip: rows of parameters, as `dtype`, its tensors on `device`."""
+    """How to show a clip.
+
+    Attributes:
+        display_params: Number of frames whose parameters to show.
+        dtype: Type of the parameters.
+        device: torch device to move the clip to, or None.
+    """
 
     display_params: int
     dtype: str
@@ -30,18 +36,20 @@ class _Options:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit status."""
-    parser = OneLineParser(prog="wf-inspect", description="Look at tokens and their parameters.")
+    parser = OneLineParser(prog="wf-inspect", description="Show tokens and their parameters.")
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument("--tokens-root", type=Path, help="folder with .ecdc files and sidecars")
     source.add_argument("--hf-ds", type=Path, help="folder of a built dataset")
     parser.add_argument("--split", default="train", help="split of the dataset")
-    parser.add_argument("--recursive", action="store_true", help="look into subfolders")
-    parser.add_argument("--device", help="torch device to put the shown clips on")
+    parser.add_argument("--recursive", action="store_true", help="search subfolders")
+    parser.add_argument("--device", help="torch device to move the shown clips to")
     parser.add_argument("--dtype", choices=("float32", "float16"), default="float32")
-    parser.add_argument("--show", type=int, default=3, help="how many clips to show (default: 3)")
-    parser.add_argument("--display-params", type=int, default=0, help="rows of parameters to show")
-    parser.add_argument("--indices", help="clips to show instead, such as 0,5,10 or 0:10:2")
-    parser.add_argument("--verify", action="store_true", help="read all clips completely")
+    parser.add_argument("--show", type=int, default=3, help="number of clips to show (default: 3)")
+    parser.add_argument(
+        "--display-params", type=int, default=0, help="number of frames whose parameters to show"
+    )
+    parser.add_argument("--indices", help="show these clips instead, such as 0,5,10 or 0:10:2")
+    parser.add_argument("--verify", action="store_true", help="read and check all clips completely")
     args = parser.parse_args(arguments)
     return exit_status(parser.prog, lambda: _run(args))
 
@@ -58,7 +66,7 @@ def _run(args: argparse.Namespace) -> int:
     if args.indices:
         shown, outside = parse_indices(args.indices, len(clips))
         if outside:
-            _note(f"--indices: there are clips 0 to {len(clips) - 1}, so none of {outside}")
+            _note(f"--indices: the clips are 0 to {len(clips) - 1}; ignored {outside}")
     problems = _summarize(clips, args.verify) if args.verify or not args.indices else {}
     for index in shown:
         if index not in problems:
@@ -75,10 +83,17 @@ def _note(text: str) -> None:
 
 
 def parse_indices(text: str, count: int) -> tuple[list[int], list[int]]:
-    """Return the indices that `0,5,10` or `0:10:2` name, each once: those of clips, and others.
+    """Parse indices such as `0,5,10` or `0:10:2`.
+
+    Args:
+        text: The indices.
+        count: Number of clips.
+
+    Returns:
+        The valid indices and the invalid ones, without duplicates.
 
     Raises:
-        UsageError: It is neither, or names no clip.
+        UsageError: `text` has another form, or names no clip.
     """
     found: list[int] = []
     try:
@@ -93,12 +108,12 @@ def parse_indices(text: str, count: int) -> tuple[list[int], list[int]]:
     found = list(dict.fromkeys(found))
     inside = [index for index in found if 0 <= index < count]
     if not inside:
-        raise UsageError(f"--indices {text!r} names none of the {count} clips, from 0")
+        raise UsageError(f"--indices {text!r} selects none of the clips 0 to {count - 1}")
     return inside, [index for index in found if index not in inside]
 
 
 def _summarize(clips: Sequence[Clip], verify: bool) -> dict[int, str]:
-    """Print what the clips have in common, and return the problems by index."""
+    """Print the clips' numbers of codebooks and parameters, and return the problems by index."""
     codebooks, parameters, problems = set(), set(), {}
     for index, clip in enumerate(clips):
         try:
@@ -134,7 +149,7 @@ def _describe(clip: Content, options: _Options) -> str:
 
 
 def _on_device(codes: Any, cond: Any, device: str) -> str:
-    """Move a clip to a device, as a training run would, and return where it is then."""
+    """Move a clip to a device, as a training run would, and return the device's full name."""
     import torch
 
     try:

@@ -1,6 +1,6 @@
-"""The predecessor's producers: its four own, and its users' plug-in files.
+"""The predecessor's producers: four built-in ones, and users' plug-in files.
 
-A plug-in is a Python file with `produce(ecdc_path, T, args) -> {name: array [T]}` and, as wished,
+A plug-in is a Python file with `produce(ecdc_path, T, args) -> {name: array [T]}` and, optionally,
 `add_cli_args(parser)`, `init(args)` and `shutdown(args)`.
 """
 
@@ -28,7 +28,7 @@ _PAIR = r"_(?P<name>[A-Za-z]\w*)_(?P<value>-?\d+(?:\.\d+)?)"
 
 
 class BuiltIn:
-    """One of the four that came with the predecessor; used when one of its flags is."""
+    """One of the predecessor's four built-in producers; any of its flags selects it."""
 
     def __init__(
         self,
@@ -39,7 +39,7 @@ class BuiltIn:
         self.name, self.flags, self._produce = name, flags, produce
 
     def add_cli_args(self, parser: argparse.ArgumentParser) -> None:
-        """Add its flags; what is not given does not appear in the namespace."""
+        """Add its flags; flags that the user omits do not appear in the namespace."""
         group = parser.add_argument_group(f"producer {self.name}")
         for flag, options in self.flags.items():
             group.add_argument(flag, default=argparse.SUPPRESS, **options)
@@ -49,12 +49,12 @@ class BuiltIn:
         return any(hasattr(args, flag[2:].replace("-", "_")) for flag in self.flags)
 
     def produce(self, ecdc_path: Path, frames: int, args: argparse.Namespace) -> Produced:
-        """Return its parameters of one clip."""
+        """Return its parameters for one clip."""
         return self._produce(ecdc_path, frames, args)
 
 
 class PlugIn:
-    """A user's file or module."""
+    """A producer from a user's file or module."""
 
     def __init__(self, name: str, module: ModuleType) -> None:
         self.name, self._module = name, module
@@ -64,23 +64,27 @@ class PlugIn:
 
     @property
     def stem(self) -> str:
-        """Its name without folders or packages: of a built-in whose place it takes."""
+        """Its name without folders or packages; it replaces a built-in of the same name."""
         return re.split(r"[/\\.]", self.name.removesuffix(".py"))[-1]
 
     def add_cli_args(self, parser: argparse.ArgumentParser) -> None:
-        """Let it add its flags."""
+        """Call its `add_cli_args`, if it has one."""
         self._optional("add_cli_args", parser)
 
     def init(self, args: argparse.Namespace) -> None:
-        """Let it get ready."""
+        """Call its `init`, if it has one."""
         self._optional("init", args)
 
     def shutdown(self, args: argparse.Namespace) -> None:
-        """Let it clean up."""
+        """Call its `shutdown`, if it has one."""
         self._optional("shutdown", args)
 
     def produce(self, ecdc_path: Path, frames: int, args: argparse.Namespace) -> Produced:
-        """Return its parameters of one clip."""
+        """Return its parameters for one clip.
+
+        Raises:
+            PreprocessError: It fails, or does not return a dict.
+        """
         made = call_function(self._module.produce, self.name, ecdc_path, frames, args=args) or {}
         if not isinstance(made, Mapping):
             raise PreprocessError(f"{self.name} returned {type(made).__name__}, not a dict")
@@ -95,7 +99,7 @@ def find_producer(name: str, folder: Path | None) -> BuiltIn | PlugIn:
     """Return the producer called `name`: a `.py` file, one in `folder`, a built-in, or a module.
 
     Raises:
-        UsageError: There is none, or it cannot be imported.
+        UsageError: It does not exist or cannot be imported.
     """
     if name.endswith(".py"):
         return PlugIn(name, import_code(name))
@@ -126,20 +130,22 @@ def _from_filename(ecdc_path: Path, frames: int, args: argparse.Namespace) -> Pr
     try:
         pattern = re.compile(text)
     except re.error as error:
-        raise UsageError(f"--filename-regex {text!r} is no regular expression: {error}") from None
+        raise UsageError(
+            f"--filename-regex {text!r} is not a regular expression: {error}"
+        ) from None
     if not {"name", "value"} <= set(pattern.groupindex):
         raise UsageError(f"--filename-regex {text!r} needs the groups (?P<name>) and (?P<value>)")
     found: dict[str, ParameterValue] = {}
     for match in pattern.finditer(ecdc_path.name):
         name, value = match["name"], match["value"]
-        if match.end("value") == len(ecdc_path.stem) + 1:  # `[\d.]+` takes the ending's dot along
+        if match.end("value") == len(ecdc_path.stem) + 1:  # `[\d.]+` includes the suffix's dot
             value = value.removesuffix(".")
         if name in found:
-            raise PreprocessError(f"{ecdc_path}: {name!r} stands twice in its name")
+            raise PreprocessError(f"{ecdc_path}: {name!r} appears twice in its name")
         try:
             found[name] = np.full(frames, float(value))
         except ValueError:
-            raise PreprocessError(f"{ecdc_path}: {name} is {value!r}, which is no number") from None
+            raise PreprocessError(f"{ecdc_path}: {name} must be a number, got {value!r}") from None
     return found
 
 
@@ -170,7 +176,7 @@ def _pairs(flag: str, words: list[str], form: str) -> Iterator[tuple[str, str]]:
         if not equals or not name.strip():
             raise UsageError(f"{flag} {word}: expected {form}")
         if name in seen:
-            raise UsageError(f"{flag} {word}: {name!r} is given twice")
+            raise UsageError(f"{flag} {word}: {name!r} appears twice")
         seen.add(name)
         yield name.strip(), value
 
@@ -179,7 +185,7 @@ def _number(flag: str, text: str) -> float:
     try:
         return float(text)
     except ValueError:
-        raise UsageError(f"{flag}: {text!r} is no number") from None
+        raise UsageError(f"{flag}: {text!r} is not a number") from None
 
 
 BUILT_IN = {
@@ -187,22 +193,37 @@ BUILT_IN = {
     for producer in (
         BuiltIn(
             "const",
-            {"--const": {"action": "append", "metavar": "NAME=VALUE", "help": "the same value"}},
+            {
+                "--const": {
+                    "action": "append",
+                    "metavar": "NAME=VALUE",
+                    "help": "one value for all frames",
+                }
+            },
             _const,
         ),
         BuiltIn(
             "lin",
-            {"--lin": {"action": "append", "metavar": "NAME=START:END", "help": "a straight line"}},
+            {
+                "--lin": {
+                    "action": "append",
+                    "metavar": "NAME=START:END",
+                    "help": "a linear ramp over the clip",
+                }
+            },
             _lin,
         ),
         BuiltIn(
             "from_filename",
             {
-                "--from-filename": {"action": "store_true", "help": "pairs of name and value"},
+                "--from-filename": {
+                    "action": "store_true",
+                    "help": "read _NAME_VALUE pairs from file names",
+                },
                 "--filename-regex": {
                     "metavar": "REGEX",
-                    "help": "searched for in the file's name, the ending included; with the "
-                    "groups (?P<name>...) and (?P<value>...)",
+                    "help": "pattern to search for in file names including their suffix, with "
+                    "the groups (?P<name>...) and (?P<value>...)",
                 },
             },
             _from_filename,
@@ -210,14 +231,17 @@ BUILT_IN = {
         BuiltIn(
             "from_audio",
             {
-                "--from-audio": {"action": "store_true", "help": "measure the decoded tokens"},
+                "--from-audio": {
+                    "action": "store_true",
+                    "help": "measure the sound of the decoded tokens",
+                },
                 "--audio-feats": {
                     "nargs": "+",
                     "metavar": "NAME",
                     "help": "rms_db, f0_hz, spectral_centroid_hz, ...",
                 },
                 "--hf-model": {"help": "weights of the codec: a file or a Hub repository"},
-                "--device": {"help": "where it runs: auto, cpu, cuda, ..."},
+                "--device": {"help": "torch device: auto, cpu, cuda, ..."},
             },
             _from_audio,
         ),

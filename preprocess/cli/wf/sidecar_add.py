@@ -1,7 +1,6 @@
-"""`wf-sidecar-add`: parameters from producers, added to the sidecars of all clips.
+"""`wf-sidecar-add`: adds parameters from producers to the sidecars of all clips.
 
-The flags of a plug-in appear once it is named: `wf-sidecar-add --producers-dir DIR --producer NAME
---help` shows them.
+To see the flags of a plug-in, name it: `wf-sidecar-add --producers-dir DIR --producer NAME --help`.
 """
 
 from __future__ import annotations
@@ -43,7 +42,7 @@ def _run(words: list[str]) -> int:
         _show(find_producer(name, named.producers_dir))
     if named.show_producer:
         return 0
-    # A plug-in may have a flag of the same name as a built-in: the plug-in's counts.
+    # A plug-in's flag replaces a built-in's flag of the same name.
     parser = OneLineParser(
         prog=_PROG, description=__doc__.split("\n")[0], conflict_handler="resolve"
     )
@@ -83,9 +82,11 @@ def _add(args: argparse.Namespace, producers: Producers) -> int:
         for plug_in in plug_ins:
             plug_in.shutdown(args)
     if missing:
-        report.current -= len(missing)  # nothing of theirs is up to date
-        text = f"skipped, {len(missing)} without a sidecar, such as {missing[0]}; --create-missing makes it"
-        report.note(text)
+        report.current -= len(missing)  # for_each counts unchanged clips as current
+        report.note(
+            f"skipped, no sidecar: {len(missing):,}, such as {missing[0]}; use --create-missing to "
+            f"create them"
+        )
     print_report(report)
     return 0 if report.ok else 1
 
@@ -93,12 +94,12 @@ def _add(args: argparse.Namespace, producers: Producers) -> int:
 def add_parameters(
     clip: Place, producers: Producers, args: argparse.Namespace, create: bool = False
 ) -> bool:
-    """Add what the producers make of one clip, and return whether something was written.
+    """Add the producers' parameters to one clip, and return whether anything was written.
 
-    With `create`, an empty sidecar is written where they make nothing.
+    With `create`, write an empty sidecar if the producers return no parameters.
 
     Raises:
-        PreprocessError: Two producers make the same parameter, or it cannot be written.
+        PreprocessError: Two producers make the same parameter, or the sidecar cannot be written.
     """
     frames = read_header(clip.tokens).n_frames
     parameters: dict[str, ParameterValue] = {}
@@ -125,7 +126,7 @@ def _add_flags(parser: argparse.ArgumentParser) -> None:
         "--producer", action="append", default=[], help="built-in, plug-in or module; repeatable"
     )
     parser.add_argument("--producers-dir", type=Path, help="folder with plug-in files")
-    parser.add_argument("--list-producers", action="store_true", help="list them, and do nothing")
+    parser.add_argument("--list-producers", action="store_true", help="only list the producers")
     parser.add_argument(
         "--show-producer", action="append", default=[], metavar="NAME", help="show its flags"
     )
@@ -134,14 +135,14 @@ def _add_flags(parser: argparse.ArgumentParser) -> None:
         "--mode",
         choices=("append", "overwrite"),
         default="append",
-        help="a parameter that is already there is kept, or replaced",
+        help="keep or replace parameters that already exist",
     )
     parser.add_argument(
         "--create-missing",
         action="store_true",
-        help="make the sidecars that are missing, empty if need be",
+        help="create missing sidecars, even if they stay empty",
     )
-    parser.add_argument("--skip-errors", action="store_true", help="go on after an error")
+    parser.add_argument("--skip-errors", action="store_true", help="continue after an error")
 
 
 def _list(folder: Path | None) -> int:

@@ -1,4 +1,4 @@
-"""`wf-sidecar-audit`: `preprocess audit` by the predecessor's flags, names and CSV columns."""
+"""`wf-sidecar-audit`: `preprocess audit` with the predecessor's flags, names and CSV columns."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ ISSUES: dict[str, tuple[str, ...]] = {
     "range_unverifiable": (),
     "auditor_error": ("unreadable_tokens",),
 }
-"""The predecessor's name of an issue -> the checks that find it."""
+"""The predecessor's name for an issue -> the checks that find it."""
 _FAIL_ON = "bad_ecdc,bad_sidecar,frame_mismatch,missing_sidecar"
 
 
@@ -49,14 +49,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command and return its exit status."""
     parser = OneLineParser(prog="wf-sidecar-audit", description="Check sidecars against tokens.")
     add_place_flags(parser)
-    parser.add_argument("--expect-fps", help="frame rate (default: the codec's own)")
+    parser.add_argument("--expect-fps", help="expected frame rate (default: the codec's)")
     parser.add_argument("--expect-dtype", choices=FLOATS)
-    parser.add_argument("--require", default="", help="parameters, separated by commas")
+    parser.add_argument("--require", default="", help="required parameters, separated by commas")
     parser.add_argument("--verify-ranges", action="store_true", help="check values against ranges")
-    parser.add_argument("--range-tol", default="1e-3", help="tolerance, of the range")
-    parser.add_argument("--list", type=number_or_all, default=50, metavar="N", help="N or all")
-    parser.add_argument("--export-csv", type=Path, help="write type,rel_ecdc,rel_cond,detail")
-    parser.add_argument("--fail-on", default=_FAIL_ON, help="issues, separated by commas")
+    parser.add_argument("--range-tol", default="1e-3", help="tolerance, as a fraction of the range")
+    parser.add_argument(
+        "--list", type=number_or_all, default=50, metavar="N", help="number of lines, or all"
+    )
+    parser.add_argument(
+        "--export-csv", type=Path, help="write a file with columns type,rel_ecdc,rel_cond,detail"
+    )
+    parser.add_argument(
+        "--fail-on", default=_FAIL_ON, help="issues that count as errors, separated by commas"
+    )
     args = parser.parse_args(arguments)
 
     def run() -> int:
@@ -79,7 +85,7 @@ def _config(args: argparse.Namespace) -> AuditConfig:
 
 
 def _csv(findings: Sequence[Finding], args: argparse.Namespace) -> str:
-    """Return findings in the predecessor's columns, with its names where it had one."""
+    """Return findings in the predecessor's columns, with its names for the issues it knew."""
     names = {check: name for name in reversed(ISSUES) for check in ISSUES[name]}
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")

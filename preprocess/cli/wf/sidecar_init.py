@@ -1,4 +1,4 @@
-"""`wf-sidecar-init`: an empty sidecar for every clip, to be filled by `wf-sidecar-add`."""
+"""`wf-sidecar-init`: writes an empty sidecar for every clip, which `wf-sidecar-add` fills."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = OneLineParser(prog="wf-sidecar-init", description="Write empty sidecars.")
     add_place_flags(parser)
     parser.add_argument("--dtype", choices=FLOATS, default="float16")
-    parser.add_argument("--overwrite", action="store_true", help="empty the sidecars that exist")
-    parser.add_argument("--manifest-csv", type=Path, help="write a list of the clips there")
-    parser.add_argument("--skip-errors", action="store_true", help="go on after an error")
+    parser.add_argument("--overwrite", action="store_true", help="empty existing sidecars")
+    parser.add_argument("--manifest-csv", type=Path, help="write a list of the clips to this file")
+    parser.add_argument("--skip-errors", action="store_true", help="continue after an error")
     args = parser.parse_args(arguments)
 
     def run() -> int:
@@ -53,10 +53,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def init_sidecar(clip: Place, dtype: Dtype, overwrite: bool) -> bool:
-    """Write an empty sidecar, unless there is one; return whether it was written.
+    """Write an empty sidecar unless one exists; return whether it was written.
 
     Raises:
-        SidecarError: There is one of another length.
+        SidecarError: The existing sidecar has another number of frames, or cannot be read.
     """
     parts = existing_paths(clip.beside, clip.suffix)
     if any(part.exists() for part in parts) and not overwrite:
@@ -74,7 +74,7 @@ def _stored(clip: Place) -> Sidecar:
     try:
         return read_sidecar(clip.beside, clip.suffix)
     except PreprocessError as error:
-        raise SidecarError(f"{error}; --overwrite makes it anew") from None
+        raise SidecarError(f"{error}; use --overwrite to replace it") from None
 
 
 def _row(clip: Place, audio_root: Path, cond_root: Path) -> tuple[object, ...]:

@@ -1,8 +1,8 @@
-"""`wf-wav2encodec24`: `preprocess encode` by the predecessor's flags, at 24 kHz.
+"""`wf-wav2encodec24`: `preprocess encode` with the predecessor's flags, at 24 kHz.
 
-It looks for .wav alone, as the predecessor did. Token files that `encode` has not made, such as
-the predecessor's own, are left as they are. `--dry-run` and `--list-missing` write nothing and
-need no weights.
+Like the predecessor, it encodes only .wav files. It leaves token files unchanged that `encode` did
+not make, such as the predecessor's own. `--dry-run` and `--list-missing` write nothing and need no
+weights.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def _run(args: argparse.Namespace) -> int:
         plan.refuse_foreign(report)
     elif plan.foreign:
         n, first = len(plan.foreign), plan.foreign[0].tokens
-        report.note(f"skipped, tokens not made by encode: {n:,}, such as {first}")
+        report.note(f"skipped, token files not made by encode: {n:,}, such as {first}")
     jobs = sorted((*plan.jobs, *plan.foreign), key=lambda job: job.tokens)
     if config.list_missing:
         _print_missing(plan, args.out_dir, config)
@@ -62,12 +62,12 @@ def _run(args: argparse.Namespace) -> int:
 
 
 def _usable(device: str, report: Report) -> str:
-    """Return the device that is meant: the CPU, with a note, for a GPU that is not there."""
+    """Return the device to use; without a GPU, fall back to the CPU with a note."""
     import torch
 
     there = torch.cuda.is_available()
     if device == "cuda" and not there:
-        report.note("--device cuda: PyTorch finds no such GPU here, so the CPU encodes")
+        report.note("--device cuda: PyTorch finds no GPU, so the CPU encodes")
     return "cuda" if there and device != "cpu" else "cpu"
 
 
@@ -76,7 +76,7 @@ def _to_write(plan: Plan, config: EncodeConfig) -> set[Path]:
 
 
 def _print_missing(plan: Plan, out: Path, config: EncodeConfig) -> None:
-    """Print the token files to be made, and those without any audio of their name."""
+    """Print the token files to make, and the token files without audio of the same name."""
     missing = sorted(map(str, _to_write(plan, config)))
     there = find_files(out, [config.suffix], config.recursive) if out.is_dir() else []
     orphans = [
@@ -94,7 +94,7 @@ def _print_missing(plan: Plan, out: Path, config: EncodeConfig) -> None:
 def _print_plan(
     plan: Plan, jobs: Sequence[Job], source: Path, config: EncodeConfig, report: Report
 ) -> None:
-    """Print for each clip whether its token file would be written; with --verify, read a sample."""
+    """Print whether each clip's token file would be written; with --verify, read a sample."""
     print(printable(f"Found {len(jobs)} wav files under {source}"))
     writes = _to_write(plan, config)
     for job in jobs:
@@ -118,25 +118,29 @@ def _parser() -> argparse.ArgumentParser:
         prog="wf-wav2encodec24", description="Encode .wav files to .ecdc token files, at 24 kHz."
     )
     parser.add_argument("in_dir", type=Path, help="folder with .wav files")
-    parser.add_argument("out_dir", type=Path, help="folder for the token files, mirroring it")
+    parser.add_argument("out_dir", type=Path, help="folder for the token files, a mirrored tree")
     parser.add_argument(
-        "--bandwidth", default=EncodeConfig.bandwidth, help="in kbps (default: %(default)s)"
+        "--bandwidth",
+        default=EncodeConfig.bandwidth,
+        help="bandwidth in kbps (default: %(default)s)",
     )
-    parser.add_argument("--recursive", action="store_true", help="look into subfolders")
-    parser.add_argument("--overwrite", action="store_true", help="encode again what is up to date")
-    parser.add_argument("--suffix", default=EncodeConfig.suffix, help="ending of the token files")
+    parser.add_argument("--recursive", action="store_true", help="search subfolders")
+    parser.add_argument("--overwrite", action="store_true", help="encode even current clips again")
+    parser.add_argument("--suffix", default=EncodeConfig.suffix, help="suffix of the token files")
     parser.add_argument("--device", choices=("auto", "cuda", "cpu"), default="auto")
-    parser.add_argument("--dry-run", action="store_true", help="list WRITE or SKIP for each file")
+    parser.add_argument("--dry-run", action="store_true", help="only list WRITE or SKIP per file")
     parser.add_argument(
-        "--list-missing", action="store_true", help="list missing tokens, and tokens without audio"
+        "--list-missing",
+        action="store_true",
+        help="only list missing tokens, and tokens without audio",
     )
     parser.add_argument("--verify", action="store_true", help="check the token files")
     parser.add_argument(
         "--verify-samples",
         default=EncodeConfig.verify_samples,
-        help="how many clips --verify encodes again (default: %(default)s)",
+        help="number of clips that --verify encodes again (default: %(default)s)",
     )
     parser.add_argument(
-        "--weights", help="file or Hub repository; without it, the published checkpoint"
+        "--weights", help="file or Hub repository (default: the published checkpoint)"
     )
     return parser

@@ -1,0 +1,112 @@
+"""Clips of datasets: rows that hold tokens and parameters, on disk or on the Hub."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from preprocess.codec.playback import row_tokens
+from preprocess.core.errors import UsageError, one_line
+from preprocess.dataset.quiet import quiet_datasets
+from preprocess.dataset.schema import read_parameters
+from preprocess.page.clip_data import ClipData
+from preprocess.page.originals import Originals
+from preprocess.sidecar.parameter_info import ParameterInfo
+from preprocess.sidecar.parameters import Parameter, measure
+
+if TYPE_CHECKING:
+    import datasets
+
+
+def row_clip(row: Mapping[str, Any], parameters: Mapping[str, ParameterInfo]) -> ClipData:
+    """Return a row of a dataset as a clip.
+
+    Args:
+        row: Its columns; see `docs/dataset.md`.
+        parameters: What the dataset's columns say of its parameters.
+
+    Raises:
+        EcdcError: A column of the tokens is missing, or they do not fit their codec.
+    """
+    clip = ClipData(str(row.get("id") or row.get("audio") or "clip"), row_tokens(row))
+    given = row.get("features") or {}
+    if not any(len(values) for values in given.values()):  # of a clip without a sidecar
+        return clip.with_note("no parameters in this row")
+    described = {}
+    for name, values in given.items():
+        array = np.asarray(values)
+        array = array if array.dtype.kind == "f" else array.astype(np.float64)
+        described[name] = _measured(parameters.get(name, ParameterInfo()), array)
+    return clip.with_parameters(described)
+
+
+def _measured(info: ParameterInfo, values: NDArray[np.floating]) -> Parameter:
+    return replace(Parameter.from_info(info, values), measured=measure(values))
+
+
+class DatasetClips:
+    """The rows of a dataset, or of all splits of one."""
+
+    def __init__(self, name: str, rows: Sequence[datasets.Dataset], originals: Originals) -> None:
+        self.name, self._rows, self._originals = name, rows, originals
+
+    @cached_property
+    def _places(self) -> dict[str, tuple[datasets.Dataset, int]]:
+        places = {}
+        for rows in self._rows:
+            column = "id" if "id" in rows.column_names else "audio"
+            if column not in rows.column_names:
+                raise UsageError(f"{self.name} has neither a column 'id' nor 'audio'")
+            for index, name in enumerate(rows.with_format(None)[column]):
+                places[str(name)] = (rows, index)
+        return places
+
+    @property
+    def ids(self) -> Sequence[str]:
+        """The ids of all clips."""
+        return list(self._places)
+
+    def read(self, clip: str) -> ClipData:
+        """Return a clip; see `ClipSource`."""
+        rows, index = self._places[clip]
+        row = rows.with_format("numpy")[index]
+        return self._originals.add_sound(row_clip(row, read_parameters(rows.features)))
+
+
+class SavedClips(DatasetClips):
+    """The rows of a folder that `build` or `save_to_disk` wrote."""
+
+    def __init__(self, folder: Path, originals: Originals) -> None:
+        from datasets import load_from_disk
+
+        with quiet_datasets():
+            saved = load_from_disk(str(folder))
+        rows = list(saved.values()) if isinstance(saved, dict) else [saved]
+        super().__init__(str(folder), rows, originals)
+
+
+class ParquetClips(DatasetClips):
+    """The rows of a dataset of Parquet files, in a folder or on the Hub.
+
+    `datasets` downloads a dataset of the Hub once, and keeps it in its cache.
+    """
+
+    def __init__(self, name: str, originals: Originals, subset: str | None = None) -> None:
+        from datasets import get_dataset_config_names, load_dataset
+
+        try:
+            with quiet_datasets():
+                subsets = get_dataset_config_names(name)
+                chosen = subset or subsets[0]
+                if chosen not in subsets:
+                    raise UsageError(f"{name} has no subset {chosen!r}: {', '.join(subsets)}")
+                rows = list(load_dataset(name, chosen).values())
+        except (OSError, ValueError, RuntimeError) as error:
+            raise UsageError(f"{name} cannot be loaded: {one_line(error)}") from None
+        super().__init__(f"{name} ({chosen})" if len(subsets) > 1 else name, rows, originals)
