@@ -104,5 +104,5 @@ def write_picture(
             if column == 0:
                 axis.set_ylabel(f"{name} ({unit})")
     axes[1, 1].set_xlabel("seconds")
-    axes[0, 0].legend(fontsize=8)
+    axes[0, 0].legend(fontsize=8, loc="lower right")
     figure.savefig(path, dpi=90)
