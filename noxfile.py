@@ -30,6 +30,7 @@ DATASET_TESTS = [
     "tests/steps/test_build.py",
     "tests/publish/test_push.py",
     "tests/codec/test_playback.py",
+    "tests/page/test_clip_sources.py",
     "tests/cli/test_demo.py",
     "tests/test_readme.py",
 ]
@@ -96,7 +97,9 @@ def newest(session: nox.Session) -> None:
 @nox.session(venv_backend="uv", python="3.10")
 def oldest(session: nox.Session) -> None:
     """Run the tests of code that uses other packages, with the oldest Python and versions."""
-    session.install("--resolution", "lowest-direct", "--editable", ".[script,parameters,formats]")
+    session.install(
+        "--resolution", "lowest-direct", "--editable", ".[script,parameters,formats,plot]"
+    )
     frozen = Path(session.create_tmp(), "oldest.txt")
     printed = session.run("uv", "pip", "freeze", "--exclude-editable", silent=True)
     # uv also prints which Python it uses.

@@ -1,8 +1,9 @@
 """How fast crops come to a training: ours against other ways, over the same synthetic clips.
 
 Each way runs in a process of its own, so that start-up and memory are its own. Crops have 256 frames
-of 8 codebooks and 3 parameters, in batches of 32. Memory is what is private to the process and its
-workers, by which it grew since before the dataset was opened; pages of files are the system's.
+of 8 codebooks and 3 parameters, in batches of 32. Memory is that of the process and its workers, by
+which it grew since before the dataset was opened; pages of files are the system's. Ways whose package
+is not installed (`pip install webdataset litdata`) are left out.
 
 Usage: python -m benchmarks.load [--clips 2000] [--workers 0 2] [--seconds 3] [--cold]
        python -m benchmarks.load --clips 1000000 --frames 300 --ways ours 'datasets, numpy'
@@ -19,6 +20,7 @@ import sys
 import tempfile
 import time
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 
 import torch
@@ -27,13 +29,13 @@ from benchmarks import load_data, load_ways
 
 
 def private_bytes() -> int:
-    """Return the memory that this process and its children share with no other."""
+    """Return the memory of this process and its children that is no file's."""
     me = os.getpid()
     children = Path(f"/proc/{me}/task/{me}/children").read_text().split()
     total = 0
     for process in (me, *children):
         for line in Path(f"/proc/{process}/smaps_rollup").read_text().splitlines():
-            if line.startswith("Private_Dirty"):
+            if line.startswith("Anonymous:"):
                 total += 1024 * int(line.split()[1])
     return total
 
@@ -76,6 +78,9 @@ def run(arguments: argparse.Namespace) -> None:
     with tempfile.TemporaryDirectory(dir=arguments.folder) as scratch:
         for way in arguments.ways:
             _, name, write = load_ways.WAYS[way]
+            if way in ("WebDataset", "LitData") and find_spec(way.lower()) is None:
+                print(f"{way:<18}not installed")
+                continue
             folder = Path(scratch, name)
             if not folder.exists():
                 write(folder, arguments.clips, arguments.frames)

@@ -34,7 +34,6 @@ NOT_HERE = {
     "README.md": [
         "make demo",  # tests/cli/test_demo.py
         'from datasets import load_dataset\n\nload_dataset("./',  # tests/test_readme.py, as those below
-        "from enchf_dataset import",
         "import enchf_dataset",
     ],
     "migrating.md": ["train_model("],  # another project's function
@@ -171,9 +170,25 @@ def test_the_scaling_of_parameters_md(project, capsys):
     assert np.array_equal(scope["values"].astype(np.float32), given)
 
 
+def test_the_commands_and_the_code_of_inspect_md(project, capsys, monkeypatch):
+    opened = []
+    monkeypatch.setattr("webbrowser.open", lambda url: opened.append(url))
+    for clip in ("low/a2", "high/e4"):
+        tokens = write_tokens(project / f"results/ecdc/{clip}.ecdc", samples=24_000, k=8)
+        write_sidecar(tokens, {"pitch": np.full(75, 440.0)})
+    assert run(capsys, "build results/ecdc results/dataset").status == 0
+    for line in commands("inspect.md"):
+        line = line.replace("me/sounds", "results/dataset")  # the Hub is not here
+        assert run(capsys, line.removeprefix("preprocess ")).status == 0, line
+    assert len(opened) == 1 and (project / "check.html").stat().st_size > 1_000_000
+    scope: dict[str, Any] = {}
+    for block in blocks("inspect.md", "python"):
+        exec(block, scope)
+
+
 def test_no_block_is_forgotten():
     """A page with a new kind of block, or a block in a page that no test reads, is found here."""
-    read = {"dataset.md", "migrating.md", "parameters.md"}
+    read = {"dataset.md", "inspect.md", "training.md", "migrating.md", "parameters.md"}
     read.add("training.md")  # tests/test_training_doc.py
     for page in sorted((ROOT / "docs").glob("*.md")):
         languages = set(re.findall(r"^```(\w+)$", page.read_text("utf-8"), re.MULTILINE))

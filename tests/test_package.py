@@ -99,6 +99,8 @@ def test_a_wheel_holds_recipes_weights_and_audio(tmp_path):
         "preprocess/cli/main.py",
         "preprocess/configs/quickstart.yaml",
         "preprocess/constraints.txt",
+        "preprocess/page/script/clip.js",
+        "preprocess/page/script/page.css",
         "preprocess/data/demo_codec/encodec_24khz_demo.safetensors",
         "preprocess/data/audio/guitar/guit_em9.flac",
     } <= names

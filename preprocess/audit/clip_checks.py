@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,85 +14,17 @@ from preprocess.audit.audio_checks import check_against_audio
 from preprocess.audit.audit_config import AuditConfig
 from preprocess.audit.findings import Finding
 from preprocess.audit.fingerprints import Fingerprint, fingerprint, first_codebook
-from preprocess.audit.mixing import Makers, parameter_makers, token_makers
+from preprocess.audit.mixing import token_makers
+from preprocess.audit.summaries import Checked, ClipSummary, split_of, with_sidecar
 from preprocess.core.files import digest_bytes
-from preprocess.dataset.splits import SPLIT_FOLDERS
-from preprocess.sidecar.parameters import Parameter, SidecarError, measure
+from preprocess.sidecar.parameters import Parameter, SidecarError
 from preprocess.sidecar.reading import existing_paths, read_pair
-from preprocess.sidecar.records import Record, makers
 from preprocess.sidecar.sidecar_format import Sidecar
 from preprocess.tokens.ecdc import MAGIC, read_ecdc, read_header
 from preprocess.tokens.frames import time_model
 from preprocess.tokens.types import EcdcError, EcdcHeader
 
 Codes = NDArray[np.int16]
-
-
-@dataclass(frozen=True)
-class ParameterSummary:
-    """The facts about one parameter of one clip that the audit compares across clips.
-
-    Attributes:
-        units: Its unit.
-        kind: Its kind.
-        constant: Its value if all frames, at least two, have the same; else None.
-        is_meant: Whether it is meant to be constant: made by the producer `constant`, or with a
-            declared range of one value.
-        numbers: Minimum, maximum, mean and standard deviation; None if it has no values.
-        declared: Its declared range as (minimum, maximum); None if it has none.
-    """
-
-    units: str
-    kind: str
-    constant: float | None
-    is_meant: bool = False
-    numbers: tuple[float, float, float, float] | None = None
-    declared: tuple[float, float] | None = None
-
-
-@dataclass(frozen=True)
-class ClipSummary:
-    """The facts about one clip that the audit compares across clips.
-
-    Attributes:
-        rel: The token file, relative to the token folder.
-        content: Hash of its tokens, without their header.
-        header: The tokens' header, without provenance.
-        token_makers: What made its tokens; see `preprocess.audit.mixing`.
-        parameter_makers: What made its parameters.
-        is_tied: Whether the sidecar names the tokens it was written for.
-        parameters: By name; None if the clip has no readable sidecar.
-        engine: What computed the tokens; empty if unknown.
-        prints: Fingerprint of its codes; None if it is compared with no other clip.
-    """
-
-    rel: Path
-    content: str
-    header: EcdcHeader
-    token_makers: Makers = field(default_factory=dict)
-    parameter_makers: Makers = field(default_factory=dict)
-    is_tied: bool = True
-    parameters: dict[str, ParameterSummary] | None = None
-    engine: str = ""
-    prints: Fingerprint | None = None
-
-    @property
-    def split(self) -> str | None:
-        """The split whose folder the clip is in, or None."""
-        return split_of(self.rel)
-
-
-def split_of(rel: Path) -> str | None:
-    """Return the split whose folder a clip is in, or None."""
-    return SPLIT_FOLDERS.get(rel.parts[0]) if len(rel.parts) > 1 else None
-
-
-@dataclass(frozen=True)
-class Checked:
-    """The findings in one clip, and its summary; the summary is None if its tokens are unreadable."""
-
-    findings: list[Finding] = field(default_factory=list)
-    summary: ClipSummary | None = None
 
 
 def check_clip(root: Path, rel: Path, config: AuditConfig) -> Checked:
@@ -139,19 +71,7 @@ def check_clip(root: Path, rel: Path, config: AuditConfig) -> Checked:
     if config.against_audio is not None and sidecar.n_frames == header.n_frames:
         found += check_against_audio(config.against_audio, rel, header, sidecar)
     findings = [Finding(check, str(parts[0]), text) for check, text in found]
-    return Checked(findings, _with_sidecar(summary, sidecar))
-
-
-def _with_sidecar(summary: ClipSummary, sidecar: Sidecar) -> ClipSummary:
-    """Return the summary of a clip with its parameters and the producers that made them."""
-    made_by = makers(sidecar.records)
-    parameters = {
-        name: _summary(parameter, made_by.get(name, Record()))
-        for name, parameter in sidecar.parameters.items()
-    }
-    is_tied = all(name in made_by and made_by[name].tokens for name in parameters)
-    made = parameter_makers(sidecar.records, parameters)
-    return replace(summary, parameter_makers=made, is_tied=is_tied, parameters=parameters)
+    return Checked(findings, with_sidecar(summary, sidecar))
 
 
 def _payload(data: bytes, path: Path) -> bytes | Codes:
@@ -279,23 +199,3 @@ def _range(name: str, parameter: Parameter, range_tol: float) -> Iterator[tuple[
             f"{name!r} is {values[at]:g} in frame {at}, outside {parameter.min:g} to "
             f"{parameter.max:g}; {np.sum(outside)} such frames",
         )
-
-
-def _summary(parameter: Parameter, record: Record) -> ParameterSummary:
-    values = parameter.values
-    same = len(values) > 1 and bool((values == values[0]).all())
-    is_meant = record.producer == "constant" or (
-        parameter.declared and parameter.min == parameter.max
-    )
-    value = float(values[0]) if same else None
-    measured = parameter.measured or measure(values)
-    numbers = tuple(measured.get(key) for key in ("min", "max", "mean", "std"))
-    declared = (parameter.min, parameter.max) if parameter.declared else (None, None)
-    return ParameterSummary(
-        parameter.units,
-        parameter.kind,
-        value,
-        is_meant,
-        None if None in numbers else numbers,  # type: ignore[arg-type]
-        None if None in declared else declared,  # type: ignore[arg-type]
-    )

@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 
 from preprocess.audit.audit_config import AuditConfig
-from preprocess.audit.clip_checks import ClipSummary, ParameterSummary, split_of
 from preprocess.audit.findings import Finding
 from preprocess.audit.mixing import Makings, token_group
 from preprocess.audit.recording_checks import check_recordings
+from preprocess.audit.summaries import ClipSummary, ParameterSummary, split_of
 from preprocess.audit.unit_checks import find_units
 from preprocess.audit.value_checks import Values, collect_column, declared_ranges, find_swapped
 from preprocess.sidecar.reading import existing_paths, read_pair

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from preprocess.audit.clip_checks import ClipSummary
 from preprocess.audit.findings import Finding
 from preprocess.audit.fingerprints import Fingerprint, Shared, find_shared
+from preprocess.audit.summaries import ClipSummary
 from preprocess.tokens.ecdc import read_ecdc
 
 _FEWEST_RUNS = 2

@@ -17,7 +17,7 @@ from itertools import combinations, pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from preprocess.audit.clip_checks import ClipSummary, ParameterSummary
+from preprocess.audit.summaries import ClipSummary, ParameterSummary
 
 Values = NDArray[np.float64]
 

@@ -18,7 +18,7 @@ import soxr
 
 from preprocess.page.clip_data import Wave
 
-MOST_FLAC_BYTES = 1_150_000
+MOST_FLAC_BYTES = 1_100_000
 """A sound of more bytes becomes Opus."""
 LONG_S = 600.0
 """From this length on, Opus takes half of the bits."""

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 LEFT_PX = 52
 """Room for the numbers of each value axis: the plots of all tracks begin at one place."""
-RIGHT_PX = 10
+RIGHT_PX = 18
 HEIGHTS_PX = {"ruler": 30, "wave": 104, "spectrogram": 132, "curve": 92, "spans": 46, "tokens": 148}
 _HERTZ = (300, 1000, 3000, 10_000)
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from base64 import b64encode
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from preprocess.dataset.schema import describe_range
 from preprocess.page.audio_embed import embed_sound
@@ -14,6 +12,7 @@ from preprocess.page.clip_columns import clip_columns, value_range
 from preprocess.page.clip_data import ClipData, level
 from preprocess.page.clip_figures import track_kind
 from preprocess.page.frame_times import frame_times
+from preprocess.page.packing import Packing
 from preprocess.page.spectrogram import RANGE_DB, mel
 from preprocess.sidecar.parameters import Parameter, measure
 
@@ -45,6 +44,8 @@ def clip_json(clip: ClipData, stage: str) -> dict[str, Any]:
             height = tokens.codes.shape[0] if source == "tokens" else _top(spec.sample_rate)
             given["height"] = [float(height)] * len(given["image"])
             given["bottom"] = [0.5 if source == "tokens" else 0.0] * len(given["image"])
+    packing = Packing()
+    packed = packing.pack(columns)
     return {
         "id": clip.id,
         "stage": stage,
@@ -57,7 +58,8 @@ def clip_json(clip: ClipData, stage: str) -> dict[str, Any]:
         "sounds": _sounds(clip),
         "tracks": _tracks(clip),
         "parameters": [_statistics(name, each) for name, each in clip.parameters.items()],
-        "columns": {source: _packed(given) for source, given in columns.items()},
+        "columns": packed,
+        "arrays": packing.arrays,
     }
 
 
@@ -69,13 +71,13 @@ def _facts(clip: ClipData) -> list[list[str]]:
         ["codec", tokens.model],
         ["bandwidth", f"{tokens.header.bandwidth_kbps:g} kbps"],
         ["codebooks", str(k)],
-        ["frames", f"{frames:,} of {spec.fps} a second"],
+        ["frames", f"{frames:,}, {spec.fps} per second"],
         ["length", f"{clip.duration_s:,.3f} s"],
         ["sound", f"{spec.sample_rate:,} Hz, {channels}"],
     ]
     changed_db = _matching_db(clip)
     if abs(changed_db) >= 0.1:
-        facts.append(["original", f"played at {changed_db:+.1f} dB, the level of the decoded one"])
+        facts.append(["original", f"played at {changed_db:+.1f} dB to match the decoded sound"])
     if len(tokens.segment_frames) > 1:
         facts.insert(4, ["segments", f"{len(tokens.segment_frames):,} of 1 s, every 0.99 s"])
     return facts
@@ -86,8 +88,8 @@ def _decimation(clip: ClipData) -> list[str]:
     if step == 1:
         return []
     return [
-        f"a long clip: the picture shows every {_ordinal(step)} frame of the tokens, and of the "
-        f"parameters the least and the greatest value of {step} frames; the sound is whole"
+        f"a long clip: the pictures show every {_ordinal(step)} frame of the tokens, and of the "
+        f"parameters the minimum and maximum of each {step} frames; the sound is whole"
     ]
 
 
@@ -185,21 +187,3 @@ def _declared(parameter: Parameter) -> dict[str, Any]:
 
 def _top(sample_rate: int) -> float:
     return float(mel(sample_rate / 2))
-
-
-def _packed(columns: dict[str, Any]) -> dict[str, Any]:
-    return {
-        name: [_array(each) for each in value]
-        if isinstance(value, list) and value and isinstance(value[0], np.ndarray)
-        else _array(value)
-        if isinstance(value, np.ndarray)
-        else value
-        for name, value in columns.items()
-    }
-
-
-def _array(array: NDArray[Any]) -> dict[str, Any]:
-    """Return an array as `script/arrays.js` reads it."""
-    little = np.ascontiguousarray(array).astype(array.dtype.newbyteorder("<"), copy=False)
-    data = b64encode(little.tobytes()).decode("ascii")
-    return {"t": array.dtype.name, "s": list(array.shape), "d": data}

@@ -87,7 +87,7 @@ def html_page(title: str, data: str, scripts: list[str]) -> str:
 <meta http-equiv="Content-Security-Policy" content="{policy}">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="generator" content="{escape(BY)}">
-<title>{escape(title)}</title>
+<title>{escape(as_utf8(title))}</title>
 <style>
 {style}</style>
 </head>
@@ -108,7 +108,11 @@ def escape_json(text: str) -> str:
     """Return JSON for the inside of a script element: what could end it, or a line, is escaped."""
     for character in "<>&\u2028\u2029":
         text = text.replace(character, f"\\u{ord(character):04x}")
-    # Half a surrogate pair, as of a file name that is no UTF-8, is no text that a file can hold.
+    return as_utf8(text)  # JSON reads what stands for half a pair as just that
+
+
+def as_utf8(text: str) -> str:
+    """Return text that a file can hold: half a surrogate pair, as of a name that is no UTF-8, is escaped."""
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from preprocess.core.errors import UsageError
+from preprocess.core.errors import UsageError, printable
 from preprocess.core.files import atomic_path
 from preprocess.page.clip_columns import Columns, clip_columns, value_range
 from preprocess.page.clip_data import ClipData
@@ -143,5 +143,6 @@ def _spans(axis: Axes, columns: Columns, duration_s: float) -> None:
 
 
 def _text(text: str) -> str:
-    """Return text as matplotlib shows it: a dollar sign would begin a formula."""
-    return text.replace("$", r"\$")
+    """Return text as matplotlib can show it: a dollar sign would begin a formula."""
+    lines = [printable(line) for line in text.split("\n")]
+    return "\n".join(lines).replace("$", r"\$")

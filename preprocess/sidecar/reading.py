@@ -83,7 +83,7 @@ def read_description(ecdc_path: str | Path) -> Sidecar:
             for name, parameter in sidecar.parameters.items()
         }
         return dataclasses.replace(sidecar, parameters=parameters)
-    columns = meta.get("features", meta.get("names", ()))
+    columns = meta.get("features")
     width = len(columns) if isinstance(columns, (dict, list)) else 0
     empty = np.empty((0, width), np.float32)
     return parse_sidecar(empty, meta, array_path, meta_path)

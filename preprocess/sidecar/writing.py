@@ -15,6 +15,7 @@ from __future__ import annotations
 import io
 import math
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal, get_args
 
@@ -92,29 +93,59 @@ def write_sidecar(
         SidecarError: Names, lengths, values or frame rate are wrong; nothing is written.
         DiskError: The disk is full or read-only, or permission is denied.
     """
-    ecdc_path = Path(ecdc_path)
-    target = Path(beside or ecdc_path)
-    array_path, meta_path = sidecar_paths(target, suffix)
     _check_choices(mode, dtype)
-    header = read_header(ecdc_path) if ecdc_path.exists() else None
-    rate = _frame_rate(fps, header, ecdc_path)
+    place = _Place.of(Path(ecdc_path), beside, suffix)
+    rate = _frame_rate(fps, place.header, place.ecdc_path)
     given = {name: check_parameter(name, value) for name, value in parameters.items()}
-    records = [*records, *_by_hand(given, records, ecdc_path if header else None)]
-    array_path.parent.mkdir(parents=True, exist_ok=True)
-    with writing(array_path, meta_path):
-        stored = existing_paths(target, suffix)
-        whole = all(part.exists() for part in stored)
-        old = read_pair(*stored) if whole and mode != "replace-all" else None
-        if old and mode == "append":
-            given = {name: p for name, p in given.items() if name not in old.parameters}
-        kept = _kept(old, drop, given)
-        frames = _common_length(given, kept, header, ecdc_path, array_path)
-        kept_dtype = next((f.values.dtype.name for f in kept.values()), "float16")
-        merged, records = _merge(old, kept, given, records)
-        stored_as = array_dtype(merged, dtype, max_error, kept_dtype)
-        _write_pair(array_path, meta_path, merged, frames, stored_as, rate, header, records)
-        if whole and stored[1] != meta_path:  # metadata of the old array, by the predecessor's name
-            stored[1].unlink()
+    records = [*records, *_by_hand(given, records, place)]
+    place.array_path.parent.mkdir(parents=True, exist_ok=True)
+    with writing(place.array_path, place.meta_path):
+        _update(place, given, records, rate, mode, drop, (dtype, max_error))
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where a sidecar is, and the tokens that it must match; `header` is None without tokens."""
+
+    ecdc_path: Path
+    target: Path
+    suffix: str
+    array_path: Path
+    meta_path: Path
+    header: EcdcHeader | None
+
+    @classmethod
+    def of(cls, ecdc_path: Path, beside: str | Path | None, suffix: str) -> _Place:
+        target = Path(beside or ecdc_path)
+        header = read_header(ecdc_path) if ecdc_path.exists() else None
+        return cls(ecdc_path, target, suffix, *sidecar_paths(target, suffix), header)
+
+
+def _update(
+    place: _Place,
+    given: dict[str, Parameter],
+    records: Sequence[Record],
+    rate: float,
+    mode: Mode,
+    drop: Drop,
+    storage: tuple[Dtype, float],
+) -> None:
+    """Write the parameters, with those that stay; `storage` is the dtype and its largest error."""
+    stored = existing_paths(place.target, place.suffix)
+    whole = all(part.exists() for part in stored)
+    old = read_pair(*stored) if whole and mode != "replace-all" else None
+    if old and mode == "append":
+        given = {name: p for name, p in given.items() if name not in old.parameters}
+    kept = _kept(old, drop, given)
+    frames = _common_length(given, kept, place)
+    kept_dtype = next((f.values.dtype.name for f in kept.values()), "float16")
+    merged, records = _merge(old, kept, given, records)
+    dtype = array_dtype(merged, *storage, kept_dtype)
+    _write_pair(place, merged, frames, dtype, rate, records)
+    if (
+        whole and stored[1] != place.meta_path
+    ):  # metadata of the old array, by the predecessor's name
+        stored[1].unlink()
 
 
 def write_sidecar_features_for_rel(
@@ -164,12 +195,10 @@ def _kept(old: Sidecar | None, drop: Drop, given: Collection[str]) -> dict[str, 
     return {name: parameter for name, parameter in old.parameters.items() if name not in gone}
 
 
-def _by_hand(
-    given: Collection[str], records: Sequence[Record], ecdc_path: Path | None
-) -> list[Record]:
+def _by_hand(given: Collection[str], records: Sequence[Record], place: _Place) -> list[Record]:
     """Return a record for the parameters that have none, with the hash of the tokens."""
     names = tuple(name for name in given if name not in makers(records))
-    return [Record(names, digest_file(ecdc_path) if ecdc_path else "")] if names else []
+    return [Record(names, digest_file(place.ecdc_path) if place.header else "")] if names else []
 
 
 def _merge(
@@ -209,20 +238,14 @@ def _frame_rate(fps: float | None, header: EcdcHeader | None, ecdc_path: Path) -
     return float(header.spec.fps)
 
 
-def _common_length(
-    given: dict[str, Parameter],
-    kept: dict[str, Parameter],
-    header: EcdcHeader | None,
-    ecdc_path: Path,
-    array_path: Path,
-) -> int:
+def _common_length(given: dict[str, Parameter], kept: dict[str, Parameter], place: _Place) -> int:
     lengths = {name: len(parameter.values) for name, parameter in given.items()}
     if len(set(lengths.values())) > 1:
         each = ", ".join(f"{name} {count}" for name, count in lengths.items())
-        raise SidecarError(f"{ecdc_path}: parameters have different lengths: {each}")
-    known = {len(parameter.values): array_path for parameter in kept.values()}
-    if header is not None:
-        known[header.n_frames] = ecdc_path
+        raise SidecarError(f"{place.ecdc_path}: parameters have different lengths: {each}")
+    known = {len(parameter.values): place.array_path for parameter in kept.values()}
+    if place.header is not None:
+        known[place.header.n_frames] = place.ecdc_path
     if len(known) > 1:
         (a, path_a), (b, path_b) = known.items()
         raise SidecarError(
@@ -239,13 +262,11 @@ def _common_length(
 
 
 def _write_pair(
-    array_path: Path,
-    meta_path: Path,
+    place: _Place,
     parameters: dict[str, Parameter],
     frames: int,
     dtype: np.dtype[Any],
     fps: float,
-    header: EcdcHeader | None,
     records: Sequence[Record],
 ) -> None:
     array = np.empty((frames, len(parameters)), dtype)
@@ -254,10 +275,10 @@ def _write_pair(
     buffer = io.BytesIO()
     np.save(buffer, array, allow_pickle=False)
     data = buffer.getvalue()
-    meta = describe_array(data, parameters, fps, header, records)
+    meta = describe_array(data, parameters, fps, place.header, records)
     if len(meta) > MAX_META_BYTES or len(parameters) > MAX_PARAMETERS:
         raise SidecarError(
-            f"{meta_path} would hold {len(parameters):,} parameters in {len(meta):,} bytes; at most "
+            f"{place.meta_path} would hold {len(parameters):,} parameters in {len(meta):,} bytes; at most "
             f"{MAX_PARAMETERS:,} in {MAX_META_BYTES:,} are allowed"
         )
-    replace_files(array_path, meta_path, data, meta)
+    replace_files(place.array_path, place.meta_path, data, meta)

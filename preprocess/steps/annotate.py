@@ -46,14 +46,11 @@ def annotate(
         owner: A stable name of the recipe; empty for a single command.
 
     Raises:
-        UsageError: `root` has no token files; there are no producers; two producers make the same
-            parameter; a producer's source does not match the clips; or a producer needs audio and
-            `config.audio_root` is missing.
+        UsageError: `root` has no token files; there are no producers; two make the same parameter;
+            one's source does not match the clips, or needs audio without `config.audio_root`.
     """
     report = Report("annotate", output=str(config.cond_root or root))
     tokens = find_tokens(root)
-    if not producers:
-        raise UsageError("annotate: name at least one producer")
     producers = _ready(producers, tokens, report)
     if not config.dry_run:
         remove_stale(root)
@@ -81,6 +78,8 @@ def annotate(
 
 def _ready(producers: Sequence[Producer], tokens: Sequence[Path], report: Report) -> list[Producer]:
     """Return prepared producers, after checking that they match the clips."""
+    if not producers:
+        raise UsageError("annotate: name at least one producer")
     ready = [producer.prepare() for producer in producers]
     parameter_names(ready)
     for producer in ready:

@@ -13,9 +13,10 @@ from pathlib import Path
 from tqdm import tqdm
 
 from preprocess.audit.audit_config import AuditConfig
-from preprocess.audit.clip_checks import Checked, ClipSummary, check_clip
+from preprocess.audit.clip_checks import check_clip
 from preprocess.audit.corpus_checks import check_corpus
 from preprocess.audit.findings import Finding
+from preprocess.audit.summaries import Checked, ClipSummary
 from preprocess.core.files import find_files, require_folder
 from preprocess.core.interrupts import children_ignore_interrupts
 from preprocess.core.jobs import Outcome, run_items

@@ -54,7 +54,7 @@ class Chunk:
         if self.texts is None:
             return _name(self.ids, row)
         data, at = self.texts
-        return str(data[at[row] : at[row + 1]], "utf-8")
+        return str(data[at.item(row) : at.item(row + 1)], "utf-8")
 
 
 class ArrowRows:

@@ -101,7 +101,7 @@ class AlignedCrops(torch.utils.data.Dataset):
         )
         # Shared, so that workers that live on see the next epoch.
         self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()
-        self._ahead: tuple[tuple[int, int], Spans] | None = None
+        self._ahead: tuple[tuple[int, int], Counts] | None = None
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_ahead": None}
@@ -161,39 +161,33 @@ class AlignedCrops(torch.utils.data.Dataset):
 
     def _spans(self, epochs: Counts, numbers: Counts) -> Spans:
         """Return the parts of the crops, in their order."""
-        first, count = int(numbers[0]), len(numbers)
+        found = self._drawn(epochs, numbers)
+        chunks, rows = self.source.rows.find(found[0])
+        return Spans(found[0], chunks, rows, found[1], found[2])
+
+    def _drawn(self, epochs: Counts, numbers: Counts) -> Counts:
+        """Return clip, first frame and length `[3, B * clips_per_crop]` of the parts of crops."""
+        parts, (block, at) = self.settings.clips_per_crop, divmod(int(numbers[0]), _AHEAD)
         if not (epochs == epochs[0]).all():
-            return self._mixed(epochs, numbers)
-        block, at = divmod(first, _AHEAD)
+            found = np.empty((3, len(numbers), parts), np.int64)
+            for epoch in dict.fromkeys(epochs.tolist()):
+                mine = epochs == epoch
+                drawn = self.drawing.spans(epoch, numbers[mine])
+                found[:, mine] = np.reshape(drawn, (3, -1, parts))
+            return found.reshape(3, -1)
+        epoch, count = int(epochs[0]), len(numbers)
         if count < 8 or at + count > _AHEAD or (np.diff(numbers) != 1).any():
-            return self._drawn(int(epochs[0]), numbers)
-        key = (int(epochs[0]), block)
-        if self._ahead is None or self._ahead[0] != key:
+            return np.array(self.drawing.spans(epoch, numbers))
+        if self._ahead is None or self._ahead[0] != (epoch, block):
             every = np.arange(block * _AHEAD, min((block + 1) * _AHEAD, len(self)))
-            self._ahead = key, self._drawn(key[0], every)
-        parts = self.settings.clips_per_crop
-        return self._ahead[1].part(at * parts, (at + count) * parts)
-
-    def _drawn(self, epoch: int, numbers: Counts) -> Spans:
-        clips, starts, lengths = self.drawing.spans(epoch, numbers)
-        return Spans(clips, *self.source.rows.find(clips), starts, lengths)
-
-    def _mixed(self, epochs: Counts, numbers: Counts) -> Spans:
-        """Return the parts of crops of several epochs."""
-        parts = self.settings.clips_per_crop
-        found = np.empty((3, len(numbers), parts), np.int64)
-        for epoch in dict.fromkeys(epochs.tolist()):
-            mine = epochs == epoch
-            for at, values in enumerate(self.drawing.spans(epoch, numbers[mine])):
-                found[at, mine] = values.reshape(-1, parts)
-        clips, starts, lengths = found.reshape(3, -1)
-        return Spans(clips, *self.source.rows.find(clips), starts, lengths)
+            self._ahead = (epoch, block), np.array(self.drawing.spans(epoch, every))
+        return self._ahead[1][:, at * parts : (at + count) * parts]
 
     def _split(self, places: Sequence[Place]) -> tuple[Counts, Counts]:
         """Return the epoch and the number of each place."""
-        current = self.epoch
+        current, size = self.epoch, self.drawing.size
         pairs = [p if isinstance(p, tuple) else (current, p) for p in places]
         epochs, numbers = np.array(pairs, np.int64).reshape(-1, 2).T
-        if ((numbers < -self.drawing.size) | (numbers >= self.drawing.size)).any():
-            raise IndexError(f"an epoch has {self.drawing.size} crops")
-        return epochs, numbers % self.drawing.size
+        if numbers.min() < -size or numbers.max() >= size:
+            raise IndexError(f"an epoch has {size} crops")
+        return epochs, numbers % size

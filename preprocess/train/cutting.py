@@ -34,13 +34,6 @@ class Spans:
     starts: Counts
     lengths: Counts
 
-    def part(self, first: int, end: int) -> Spans:
-        """Return some of them."""
-        cut = slice(first, end)
-        return Spans(
-            self.clips[cut], self.chunks[cut], self.rows[cut], self.starts[cut], self.lengths[cut]
-        )
-
 
 class Cutter:
     """Cuts codes and parameters at the same frames.
@@ -87,7 +80,7 @@ class Cutter:
             "mask": torch.from_numpy(mask),
             "parameter_mask": torch.from_numpy(parameter_mask),
             "starts": torch.from_numpy(
-                spans.starts if parts == 1 else spans.starts.reshape(count, parts)
+                spans.starts.copy() if parts == 1 else spans.starts.reshape(count, parts).copy()
             ),
         }
         names = (
@@ -114,13 +107,13 @@ class Cutter:
         left: int,
     ) -> None:
         """Write a part of a row to codes `[K, T]` and values `[P, T]`, from column `left` on."""
-        frames, at = int(chunk.frames[row]), int(chunk.codes_at[row])
+        frames, at = chunk.frames.item(row), chunk.codes_at.item(row)
         shaped = chunk.codes[at : at + frames * self._all].reshape(self._all, frames)
         right = left + part.stop - part.start
         codes[:, left:right] = shaped[: self._kept, part]
-        for index, (values, begins, lacks) in enumerate(
-            zip(chunk.values, chunk.values_at, chunk.lacks, strict=True)
+        for line, values, begins, lacks in zip(
+            raw, chunk.values, chunk.values_at, chunk.lacks, strict=True
         ):
             if lacks is None or not lacks[row]:
-                at = int(begins[row])
-                raw[index, left:right] = values[at + part.start : at + part.stop]
+                at = begins.item(row)
+                line[left:right] = values[at + part.start : at + part.stop]

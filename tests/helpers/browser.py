@@ -61,6 +61,23 @@ def wait(page: Any, expression: str, most_s: float = 10.0) -> None:
         page.wait_for_timeout(20)
 
 
+def rewind(page: Any) -> None:
+    """Bring an open page back to how it was opened."""
+    page.mouse.move(0, 0)
+    page.evaluate(
+        """async () => {
+          const {player, view} = EncHF.page;
+          player.pause();
+          view.selecting = false;
+          await player.setLoop(null);
+          await player.seek(0);
+          view.setView(0, view.clip.duration);
+          if (player.sounds.length) view.choose(player.sounds.at(-1).name);
+          document.activeElement.blur();
+        }"""
+    )
+
+
 @contextmanager
 def opened(
     browser: Any, path: Path, fragment: str = "", size: tuple[int, int] = (1280, 800), **more: Any

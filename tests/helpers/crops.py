@@ -1,8 +1,7 @@
-"""A slow reference of crops: from rows that are Python lists, one frame at a time."""
+"""A slow reference of crops: from rows that are Python lists."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -52,31 +51,36 @@ def _is_aligned(
     crops: AlignedCrops,
     declared: Mapping[str, ParameterInfo],
 ) -> bool:
-    settings = crops.settings
+    """Return whether a crop is what its id and its first frame say, part by part."""
     ids = crop["id"] if isinstance(crop["id"], tuple) else (crop["id"],)
     starts = crop["start"] if isinstance(crop["start"], list) else [crop["start"]]
     codes, values = crop["codes"].tolist(), crop["parameters"].tolist()
     mask, known = crop["mask"].tolist(), crop["parameter_mask"].tolist()
     width = len(mask) // len(ids)
-    for at in range(len(mask)):
-        part, offset = divmod(at, width)
-        row_codes, row_values = lists[ids[part]]
-        if not mask[at]:
-            if any(line[at] != crops.padding_id for line in codes) or any(k[at] for k in known):
-                return False
-            continue
-        frame = starts[part] + offset
-        if settings.short == "loop" and frame >= len(row_codes[0]):
-            frame = offset % len(row_codes[0])
-        if any(line[at] != row_codes[k][frame] for k, line in enumerate(codes)):
+    for part, (name, start) in enumerate(zip(ids, starts, strict=True)):
+        left, right = part * width, (part + 1) * width
+        n = sum(mask[left:right])
+        row_codes, row_values = lists[name]
+        frames = [start + i for i in range(n)]
+        if crops.settings.short == "loop":
+            frames = [frame % len(row_codes[0]) for frame in frames]
+        padded = width - n
+        if mask[left:right] != [True] * n + [False] * padded:
             return False
-        for p, name in enumerate(crops.parameter_names):
-            expected = row_values[name][frame]
-            if name in declared and settings.scale != "none":
-                low, high = declared[name].min or 0.0, declared[name].max or 0.0
-                expected = (expected - low) / (high - low)
-            if not known[p][at] or not math.isclose(
-                values[p][at], expected, rel_tol=1e-6, abs_tol=1e-7
-            ):
+        for line, row in zip(codes, row_codes, strict=False):
+            if line[left:right] != [row[f] for f in frames] + [crops.padding_id] * padded:
+                return False
+        for p, parameter in enumerate(crops.parameter_names):
+            expected = [row_values[parameter][f] for f in frames]
+            if parameter in declared and crops.settings.scale != "none":
+                low, high = declared[parameter].min or 0.0, declared[parameter].max or 0.0
+                expected = [(value - low) / (high - low) for value in expected]
+            if known[p][left:right] != mask[left:right]:
+                return False
+            if not all(map(_is_close, values[p][left:right], expected + [0.0] * padded)):
                 return False
     return any(mask)
+
+
+def _is_close(value: float, expected: float) -> bool:
+    return abs(value - expected) <= 1e-6 * abs(expected) + 1e-7

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from preprocess.page import show
-from tests.helpers.browser import opened, wait
+from tests.helpers.browser import opened, rewind, wait
 from tests.helpers.shown import clip, parameter, ramp, steps, write_page
 
 FRAME_S = 1 / 75
@@ -64,19 +64,33 @@ def view(page) -> list[float]:
     return list(page.evaluate("EncHF.page.view.stage.view"))
 
 
+@pytest.fixture(scope="module")
+def _silent(browser, tmp_path_factory):
+    path = write_page(tmp_path_factory.mktemp("page") / "page.html", clip())
+    with opened(browser, path) as page:
+        yield page
+
+
 @pytest.fixture
-def silent(browser, tmp_path):
+def silent(_silent):
     """A clip of 4 s without sound: its position stays where it is put."""
-    with opened(browser, write_page(tmp_path / "page.html", clip())) as page:
+    rewind(_silent)
+    return _silent
+
+
+@pytest.fixture(scope="module")
+def _tones(browser, tmp_path_factory):
+    sounds = {"original": steps(TONES), "decoded": steps(OTHER_TONES, level=0.15)}
+    path = write_page(tmp_path_factory.mktemp("page") / "page.html", clip(sounds=sounds))
+    with opened(browser, path) as page:
         yield page
 
 
 @pytest.fixture
-def tones(browser, tmp_path):
+def tones(_tones):
     """A clip with another tone each second, at half the level where it is decoded."""
-    sounds = {"original": steps(TONES), "decoded": steps(OTHER_TONES, level=0.15)}
-    with opened(browser, write_page(tmp_path / "page.html", clip(sounds=sounds))) as page:
-        yield page
+    rewind(_tones)
+    return _tones
 
 
 @pytest.mark.parametrize("track", ["ruler", "curve", "tokens"])

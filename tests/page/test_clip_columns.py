@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
+import json
 
 import numpy as np
 import pytest
@@ -159,3 +161,16 @@ def test_what_is_written_of_parameters():
         "meaning": "NaN: unvoiced",
     }  # fmt: skip
     assert found[1]["mean"] is None and found[1]["kind"] == "categorical"
+
+
+@pytest.mark.parametrize("level", [0.05, 0.1, 0.5])
+def test_a_clip_of_30_s_takes_less_than_4_mb(level):
+    """Of noise, which no codec of sound makes small, and with twenty parameters."""
+    rng = np.random.default_rng(0)
+    noise = rng.uniform(-level, level, (1, 30 * 24_000)).astype(np.float32)
+    values = {}
+    for index in range(20):
+        values |= parameter(f"p{index}", rng.standard_normal(30 * 75))
+    full = clip("noise", 30, values, {"original": noise, "decoded": noise})
+    full = dataclasses.replace(full, tokens=tokens("encodec_24khz", 30 * 24_000, 32))
+    assert len(json.dumps(clip_json(full, "0"))) < 4_000_000

@@ -40,7 +40,7 @@ def test_two_points_have_a_hole_between_them():
     far = Points(np.array([1.0, 2.0]), np.array([0.0, 1.0]))
     with pytest.raises(PreprocessError) as error:
         to_frames(far, SECOND, SPEC, Reading(max_gap_s=0.5))
-    one_line(error, "from 0 s to 1 s", "more than 0.5 s")
+    one_line(error, "from 0 s to 1 s", "longer than 0.5 s")
 
 
 def test_behind_a_last_point_after_a_hole_its_value_holds():

@@ -78,10 +78,12 @@ def test_labels_are_counted_up_to_the_most_and_not_beyond():
 
 def test_another_kind_or_period_is_named():
     stats = stats_of([1.0])
-    with pytest.raises(StatsError, match=r"^kind 'circular' differs from 'continuous' before$"):
+    with pytest.raises(
+        StatsError, match=r"^kind 'circular' differs from 'continuous' in earlier clips$"
+    ):
         stats.update(np.array([1.0]), "circular")
     turning = stats_of([1.0], "circular")
-    with pytest.raises(StatsError, match=r"^period 360 differs from 6\.28\d* before$"):
+    with pytest.raises(StatsError, match=r"^period 360 differs from 6\.28\d* in earlier clips$"):
         turning.update(np.array([1.0]), "circular", 360)
     with pytest.raises(StatsError, match="period -1 must be positive and finite"):
         ParameterStats().update(np.array([1.0]), "circular", -1)
@@ -91,7 +93,7 @@ def test_a_stored_number_that_is_not_finite_is_named():
     stored = stats_of([1.0]).to_dict()
     with pytest.raises(StatsError) as error:
         ParameterStats.from_dict({**stored, "min": float("inf")})
-    one_line(error, "no statistics of a parameter", "inf is not finite")
+    one_line(error, "invalid statistics of a parameter", "inf is not finite")
 
 
 @pytest.mark.parametrize(

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
+import sys
 
 import pytest
 
@@ -86,3 +88,17 @@ def test_a_picture_of_a_clip(token_folder, tmp_path, capsys):
     done = run(capsys, "plot @ b/one @ --width 4 --dpi 50", token_folder, tmp_path / "b.png")
     assert done.status == 0 and (tmp_path / "b.png").stat().st_size > 3000
     assert "did you mean" in run(capsys, "plot @ b/on @", token_folder, tmp_path / "c.png").error
+
+
+@pytest.mark.skipif(sys.platform == "darwin", reason="its file names are UTF-8")
+def test_names_that_are_no_utf_8(tmp_path, capsys):
+    folder = tmp_path / os.fsdecode(b"caf\xe9")
+    name = os.fsdecode(b"ni\xf1o") + "/clip"
+    write_tokens(folder / f"{name}.ecdc")
+    page = tmp_path / "page.html"
+    assert run(capsys, "inspect @ --weights /nowhere --out @", folder, page).status == 0
+    assert shown(page) == [name]
+    pytest.importorskip("matplotlib")
+    for picture in ("a.svg", "a.png"):
+        words = ("plot @ @ @ --weights /nowhere --dpi 40", folder, name, tmp_path / picture)
+        assert run(capsys, *words).status == 0

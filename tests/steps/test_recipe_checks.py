@@ -52,7 +52,7 @@ FAULTS = {
         ["annotate: constant: name"],
     ),
     "a table that is missing": (TABLE.replace("t.csv", "no.csv"), ["no.csv does not exist"]),
-    "a table of other clips": (TABLE, ["t.csv: no id is that of a clip"]),
+    "a table of other clips": (TABLE, ["t.csv: no id matches a clip"]),
     "a function file that is missing": (
         "annotate: [function: {function: 'no.py:f'}]",
         ["no.py does not exist"],

@@ -187,7 +187,7 @@ def test_the_start_of_a_frame_in_seconds_leads_back_to_that_frame(spec, exact):
 
 @pytest.mark.parametrize("seconds", [-1e-9, 1.0, 1e9, float("inf"), float("nan")])
 def test_a_time_outside_of_the_clip_is_refused(seconds):
-    with pytest.raises(ValueError, match=r"is outside of a clip of 24000 samples$"):
+    with pytest.raises(ValueError, match=r"is outside the clip of 24000 samples$"):
         seconds_to_frame(seconds, 24_000, CODEC_24)
 
 

@@ -81,14 +81,14 @@ def test_hostile_pickle_is_refused_and_does_not_run(reader, zipped, tmp_path):
     path = save(tmp_path / "a.ecdc", {"audio_codes": CODES, "x": Payload(marker)}, zipped)
     with pytest.raises(EcdcError) as error:
         reader(path)
-    one_line(error, path, "getattr', which no token file needs; it is not loaded")
+    one_line(error, path, "getattr', which token files do not use; not loaded")
     assert not marker.exists()
     torch.load(path, weights_only=False)
     assert marker.is_dir(), "the payload is live: only our reader keeps it from running"
 
 
 NO_TENSOR, DTYPE = "without a tensor 'audio_codes'", "of dtype {}; expected integers"
-SHAPE, RANGE = "of shape {}; expected [K, T]", "holds codes outside of 0 to 1023"
+SHAPE, RANGE = "of shape {}; expected [K, T]", "holds codes outside 0 to 1023"
 UNFIT = {
     "no codes": ({"audio_length": 24_000}, NO_TENSOR),
     "list": ([1, 2], NO_TENSOR),
@@ -111,13 +111,16 @@ UNFIT = {
         DTYPE.format("float32"),
     ),
     "booleans": ({"audio_codes": CODES > 3}, DTYPE.format("bool")),
-    "sparse": ({"audio_codes": CODES.to_sparse()}, "_rebuild_sparse_tensor', which no token file"),
-    "no storage": ({"audio_codes": CODES.to("meta")}, "which no token file needs"),
+    "sparse": (
+        {"audio_codes": CODES.to_sparse()},
+        "_rebuild_sparse_tensor', which token files do not use",
+    ),
+    "no storage": ({"audio_codes": CODES.to("meta")}, "which token files do not use"),
     "code too large": ({"audio_codes": CODES + 1000}, RANGE),
     "negative code": ({"audio_codes": CODES - 1}, RANGE),
     "small file, huge tensor": (
         {"audio_codes": CODES[:1, :1].expand(8, 2_000_000)},
-        "claims a tensor of [8, 2000000], more than it holds",
+        "claims a tensor of [8, 2000000], more than it contains",
     ),
 }
 WRONG_LENGTHS = [24_001, 23_680, 0, -5, 10**18, float("inf"), float("nan"), "long", [1], CODES]
@@ -148,4 +151,4 @@ def test_file_that_is_cut_is_one_line_that_names_it(kept, reader, tmp_path):
     path.write_bytes(whole[: kept if kept > 1 else int(kept * len(whole))])
     with pytest.raises(EcdcError) as error:
         reader(path)
-    one_line(error, path, "is cut short or damaged")
+    one_line(error, path, "is truncated or damaged")

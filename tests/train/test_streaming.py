@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
-from datasets import load_dataset
+from datasets import load_dataset, load_from_disk
 from datasets.distributed import split_dataset_by_node
 from torch.utils.data import DataLoader
 
@@ -12,6 +17,18 @@ from enchf_dataset import EncHFDataset
 from preprocess.train import AlignedCrops, StreamedCrops, TrainError, collate
 from tests.helpers.crops import count_misaligned
 from tests.helpers.rows import PARAMETERS, make_dataset, make_rows
+from tests.publish.test_push import built, environment, hub, online, push  # noqa: F401
+
+FROM_HUB = """
+import json
+from datasets import load_dataset
+from preprocess.train import StreamedCrops
+
+stream = load_dataset("me/sounds", split="train", streaming=True)
+crops = StreamedCrops(stream, frames=32, parameters=["level"])
+found = {c["id"]: [c["start"], c["codes"].tolist(), c["parameters"].tolist()] for c in crops}
+print(json.dumps(found), flush=True)
+"""
 
 
 class Listed:
@@ -108,6 +125,24 @@ def test_the_builder_and_parquet_stream_the_same_crops(token_folder, tmp_path):
     assert spans(again) == spans(streamed)
     by_id = {c["id"]: c["codes"].tolist() for c in again}
     assert all(by_id[c["id"]] == c["codes"].tolist() for c in streamed)
+
+
+def test_the_hub_streams_the_crops_of_the_folder(built, online, tmp_path):  # noqa: F811
+    assert push(built) == 0
+    # Its exit status is not looked at: the interpreter may abort at the end of a Parquet stream.
+    run = subprocess.run(
+        [sys.executable, "-c", FROM_HUB],
+        capture_output=True,
+        text=True,
+        env=environment(online, tmp_path),
+        cwd=Path(__file__).parents[2],
+    )
+    assert run.stdout.strip(), run.stderr
+    folder = load_from_disk(built)["train"]
+    crops = StreamedCrops(folder.to_iterable_dataset(), frames=32, parameters=["level"])
+    expected = {c["id"]: [c["start"], c["codes"].tolist(), c["parameters"].tolist()] for c in crops}
+    assert json.loads(run.stdout.splitlines()[-1]) == expected
+    assert len(expected) == 2
 
 
 def test_whole_clips_of_a_stream_are_padded_to_the_longest(some_dataset):

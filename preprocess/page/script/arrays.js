@@ -14,14 +14,20 @@
     return bytes;
   };
 
-  // A typed array for one dimension, Bokeh's own kind for two; lists of either; the rest as it is.
-  EncHF.array = function (value) {
-    if (Array.isArray(value)) return value.map(EncHF.array);
-    if (value === null || typeof value !== "object" || !("t" in value)) return value;
-    const flat = new TYPES[value.t](EncHF.bytes(value.d).buffer);
-    if (value.s.length === 1) return flat;
+  // A typed array for one dimension, Bokeh's own kind for two.
+  EncHF.array = function ({ t, s, d }) {
+    const flat = new TYPES[t](EncHF.bytes(d).buffer);
+    if (s.length === 1) return flat;
     const { ndarray } = Bokeh.require("core/util/ndarray");
-    return ndarray(flat.buffer, { dtype: value.t, shape: value.s });
+    return ndarray(flat.buffer, { dtype: t, shape: s });
+  };
+
+  // `value` with the arrays that its {a: number} stand for.
+  EncHF.unpack = function (value, arrays) {
+    if (Array.isArray(value)) return value.map((each) => EncHF.unpack(each, arrays));
+    if (value === null || typeof value !== "object") return value;
+    if ("a" in value) return arrays[value.a];
+    return Object.fromEntries(Object.entries(value).map(([key, each]) => [key, EncHF.unpack(each, arrays)]));
   };
 
   // The last index whose value is at most `x` in ascending `values`; -1 if there is none.

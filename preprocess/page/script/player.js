@@ -38,13 +38,11 @@
 
     async play(from = this.position) {
       const clip = this.sounds;
-      await this.ready;
-      if (clip !== this.sounds || !clip.length || this.error) return;
-      if (this.context === null || this.context.sampleRate !== this.rate) {
-        if (this.context) this.context.close();
-        this.context = new AudioContext({ sampleRate: this.rate, latencyHint: "interactive" });
-      }
-      await this.context.resume();
+      if (!clip.length || this.error) return;
+      // Before anything is waited for: browsers let sound start within a click alone.
+      const resumed = this.open().resume();
+      await Promise.all([this.ready, resumed]);
+      if (clip !== this.sounds || this.error) return;
       this.stop();
       const looping = this.loop !== null;
       if (looping && (from >= this.loop[1] || from < this.loop[0])) from = this.loop[0];
@@ -54,6 +52,15 @@
       for (const sound of clip) this.startNode(sound, from, looping);
       this.playing = true;
       this.onChange();
+    }
+
+    // The sound output at the rate of the clip.
+    open() {
+      if (this.context === null || this.context.sampleRate !== this.rate) {
+        if (this.context) this.context.close();
+        this.context = new AudioContext({ sampleRate: this.rate, latencyHint: "interactive" });
+      }
+      return this.context;
     }
 
     startNode(sound, from, looping) {

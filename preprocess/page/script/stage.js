@@ -36,9 +36,7 @@
     // Fills the figures with a clip.
     fill(clip) {
       this.clip = clip;
-      const columns = Object.fromEntries(Object.entries(clip.columns).map(([source, given]) => [
-        source, Object.fromEntries(Object.entries(given).map(([k, v]) => [k, EncHF.array(v)])),
-      ]));
+      const columns = EncHF.unpack(clip.columns, clip.arrays.map(EncHF.array));
       for (const model of this.document.all_models) {
         const [kind, ...rest] = (model.name || "").split(":");
         if (kind !== "columns") continue;

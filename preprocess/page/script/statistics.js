@@ -2,7 +2,7 @@
 (function (EncHF) {
   "use strict";
   const { el, number } = EncHF;
-  const COLUMNS = ["parameter", "unit", "kind", "declared", "least", "mean", "greatest", "deviation", "NaN", "meaning"];
+  const COLUMNS = ["parameter", "unit", "kind", "declared range", "min", "mean", "max", "std", "NaN", "meaning"];
 
   EncHF.statistics = function (clip) {
     if (!clip.parameters.length) return "";
