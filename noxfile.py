@@ -28,6 +28,7 @@ DATASETS_5 = ["datasets==5.2.0", "dill==0.4.1", "fsspec==2026.9.0", "multiproces
 DATASET_TESTS = [
     "tests/dataset/test_builder.py",
     "tests/steps/test_build.py",
+    "tests/publish/test_listen.py",
     "tests/publish/test_push.py",
     "tests/codec/test_playback.py",
     "tests/page/test_clip_sources.py",

@@ -6,7 +6,7 @@ which it grew since before the dataset was opened; pages of files are the system
 is not installed (`pip install webdataset litdata`) are left out.
 
 Usage: python -m benchmarks.load [--clips 2000] [--workers 0 2] [--seconds 3] [--cold]
-       python -m benchmarks.load --clips 1000000 --frames 300 --ways ours 'datasets, numpy'
+       python -m benchmarks.load --clips 1000000 --frames 300 --warm 500 --ways ours
        python -m benchmarks.load --misaligned 1000000
 """
 
@@ -40,25 +40,28 @@ def private_bytes() -> int:
     return total
 
 
-def measure(way: str, folder: Path, workers: int, seconds: float) -> dict[str, float]:
-    """Return what one way took, in this process."""
+def measure(way: str, folder: Path, workers: int, seconds: float, warm: int) -> dict[str, float]:
+    """Return what one way took, in this process; `warm` batches come before the clock."""
     torch.set_num_threads(1)
     for name in ("datasets", "preprocess.train.elastic"):  # imports are no part of a start-up
         import_module(name)
-    before, start = private_bytes(), time.perf_counter()
+    before, start, start_cpu = private_bytes(), time.perf_counter(), time.process_time()
     batches = load_ways.WAYS[way][0](folder, workers)
     codes, values = next(batches)
-    started = time.perf_counter() - start
+    started, started_cpu = time.perf_counter() - start, time.process_time() - start_cpu
     shape = (load_ways.BATCH, load_data.CODEBOOKS, load_ways.FRAMES)
     assert tuple(codes.shape) == shape and codes.dtype == torch.int64
     assert tuple(values.shape) == (shape[0], 3, shape[2]) and values.dtype == torch.float32
     opened = private_bytes() - before
+    for _ in range(warm):
+        next(batches)
     crops, wall, cpu = 0, time.perf_counter(), time.process_time()
     while time.perf_counter() - wall < seconds:
         crops += len(next(batches)[0])
     wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
     return {
         "started": started,
+        "started_cpu": started_cpu,
         "opened": opened,
         "private": private_bytes() - before,
         "rate": crops / wall,
@@ -72,7 +75,7 @@ def run(arguments: argparse.Namespace) -> None:
         f"{arguments.clips:,} clips of about {arguments.frames} frames, load {os.getloadavg()[0]:.1f}"
     )
     print(
-        f"{'':<18}{'workers':>8}{'start-up s':>12}{'memory MB':>11}{'crops/s':>10}"
+        f"{'':<18}{'workers':>8}{'start-up s':>12}{'CPU s':>8}{'memory MB':>11}{'crops/s':>10}"
         f"{'a CPU s':>10}{'Mtokens/s':>11}"
     )
     with tempfile.TemporaryDirectory(dir=arguments.folder) as scratch:
@@ -87,14 +90,15 @@ def run(arguments: argparse.Namespace) -> None:
             for workers in arguments.workers:
                 if arguments.cold:
                     load_data.forget(folder)
-                one = json.dumps([way, str(folder), workers, arguments.seconds])
+                one = json.dumps([way, str(folder), workers, arguments.seconds, arguments.warm])
                 words = [sys.executable, "-m", "benchmarks.load", "--one", one]
                 done = subprocess.run(words, stdout=subprocess.PIPE, text=True, check=True)
                 got = json.loads(done.stdout.splitlines()[-1])
                 tokens = got["rate"] * load_data.CODEBOOKS * load_ways.FRAMES / 1e6
                 own = f"{got['cpu_rate']:>10,.0f}" if not workers else f"{'':>10}"
                 print(
-                    f"{way:<18}{workers:>8}{got['started']:>12.2f}{got['private'] / 1e6:>11.0f}"
+                    f"{way:<18}{workers:>8}{got['started']:>12.2f}{got['started_cpu']:>8.2f}"
+                    f"{got['private'] / 1e6:>11.0f}"
                     f"{got['rate']:>10,.0f}{own}{tokens:>11.1f}",
                     flush=True,
                 )
@@ -127,6 +131,7 @@ def main() -> None:
     parser.add_argument("--frames", type=int, default=750, help="of a clip, about")
     parser.add_argument("--workers", type=int, nargs="+", default=[0, 2])
     parser.add_argument("--seconds", type=float, default=3.0)
+    parser.add_argument("--warm", type=int, default=10, help="batches before the clock")
     parser.add_argument("--ways", nargs="+", choices=load_ways.WAYS, default=list(load_ways.WAYS))
     parser.add_argument(
         "--folder", help="where to write the clips; the system's for temporary files"
@@ -136,8 +141,8 @@ def main() -> None:
     parser.add_argument("--one", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.one:
-        way, folder, workers, seconds = json.loads(arguments.one)
-        print(json.dumps(measure(way, Path(folder), workers, seconds)))
+        way, folder, *numbers = json.loads(arguments.one)
+        print(json.dumps(measure(way, Path(folder), *numbers)))
         sys.stdout.flush()
         os._exit(0)  # without waiting for workers
     if arguments.misaligned:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from preprocess.audit.audio_checks import check_against_audio
 from preprocess.audit.audit_config import AuditConfig
-from preprocess.audit.findings import Finding
+from preprocess.audit.findings import Fault, Finding
 from preprocess.audit.fingerprints import Fingerprint, fingerprint, first_codebook
 from preprocess.audit.mixing import token_makers
 from preprocess.audit.summaries import Checked, ClipSummary, split_of, with_sidecar
@@ -69,8 +69,9 @@ def check_clip(root: Path, rel: Path, config: AuditConfig) -> Checked:
         return Checked([_finding("unreadable_sidecar", present, error)], summary)
     found = [*check_sidecar(sidecar, header, path, digest_bytes(data), config)]
     if config.against_audio is not None and sidecar.n_frames == header.n_frames:
-        found += check_against_audio(config.against_audio, rel, header, sidecar)
-    findings = [Finding(check, str(parts[0]), text) for check, text in found]
+        heard = check_against_audio(config.against_audio, rel, header, sidecar)
+        found += (Fault(check, text) for check, text in heard)
+    findings = [Finding(fault.check, str(parts[0]), fault.text, fault.frame) for fault in found]
     return Checked(findings, with_sidecar(summary, sidecar))
 
 
@@ -101,8 +102,8 @@ def _finding(check: str, path: Path, error: Exception) -> Finding:
 
 def check_sidecar(
     sidecar: Sidecar, header: EcdcHeader, path: Path, tokens: str, config: AuditConfig
-) -> Iterator[tuple[str, str]]:
-    """Yield the check and message for everything wrong with a readable sidecar.
+) -> Iterator[Fault]:
+    """Yield everything wrong with a readable sidecar.
 
     Args:
         sidecar: The sidecar.
@@ -112,20 +113,18 @@ def check_sidecar(
         config: Settings of the checks.
     """
     misaligned = list(_misaligned(sidecar, header, path))
-    yield from (("misaligned", text) for text in misaligned)
+    yield from (Fault("misaligned", text) for text in misaligned)
     if not misaligned:
-        yield from (("provenance", text) for text in _provenance(sidecar, header, tokens))
-    yield from (("fps", text) for text in _fps(sidecar, header, config))
-    yield from (("dtype", text) for text in _dtype(sidecar, config))
+        yield from (Fault("provenance", text) for text in _provenance(sidecar, header, tokens))
+    yield from (Fault("fps", text) for text in _fps(sidecar, header, config))
+    yield from (Fault("dtype", text) for text in _dtype(sidecar, config))
     for name in config.require:
         if name not in sidecar.parameters:
-            yield "missing_parameter", f"has no {name!r}"
+            yield Fault("missing_parameter", f"has no {name!r}")
     for name, parameter in sidecar.parameters.items():
         if not name.isidentifier():
-            yield (
-                "parameter_name",
-                f"{name!r} is not a valid column name: use letters, digits and underscores",
-            )
+            text = f"{name!r} is not a valid column name: use letters, digits and underscores"
+            yield Fault("parameter_name", text)
         yield from _values(name, parameter)
         if config.verify_ranges:
             yield from _range(name, parameter, config.range_tol)
@@ -163,22 +162,20 @@ def _dtype(sidecar: Sidecar, config: AuditConfig) -> Iterator[str]:
             yield f"is {parameter.values.dtype.name}, expected {config.expect_dtype}"
 
 
-def _values(name: str, parameter: Parameter) -> Iterator[tuple[str, str]]:
+def _values(name: str, parameter: Parameter) -> Iterator[Fault]:
     if np.isfinite(parameter.values).all():
         return
     nan = np.isnan(parameter.values)
     wrong = np.isinf(parameter.values) if parameter.nan else ~np.isfinite(parameter.values)
     if wrong.any():
         at = int(np.argmax(wrong))
-        yield (
-            "non_finite",
-            f"{name!r} is {parameter.values[at]} in frame {at}; {np.sum(wrong)} such frames",
-        )
+        text = f"{name!r} is {parameter.values[at]} in frame {at}; {np.sum(wrong)} such frames"
+        yield Fault("non_finite", text, at)
     elif nan.any() and nan.all():
-        yield "all_nan", f"{name!r} is NaN in every frame ({parameter.nan})"
+        yield Fault("all_nan", f"{name!r} is NaN in every frame ({parameter.nan})")
 
 
-def _range(name: str, parameter: Parameter, range_tol: float) -> Iterator[tuple[str, str]]:
+def _range(name: str, parameter: Parameter, range_tol: float) -> Iterator[Fault]:
     if parameter.min is None or parameter.max is None:
         return
     # float16 rounds by 5e-4 of the value, so the tolerance scales with the values' size, too.
@@ -194,8 +191,9 @@ def _range(name: str, parameter: Parameter, range_tol: float) -> Iterator[tuple[
     outside = np.isfinite(values) & ((values < low) | (values > high))
     if outside.any():
         at = int(np.argmax(outside))
-        yield (
+        yield Fault(
             "out_of_range",
             f"{name!r} is {values[at]:g} in frame {at}, outside {parameter.min:g} to "
             f"{parameter.max:g}; {np.sum(outside)} such frames",
+            at,
         )

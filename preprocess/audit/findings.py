@@ -8,7 +8,7 @@ import io
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from preprocess.core.errors import UsageError, nearest, printable
 
@@ -66,6 +66,14 @@ def check_name(name: str) -> str:
     return name
 
 
+class Fault(NamedTuple):
+    """What is wrong with a sidecar: the check, in words, and the first frame that shows it."""
+
+    check: str
+    text: str
+    frame: int | None = None
+
+
 @dataclass(frozen=True)
 class Finding:
     """Something wrong with one file.
@@ -74,11 +82,13 @@ class Finding:
         check: The check that found it, a key of `CHECKS`.
         path: The file.
         message: What is wrong, and what was expected.
+        frame: The first frame that shows it; None if it concerns the whole file.
     """
 
     check: str
     path: str
     message: str
+    frame: int | None = None
 
 
 def format_findings(findings: Sequence[Finding], form: Format) -> str:
@@ -86,7 +96,7 @@ def format_findings(findings: Sequence[Finding], form: Format) -> str:
     rows = [dataclasses.asdict(finding) for finding in findings]
     if form == "json":  # JSON escapes unprintable characters itself
         return json.dumps(rows, indent=2) + "\n"
-    rows = [{key: printable(text) for key, text in row.items()} for row in rows]
+    rows = [{k: printable(v) if isinstance(v, str) else v for k, v in row.items()} for row in rows]
     if form == "csv":
         out = io.StringIO()
         writer = csv.DictWriter(out, [f.name for f in dataclasses.fields(Finding)])

@@ -35,8 +35,10 @@ class RowCheck:
         Raises:
             DatasetError: A check fails; the message names it.
         """
-        for check, text in check_sidecar(sidecar, header, path, digest_file(path), self.config):
+        for fault in check_sidecar(sidecar, header, path, digest_file(path), self.config):
             # The survey of all clips has already checked for missing parameters.
-            if self.config.fails(check) and check != "missing_parameter":
+            if self.config.fails(fault.check) and fault.check != "missing_parameter":
                 array = sidecar_paths(target)[0]
-                raise DatasetError(f"{array}: {check}: {text}; preprocess audit lists all findings")
+                raise DatasetError(
+                    f"{array}: {fault.check}: {fault.text}; preprocess audit lists all findings"
+                )

@@ -125,9 +125,14 @@ def migrate_command(args: Namespace) -> int:
 
 def inspect_command(args: Namespace) -> int:
     """Run `preprocess inspect`."""
-    from preprocess.steps.inspect import inspect
+    from preprocess.steps.inspect import inspect, look_at
 
-    return _finish(inspect(args.source, from_flags(InspectConfig, args)))
+    config = from_flags(InspectConfig, args)
+    if not (config.text or config.json):
+        return _finish(inspect(args.source, config))
+    text, ok = look_at(args.source, config)
+    print(text, end="")
+    return 0 if ok else 1
 
 
 def plot_command(args: Namespace) -> int:
@@ -141,8 +146,8 @@ def push_command(args: Namespace) -> int:
     """Run `preprocess push`."""
     from preprocess.steps.push import push
 
-    report = push(args.dataset, args.repo_id, from_flags(PushConfig, args))
-    return _finish(report)
+    config, model = from_flags(PushConfig, args), from_flags(ModelConfig, args)
+    return _finish(push(args.dataset, args.repo_id, config, model))
 
 
 def run_command(args: Namespace) -> int:

@@ -189,6 +189,7 @@ def push_flags(parser: ArgumentParser) -> None:
     parser.add_argument("dataset", type=Path, help="folder of a saved dataset")
     parser.add_argument("repo_id", metavar="REPO_ID", help="NAMESPACE/NAME on the Hub")
     add_flags(parser, PushConfig)
+    add_flags(parser, ModelConfig)
 
 
 def run_flags(parser: ArgumentParser) -> None:

@@ -29,8 +29,15 @@ class ClipSource(Protocol):
     def ids(self) -> Sequence[str]:
         """The ids of all clips."""
 
-    def read(self, clip: str) -> ClipData:
+    def split(self, clip: str) -> str:
+        """Return the split that a clip is in."""
+
+    def read(self, clip: str, with_original: bool = True) -> ClipData:
         """Return a clip without its decoded sound.
+
+        Args:
+            clip: Its id.
+            with_original: Also read the audio that it was encoded from, where that is at hand.
 
         Raises:
             PreprocessError: It cannot be read; the message names it.

@@ -72,11 +72,15 @@ class DatasetClips:
         """The ids of all clips."""
         return list(self._places)
 
-    def read(self, clip: str) -> ClipData:
+    def split(self, clip: str) -> str:
+        """Return the split of a clip."""
+        return str(self._places[clip][0].split or "train")
+
+    def read(self, clip: str, with_original: bool = True) -> ClipData:
         """Return a clip; see `ClipSource`."""
         rows, index = self._places[clip]
-        row = rows.with_format("numpy")[index]
-        return self._originals.add_sound(row_clip(row, read_parameters(rows.features)))
+        data = row_clip(rows.with_format("numpy")[index], read_parameters(rows.features))
+        return self._originals.add_sound(data) if with_original else data
 
 
 class SavedClips(DatasetClips):

@@ -15,6 +15,10 @@ import yaml
 from preprocess.core.errors import PreprocessError, printable
 from preprocess.core.quiet import errors_only
 from preprocess.dataset.schema import describe_range
+from preprocess.publish.card_yaml import config_entry, info_entry, put_entry
+from preprocess.publish.listen import ListenFiles, listen_info
+from preprocess.publish.listen_card import listen_section
+from preprocess.publish.listen_info import LISTEN, Listen
 from preprocess.publish.parquet import Shards
 from preprocess.publish.snippets import decode_snippet
 from preprocess.publish.subset import Subset
@@ -40,11 +44,13 @@ class About:
         repo_id: The repository, `NAMESPACE/NAME`.
         license: The Hub's name for the licence, such as `cc0-1.0`; None keeps the card's.
         source: A text that says where the sounds come from; None keeps the card's.
+        revision: The branch.
     """
 
     repo_id: str
     license: str | None = None
     source: str | None = None
+    revision: str = "main"
 
 
 def make_card(
@@ -53,6 +59,8 @@ def make_card(
     subsets: Mapping[str, Subset],
     files: Mapping[str, Mapping[str, Shards]],
     features: Features,
+    listen: Listen | None = None,
+    listen_files: ListenFiles | None = None,
 ) -> str:
     """Return the card of a repository after a push.
 
@@ -62,19 +70,15 @@ def make_card(
         subsets: All subsets of the repository.
         files: Subset -> split -> its files, for the subsets of this push.
         features: The columns of these subsets.
+        listen: The repository's subset with sound; None if it has none.
+        listen_files: Its files, if this push has them.
 
     Raises:
         PreprocessError: The YAML of the existing card cannot be read.
     """
     card = _parse(old)
     data, text = card.data.to_dict(), card.text
-    for key in ("configs", "dataset_info"):
-        data[key] = _entries(data, key)
-    for name, splits in files.items():
-        _put(data, "dataset_info", _dataset_info(name, splits, features))
-        _put(data, "configs", _config(name, splits))
-    if not any(entry.get("default") for entry in data["configs"]):
-        data["configs"][0]["default"] = True
+    _put_entries(data, files, features, listen_files)
     data["tags"] = list(dict.fromkeys([*(data.get("tags") or []), *TAGS]))
     if about.license is not None:
         data["license"] = about.license
@@ -84,6 +88,7 @@ def make_card(
         [
             BEGIN,
             _about(data),
+            *([listen_section(listen, about.repo_id, about.revision)] if listen else []),
             _subsets(subsets),
             *_parameters(subsets),
             _usage(about, data, subsets),
@@ -122,51 +127,29 @@ def _parse(old: str | None) -> DatasetCard:
         ) from None
 
 
+def _put_entries(
+    data: dict[str, Any],
+    files: Mapping[str, Mapping[str, Shards]],
+    features: Features,
+    listen_files: ListenFiles | None,
+) -> None:
+    """Put the subsets of this push into the YAML; the first of all is the default."""
+    for key in ("configs", "dataset_info"):
+        data[key] = _entries(data, key)
+    for name, splits in files.items():
+        put_entry(data, "dataset_info", info_entry(name, splits, features))
+        put_entry(data, "configs", config_entry(name, splits))
+    if listen_files is not None:
+        put_entry(data, "dataset_info", listen_info(listen_files))
+        put_entry(data, "configs", config_entry(LISTEN, listen_files.shards))
+    if not any(entry.get("default") for entry in data["configs"]):
+        data["configs"][0]["default"] = True
+
+
 def _entries(data: Mapping[str, Any], key: str) -> list[dict[str, Any]]:
     """Return the list of entries under `key`; a card may have a single entry without a list."""
     entries = data.get(key) or []
     return [entries] if isinstance(entries, dict) else list(entries)
-
-
-def _put(data: dict[str, Any], key: str, entry: dict[str, Any]) -> None:
-    """Replace the entry of a subset, or add it."""
-    name = entry["config_name"]
-    for index, there in enumerate(data[key]):
-        if there.get("config_name", "default") == name:
-            default = {"default": True} if there.get("default") else {}
-            data[key][index] = {**entry, **default}
-            return
-    data[key].append(entry)
-
-
-def _config(name: str, splits: Mapping[str, Shards]) -> dict[str, Any]:
-    return {
-        "config_name": name,
-        "data_files": [{"split": split, "path": f"{name}/{split}-*"} for split in splits],
-    }
-
-
-def _dataset_info(name: str, splits: Mapping[str, Shards], features: Features) -> dict[str, Any]:
-    listed = [
-        {"name": split, "num_bytes": s.num_bytes, "num_examples": s.num_examples}
-        for split, s in splits.items()
-    ]
-    return {
-        "config_name": name,
-        "features": _old_spelling(features._to_yaml_list()),
-        "splits": listed,
-        "download_size": sum(p.stat().st_size for s in splits.values() for p in s.paths),
-        "dataset_size": sum(s.num_bytes for s in splits.values()),
-    }
-
-
-def _old_spelling(yaml: Any) -> Any:
-    """Return columns with lists spelled as in `datasets` 3, which newer versions also read."""
-    if isinstance(yaml, list):
-        return [_old_spelling(entry) for entry in yaml]
-    if isinstance(yaml, dict):
-        return {"sequence" if k == "list" else k: _old_spelling(v) for k, v in yaml.items()}
-    return yaml
 
 
 def _about(data: Mapping[str, Any]) -> str:

@@ -7,7 +7,8 @@ of one subset keeps the others on the card.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,7 @@ from preprocess.core.errors import PreprocessError, UsageError, nearest
 from preprocess.dataset.clips import DatasetError
 from preprocess.dataset.corpus import corpus_stats
 from preprocess.dataset.schema import read_parameters
+from preprocess.publish.listen_info import Listen
 from preprocess.stats.corpus_stats import STATS_NAME, read_stats
 from preprocess.tokens.specs import CODECS, codec_spec
 
@@ -150,9 +152,14 @@ def at_codebooks(whole: Subset, k: int) -> Subset:
     return Subset(**stored)
 
 
-def write_info(subsets: Mapping[str, Subset]) -> bytes:
+def write_info(subsets: Mapping[str, Subset], listen: Listen | None = None) -> bytes:
     """Return the content of `enchf.json` for a repository."""
-    stored = {"version": _INFO_VERSION, "subsets": {n: asdict(s) for n, s in subsets.items()}}
+    stored: dict[str, Any] = {
+        "version": _INFO_VERSION,
+        "subsets": {n: asdict(s) for n, s in subsets.items()},
+    }
+    if listen is not None:
+        stored["listen"] = listen.to_dict()
     return json.dumps(stored, indent=1, ensure_ascii=False).encode()
 
 
@@ -162,11 +169,33 @@ def read_info(data: bytes) -> dict[str, Subset]:
     Raises:
         PreprocessError: It is invalid, or from a later version.
     """
-    try:
-        stored = json.loads(data)
-        if stored["version"] != _INFO_VERSION:
-            raise ValueError(f"version {stored['version']!r}")
+    with _readable():
+        stored = _stored(data)
         return {str(name): Subset(**entry) for name, entry in stored["subsets"].items()}
+
+
+def read_listen(data: bytes) -> Listen | None:
+    """Return what an `enchf.json` says of the subset to hear, None where there is none.
+
+    Raises:
+        PreprocessError: As `read_info` does.
+    """
+    with _readable():
+        stored = _stored(data)
+        return Listen.from_dict(stored["listen"]) if "listen" in stored else None
+
+
+def _stored(data: bytes) -> dict[str, Any]:
+    stored: dict[str, Any] = json.loads(data)
+    if stored["version"] != _INFO_VERSION:
+        raise ValueError(f"version {stored['version']!r}")
+    return stored
+
+
+@contextmanager
+def _readable() -> Iterator[None]:
+    try:
+        yield
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise PreprocessError(
             f"{INFO_NAME} of the repository cannot be read ({error}); delete it there to continue"

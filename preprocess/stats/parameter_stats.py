@@ -167,6 +167,12 @@ class ParameterStats:
         found = self._sketch.quantiles(list(QUANTILES.values()))
         return {name: min(max(v, low), high) for name, v in zip(QUANTILES, found, strict=True)}
 
+    def histogram(self, bins: int) -> list[int]:
+        """Return the values in even parts from `min` to `max`; empty where `quantiles` are."""
+        if not self.count or self.kind != "continuous" or self.min is None or self.max is None:
+            return []
+        return [int(n) for n in self._sketch.histogram(self.min, self.max, bins)]
+
     def to_dict(self) -> dict[str, Any]:
         """Return the statistics as JSON values; `state` holds what a later merge needs."""
         state: dict[str, Any] = {}

@@ -108,6 +108,17 @@ class QuantileSketch:
         found: list[float] = np.where(way < 0.5, low + gap * way, high - gap * (1 - way)).tolist()
         return found
 
+    def histogram(self, low: float, high: float, bins: int) -> Counts:
+        """Return how many numbers lie in each of `bins` even parts of `low` to `high`, int64.
+
+        Numbers that are kept together count where the middle of their bin lies.
+        """
+        self._settle()
+        half = 0.0 if self._exponent == _FINEST else 2.0 ** (self._exponent - 1)
+        at = np.clip(self._bins + half, low, high)
+        counts, _ = np.histogram(at, bins, (low, high), weights=self._counts)
+        return np.round(counts).astype(np.int64)
+
     def to_dict(self) -> dict[str, Any]:
         """Return the sketch as JSON values; see `from_dict`.
 

@@ -18,6 +18,11 @@ from preprocess.core.settings import CondRoot
 from preprocess.page.clip_data import ClipData, Decoder
 from preprocess.page.clip_page import clip_page
 from preprocess.page.clip_sources import ClipSource, check_ids, open_source
+from preprocess.steps.inspect_corpus import CORPUS_CLIPS, CorpusPlace, inspect_corpus
+from preprocess.steps.look import look
+
+CLIPS = 8
+"""How many clips a page shows where nothing else is asked for."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,17 +47,32 @@ class InspectConfig(SourceConfig):
     """Settings of `preprocess inspect`: which clips to show, and the file to write."""
 
     clips: Annotated[
-        int, Field(ge=1, description="number of clips to show, evenly spread over all clips")
-    ] = 8
+        int | None,
+        Field(
+            ge=1,
+            description="number of clips to show, evenly spread over all clips; default: "
+            f"{CLIPS}, with --corpus {CORPUS_CLIPS}",
+        ),
+    ] = None
     ids: Annotated[
         tuple[str, ...],
         Field(description="ids of the clips to show, instead of a sample"),
     ] = ()
     out: Annotated[
         Path | None,
-        Field(description="HTML file to write; default: NAME.html in the current folder"),
+        Field(
+            description="HTML file to write; default: NAME.html in the current folder; with "
+            "--corpus a folder, default: NAME_corpus"
+        ),
     ] = None
+    corpus: Annotated[
+        bool, Field(description="write a folder with a page and a table of all clips")
+    ] = False
     open: Annotated[bool, Field(description="open the page in the browser")] = False
+    text: Annotated[
+        bool, Field(description="print what the clips hold instead of writing a page")
+    ] = False
+    json: Annotated[bool, Field(description="the same as JSON, for programs")] = False
 
 
 def inspect(source: str, config: InspectConfig) -> Report:
@@ -67,20 +87,42 @@ def inspect(source: str, config: InspectConfig) -> Report:
             `config.out` is a folder.
         PreprocessError: No clip can be read.
     """
-    report = Report("inspect")
     clips = open_source(source, config.audio_root, config.cond_root, config.subset)
     parts = Path(source).resolve().parts if Path(source).exists() else source.split("/")
-    out = config.out or Path(f"{parts[-1]}.html")
+    title = "/".join(parts[-2:])
+    if config.corpus:
+        if config.ids:
+            raise UsageError("--corpus shows all clips; choose how many get a page by --clips")
+        place = CorpusPlace(config.out or Path(f"{parts[-1]}_corpus"), title, config.cond_root)
+        decoder = Decoder(config.weights, config.device)
+        report = inspect_corpus(clips, place, decoder, config.clips or CORPUS_CLIPS)
+    else:
+        report = _inspect_clips(clips, config, config.out or Path(f"{parts[-1]}.html"), title)
+    if config.open:
+        webbrowser.open(Path(report.output).resolve().as_uri())
+    return report
+
+
+def look_at(source: str, config: InspectConfig) -> tuple[str, bool]:
+    """Return what `inspect` would show as text or JSON, and whether all clips can be read.
+
+    Raises:
+        UsageError: As `inspect` does.
+    """
+    clips = open_source(source, config.audio_root, config.cond_root, config.subset)
+    return look(clips, choose(clips, config, Report("inspect")), config.json)
+
+
+def _inspect_clips(clips: ClipSource, config: InspectConfig, out: Path, title: str) -> Report:
+    report = Report("inspect")
     if out.is_dir():
         raise UsageError(f"--out {out} is a folder; name the HTML file")
     chosen = choose(clips, config, report)
     total = 0 if config.ids else len(clips.ids)
-    html = clip_page(read_clips(clips, chosen, config, report), "/".join(parts[-2:]), total)
+    html = clip_page(read_clips(clips, chosen, config, report), title, total)
     write_bytes(out, html.encode("utf-8"))
     report.output = str(out)
     report.detail = f"{len(html.encode()) / 1e6:.1f} MB"
-    if config.open:
-        webbrowser.open(out.resolve().as_uri())
     return report.finish()
 
 
@@ -93,14 +135,14 @@ def choose(clips: ClipSource, config: InspectConfig, report: Report) -> Sequence
     if config.ids:
         check_ids(clips, config.ids)
         return tuple(dict.fromkeys(config.ids))
-    ids = clips.ids
-    if len(ids) <= config.clips:
+    ids, count = clips.ids, config.clips or CLIPS
+    if len(ids) <= count:
         return ids
     report.note(
-        f"showing {config.clips} of {len(ids):,} clips, evenly spread; use --clips or --ids to "
-        f"show others"
+        f"showing {count} of {len(ids):,} clips, evenly spread; use --clips or --ids to show "
+        f"others, --corpus to show all"
     )
-    return [ids[i * len(ids) // config.clips] for i in range(config.clips)]
+    return [ids[i * len(ids) // count] for i in range(count)]
 
 
 def read_clips(

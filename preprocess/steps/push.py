@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field
 
+from preprocess.codec.model_config import ModelConfig
 from preprocess.core.errors import UsageError
 from preprocess.core.files import require_folder, temporary_folder
 from preprocess.core.provenance import BY
@@ -19,8 +20,11 @@ from preprocess.core.report import Report
 from preprocess.core.settings import Settings
 from preprocess.core.temporaries import remove_stale
 from preprocess.dataset.quiet import quiet_datasets
+from preprocess.page.clip_data import Decoder
 from preprocess.publish.card import About, make_card
 from preprocess.publish.hub import HubRepo
+from preprocess.publish.listen import ListenFiles, is_stale, write_listen
+from preprocess.publish.listen_info import LISTEN, Listen
 from preprocess.publish.parquet import Shards, write_shards
 from preprocess.publish.subset import (
     INFO_NAME,
@@ -28,6 +32,7 @@ from preprocess.publish.subset import (
     at_codebooks,
     describe_saved,
     read_info,
+    read_listen,
     subset_codebooks,
     write_info,
 )
@@ -37,6 +42,8 @@ if TYPE_CHECKING:
     from datasets import DatasetDict
 
 CARD_NAME = "README.md"
+MOST_LISTEN = 100
+"""Of clips to hear: their page is one file."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,10 +66,21 @@ class PushConfig(Settings):
     source: Annotated[str | None, Field(description="where the sounds come from, for the card")] = (
         None
     )
+    listen: Annotated[
+        int | None,
+        Field(
+            ge=1,
+            le=MOST_LISTEN,
+            description="also publish this many clips, decoded, as the subset listen: sound for the "
+            "Hub's viewer, parameters as pictures, and a page that the card links",
+        ),
+    ] = None
     dry_run: Annotated[bool, Field(description="list the files to push, without a network")] = False
 
 
-def push(dataset: Path, repo_id: str, config: PushConfig) -> Report:
+def push(
+    dataset: Path, repo_id: str, config: PushConfig, model: ModelConfig | None = None
+) -> Report:
     """Publish a saved dataset as Parquet with a card, in one commit.
 
     This replaces the same subsets in the repository and keeps its other subsets.
@@ -71,6 +89,7 @@ def push(dataset: Path, repo_id: str, config: PushConfig) -> Report:
         dataset: A folder that `preprocess build` or `DatasetDict.save_to_disk` wrote.
         repo_id: `NAMESPACE/NAME`.
         config: Settings of the push.
+        model: The weights that decode the subset `listen`; None for the published ones.
 
     Raises:
         UsageError: The dataset does not exist, no access token is set, or a name is invalid.
@@ -87,29 +106,40 @@ def push(dataset: Path, repo_id: str, config: PushConfig) -> Report:
     temporary = Path(tempfile.gettempdir(), "enchf-push")
     remove_stale(temporary.parent, recursive=False)
     with temporary_folder(temporary) as scratch, quiet_datasets():
-        files = {
-            name: {
-                split: write_shards(rows, Path(scratch, name), split, subset)
-                for split, rows in saved.items()
-            }
-            for name, subset in subsets.items()
-        }
+        files = _write_subsets(saved, subsets, Path(scratch))
         there = [] if config.dry_run else repo.files()
-        known, card = _known(repo, there, Path(scratch, "there"))
-        everything = {**known, **subsets}
-        about = About(repo.repo_id, config.license, config.source)
-        card = make_card(card, about, everything, files, next(iter(saved.values())).features)
-        new = {**_shards(files), CARD_NAME: card.encode(), INFO_NAME: write_info(everything)}
+        heard = _heard(saved, Path(scratch, LISTEN), repo, config, model or ModelConfig())
+        known, listen, card = _known(repo, there, Path(scratch, "there"))
+        listen, everything = heard.listen if heard else listen, {**known, **subsets}
+        about = About(repo.repo_id, config.license, config.source, repo.revision)
+        columns = next(iter(saved.values())).features
+        card = make_card(card, about, everything, files, columns, listen, heard)
+        new = {**_shards(files), **(heard.files if heard else {}), CARD_NAME: card.encode()}
+        new[INFO_NAME] = write_info(everything, listen)
+        names = [*subsets, *([LISTEN] if heard else [])]
         sizes = {path: _size(content) for path, content in new.items()}
         if not config.dry_run:
             old = [path for path in there if _is_stale(path, files, new)]
-            repo.replace(new, old, f"Push {', '.join(subsets)} by {BY}")
+            old += [path for path in there if heard and is_stale(path, new)]
+            repo.replace(new, old, f"Push {', '.join(names)} by {BY}")
     if config.dry_run:
         report.notes += [f"{path}, {size:,} bytes" for path, size in sizes.items()]
     report.output = f"{repo.repo_id}{' (dry run, nothing was sent)' if config.dry_run else ''}"
     report.done = sum(subset.clips for subset in subsets.values())
-    report.detail = f"{', '.join(subsets)}, {len(new)} files of {sum(sizes.values()) / 1e6:.1f} MB"
+    report.detail = f"{', '.join(names)}, {len(new)} files of {sum(sizes.values()) / 1e6:.1f} MB"
     return report.finish()
+
+
+def _write_subsets(
+    saved: DatasetDict, subsets: Mapping[str, Subset], folder: Path
+) -> dict[str, dict[str, Shards]]:
+    """Write the shards of each subset; return subset -> split -> shards."""
+    return {
+        name: {
+            split: write_shards(rows, folder / name, split, subset) for split, rows in saved.items()
+        }
+        for name, subset in subsets.items()
+    }
 
 
 def _load(folder: Path) -> DatasetDict:
@@ -138,14 +168,29 @@ def _chosen(config: PushConfig, whole: Subset) -> dict[str, Subset]:
     for name in names:
         if not re.fullmatch(r"\w[\w.-]*", name):
             raise UsageError(f"--config: {name!r} may only have letters, digits, '_', '-' and '.'")
+        if name == LISTEN:
+            raise UsageError(f"--config: {name!r} is the name of the subset that --listen makes")
     return {name: at_codebooks(whole, subset_codebooks(name, whole)) for name in names}
 
 
-def _known(repo: HubRepo, there: list[str], scratch: Path) -> tuple[dict[str, Subset], str | None]:
-    """Return the repository's subsets and its card."""
-    subsets = read_info(repo.read(INFO_NAME, scratch)) if INFO_NAME in there else {}
+def _heard(
+    saved: DatasetDict, folder: Path, repo: HubRepo, config: PushConfig, model: ModelConfig
+) -> ListenFiles | None:
+    """Return the files of the subset `listen`, None where it was not asked for."""
+    if config.listen is None:
+        return None
+    decoder = Decoder(model.weights, model.device)
+    return write_listen(saved, folder, repo.repo_id, config.listen, decoder)
+
+
+def _known(
+    repo: HubRepo, there: list[str], scratch: Path
+) -> tuple[dict[str, Subset], Listen | None, str | None]:
+    """Return the subsets that the repository has, the one to hear, and its card."""
+    info = repo.read(INFO_NAME, scratch) if INFO_NAME in there else None
+    subsets, listen = ({}, None) if info is None else (read_info(info), read_listen(info))
     card = repo.read(CARD_NAME, scratch).decode("utf-8", "replace") if CARD_NAME in there else None
-    return subsets, card
+    return subsets, listen, card
 
 
 def _shards(files: Mapping[str, Mapping[str, Shards]]) -> dict[str, Path | bytes]:

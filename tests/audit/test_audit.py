@@ -173,6 +173,7 @@ def test_what_is_wrong_is_found_once(root, capsys, check, spoil, words, parts):
     assert "1 error" in result.out[-1]
     (finding,) = json.loads("\n".join(run(capsys, f"audit @ {words} --format json", root).out))
     assert finding["check"] == check
+    assert finding["frame"] == (3 if check in ("out_of_range", "non_finite") else None)
 
 
 def test_tokens_of_another_codec_fit_neither_their_sidecar_nor_the_other_clips(root, capsys):

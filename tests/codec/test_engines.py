@@ -37,7 +37,7 @@ def test_tokens_of_another_engine_are_kept_and_counted(audio, of_another_engine,
     kept, rate = err.splitlines()
     assert "1 of 2 clips have tokens made by torch/float32 (1), not torch" in kept
     assert "kept" in kept and "--on-engine-change redo" in kept
-    assert "1 of 600 codes differ across engines: torch/float32, and torch" in rate
+    assert "1 of 600 codes differ between engines: torch/float32 before, torch" in rate
 
 
 def test_another_engine_can_be_an_error_or_made_again(audio, of_another_engine, demo_codec, capsys):
@@ -59,7 +59,7 @@ def test_the_audit_says_that_a_folder_holds_two_engines(audio, of_another_engine
     assert main(["audit", str(audio.parent / "ecdc")]) == 1, "no sidecars yet"
     lines = [x for x in capsys.readouterr().err.splitlines() if "engines" in x]
     assert len(lines) == 1
-    assert "tokens of 2 engines" in lines[0] and "torch/float32 (1)" in lines[0]
+    assert "tokens from 2 engines" in lines[0] and "torch/float32 (1)" in lines[0]
 
 
 def test_settings_of_earlier_versions_are_known(audio):

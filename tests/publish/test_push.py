@@ -9,19 +9,17 @@ import subprocess
 import sys
 from pathlib import Path
 
-import huggingface_hub.utils
 import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 import pytest
-import yaml
 
 from preprocess.cli.main import main
 from preprocess.publish.card import BEGIN, END
 from preprocess.publish.parquet import write_shards
 from preprocess.publish.subset import describe_saved, read_info
 from preprocess.tokens.ecdc import read_ecdc
-from tests.helpers.hub_server import HubServer
+from tests.helpers.hub_client import card, environment
 
 NAME = "encodec_24khz_demo_24kbps"
 SHARD = f"{NAME}/train-00000-of-00001.parquet"
@@ -42,57 +40,8 @@ print(json.dumps(found), flush=True)
 """
 
 
-@pytest.fixture
-def hub():
-    with HubServer() as server:
-        yield server
-
-
-@pytest.fixture
-def online(hub, monkeypatch, tmp_path):
-    """Let this process talk to the loopback Hub, and to no other."""
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DISABLE_XET", True, raising=False)
-    monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", hub.url)
-    template = hub.url + "/{repo_id}/resolve/{revision}/{filename}"
-    monkeypatch.setattr("huggingface_hub.constants.HUGGINGFACE_CO_URL_TEMPLATE", template)
-    # Releases before 1.0 copy it where they download.
-    copied = "huggingface_hub.file_download.HUGGINGFACE_CO_URL_TEMPLATE"
-    monkeypatch.setattr(copied, template, raising=False)
-    monkeypatch.setenv("HF_TOKEN", hub.token)
-    monkeypatch.setenv("HF_HOME", str(tmp_path / "hf_home"))
-    # They also keep a session for each thread, which another test may have opened offline.
-    forget_sessions = getattr(huggingface_hub.utils, "reset_sessions", lambda: None)
-    forget_sessions()
-    yield hub
-    forget_sessions()
-
-
-@pytest.fixture
-def built(token_folder, tmp_path):
-    """Return a saved dataset of three clips in two splits."""
-    (token_folder / "a").rename(token_folder / "train")
-    (token_folder / "b").rename(token_folder / "test")
-    out = tmp_path / "built"
-    assert main(["build", str(token_folder), str(out)]) == 0
-    return out
-
-
 def push(built, *flags, repo="me/sounds"):
     return main(["push", str(built), repo, *flags])
-
-
-def environment(hub, tmp_path):
-    kept = {k: v for k, v in os.environ.items() if not k.startswith("HF_")}
-    return {
-        **kept,
-        "HF_ENDPOINT": hub.url,
-        "HF_TOKEN": hub.token,
-        "HF_HUB_DISABLE_XET": "1",
-        "HF_HOME": str(tmp_path / "reader"),
-        "HF_HUB_DISABLE_PROGRESS_BARS": "1",
-        "HF_DATASETS_DISABLE_PROGRESS_BARS": "1",
-    }
 
 
 def load_elsewhere(hub, tmp_path, *arguments, **options):
@@ -110,11 +59,6 @@ def load_elsewhere(hub, tmp_path, *arguments, **options):
     )
     assert run.stdout.strip(), run.stderr
     return json.loads(run.stdout.splitlines()[-1])
-
-
-def card(hub, repo="me/sounds", revision="main"):
-    _, data, text = hub.repos[repo].files(revision)["README.md"].decode().split("---\n", 2)
-    return yaml.safe_load(data), text
 
 
 @pytest.mark.parametrize("options", [{}, {"streaming": True}])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 import torch
 
 from preprocess.tokens.ecdc import read_ecdc, read_header, write_ecdc
+from preprocess.tokens.torch_file import TorchFileError, open_torch_file
 from preprocess.tokens.types import EcdcError
 from tests.helpers.formats import GOLDEN, one_line, same_tokens
 
@@ -152,3 +154,29 @@ def test_file_that_is_cut_is_one_line_that_names_it(kept, reader, tmp_path):
     with pytest.raises(EcdcError) as error:
         reader(path)
     one_line(error, path, "is truncated or damaged")
+
+
+@pytest.mark.parametrize(
+    ("offset", "shape", "strides", "fits"),
+    [
+        (0, (2, 75), (75, 1), True),
+        (1, (2, 75), (75, 1), False),
+        (0, (2, 75), (76, 1), False),
+        (0, (2, 2), (148, 1), True),
+        (0, (2, 2), (149, 1), False),
+        (149, (1, 1), (75, 1), True),
+        (150, (1, 1), (75, 1), False),
+    ],
+)
+def test_a_tensor_ends_within_its_storage(offset, shape, strides, fits, tmp_path):
+    """One element further would be read from memory that is not the file's."""
+    path = save(tmp_path / "a.ecdc", {"audio_codes": CODES})
+    with open_torch_file(path) as file:
+        whole = file.value["audio_codes"]
+        assert whole.storage.length == 150
+        tensor = replace(whole, offset=offset, shape=shape, strides=strides)
+        if fits:
+            file.check(tensor)
+            return
+        with pytest.raises(TorchFileError, match="more than it contains"):
+            file.check(tensor)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pickle
+import subprocess
+import sys
 from collections import Counter
 
 import numpy as np
@@ -254,3 +256,15 @@ def test_crops_go_to_other_processes(some_dataset):
         crops, 8, collate_fn=collate, num_workers=1, multiprocessing_context="spawn"
     )
     assert [i for b in loader for i in b["ids"]] == [c["id"] for c in crops]
+
+
+def test_importing_takes_no_more_than_torch_and_pyarrow():
+    code = """
+import sys
+import preprocess.train
+assert not {"torch", "numpy", "pyarrow"} & set(sys.modules)
+from preprocess.train import AlignedCrops, ElasticLoader, StreamedCrops, collate
+print(sorted({"datasets", "transformers", "pydantic", "encodec", "soundfile"} & set(sys.modules)))
+"""
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert run.stdout.strip() == "[]", run.stderr

@@ -5,33 +5,13 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-
-from preprocess.cli.wf.clips import Clip, Content, dataset_clips, folder_clips
-from preprocess.core.errors import PreprocessError, UsageError, printable
+from preprocess.core.errors import UsageError, printable
 from preprocess.core.parser import OneLineParser
 from preprocess.core.report import exit_status, plural
-
-_MOST_PROBLEMS = 10
-
-
-@dataclass(frozen=True)
-class _Options:
-    """How to show a clip.
-
-    Attributes:
-        display_params: Number of frames whose parameters to show.
-        dtype: Type of the parameters.
-        device: torch device to move the clip to, or None.
-    """
-
-    display_params: int
-    dtype: str
-    device: str | None
+from preprocess.steps.look import LookOptions, describe, summarize, summary_lines
+from preprocess.steps.look_clips import dataset_clips, folder_clips
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -60,17 +40,21 @@ def _run(args: argparse.Namespace) -> int:
         _note(note)
     else:
         clips = folder_clips(args.tokens_root, args.recursive)
-    options = _Options(args.display_params, args.dtype, args.device)
+    options = LookOptions(args.display_params, args.dtype, args.device)
     print(printable(f"{args.hf_ds or args.tokens_root}: {len(clips)} {plural('clip', len(clips))}"))
     shown = list(range(min(args.show, len(clips))))
     if args.indices:
         shown, outside = parse_indices(args.indices, len(clips))
         if outside:
             _note(f"--indices: the clips are 0 to {len(clips) - 1}; ignored {outside}")
-    problems = _summarize(clips, args.verify) if args.verify or not args.indices else {}
+    problems = {}
+    if args.verify or not args.indices:
+        summary = summarize(clips, args.verify)
+        problems = summary.problems
+        print("".join(f"{line}\n" for line in summary_lines(summary)), end="")
     for index in shown:
         if index not in problems:
-            lines = _describe(clips[index].read(), options).splitlines()
+            lines = describe(clips[index].read(), options).splitlines()
             print(f"[{index}]", "\n".join(map(printable, lines)))
     if args.verify and not problems:
         print("verified: every clip has codes and parameters of the same length")
@@ -110,50 +94,3 @@ def parse_indices(text: str, count: int) -> tuple[list[int], list[int]]:
     if not inside:
         raise UsageError(f"--indices {text!r} selects none of the clips 0 to {count - 1}")
     return inside, [index for index in found if index not in inside]
-
-
-def _summarize(clips: Sequence[Clip], verify: bool) -> dict[int, str]:
-    """Print the clips' numbers of codebooks and parameters, and return the problems by index."""
-    codebooks, parameters, problems = set(), set(), {}
-    for index, clip in enumerate(clips):
-        try:
-            shape = clip.shape(verify)
-            codebooks.add(shape.codebooks)
-            if shape.parameters is not None:
-                parameters.add(shape.parameters)
-        except (PreprocessError, OSError) as error:
-            problems[index] = str(error)
-    print(f"codebooks: {sorted(codebooks)}, parameters: {sorted(parameters)}")
-    for index, text in list(problems.items())[:_MOST_PROBLEMS]:
-        print(printable(f"[{index}] problem: {text}"))
-    if len(problems) > _MOST_PROBLEMS:
-        print(f"{len(problems) - _MOST_PROBLEMS} more problems")
-    return problems
-
-
-def _describe(clip: Content, options: _Options) -> str:
-    parameters = clip.parameters or {}
-    names = list(parameters)
-    columns = [values.astype(options.dtype) for values in parameters.values()]
-    k, frames = clip.codes.shape
-    cond = np.stack(columns, axis=1) if columns else np.zeros((frames, 0))
-    text = f"{printable(clip.name)}: {clip.model}, codes [T={frames}, K={k}], parameters {names}"
-    if options.device is not None:
-        text += f" on {_on_device(clip.codes, cond, options.device)}"
-    rows = cond[: max(0, options.display_params)]
-    if names and len(rows):
-        text += "\n      t  " + "  ".join(f"{name:>12}" for name in names)
-        for frame, values in enumerate(rows):
-            text += f"\n  {frame:5}  " + "  ".join(f"{float(value):12.6g}" for value in values)
-    return text
-
-
-def _on_device(codes: Any, cond: Any, device: str) -> str:
-    """Move a clip to a device, as a training run would, and return the device's full name."""
-    import torch
-
-    try:
-        moved = [torch.as_tensor(array).to(device) for array in (codes, cond)]
-    except (RuntimeError, AssertionError) as error:
-        raise UsageError(f"--device {device}: {str(error).splitlines()[0]}") from None
-    return str(moved[0].device)

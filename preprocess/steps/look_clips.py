@@ -1,4 +1,4 @@
-"""The clips that `wf-inspect` shows: token files with their sidecars, or a dataset's rows."""
+"""Clips shown as text: token files with their sidecars, or a dataset's rows."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 from preprocess.core.errors import PreprocessError, UsageError
 from preprocess.core.files import find_files, require_folder
 from preprocess.dataset.quiet import quiet_datasets
+from preprocess.page.clip_sources import ClipSource
+from preprocess.page.folder_clips import FolderClips
 from preprocess.sidecar.reading import existing_paths, read_sidecar
 from preprocess.sidecar.sidecar_format import TOKEN_SUFFIX, Sidecar
 from preprocess.steps.build_config import BuildConfig
@@ -90,6 +92,28 @@ class FileClip:
 
 
 @dataclass(frozen=True)
+class SourceClip:
+    """A clip of any source of pages."""
+
+    source: ClipSource
+    id: str
+
+    def shape(self, whole: bool) -> Shape:
+        """Return its shape, see `Clip`."""
+        content = self.read()
+        if content.parameters is None and whole:
+            raise PreprocessError(f"{content.name} has no parameters")
+        parameters = None if content.parameters is None else len(content.parameters)
+        return Shape(len(content.codes), parameters)
+
+    def read(self) -> Content:
+        """Return what it holds, see `Clip`."""
+        clip = self.source.read(self.id, with_original=False)
+        parameters = {name: each.values for name, each in clip.parameters.items()}
+        return Content(self.id, clip.tokens.model, clip.tokens.codes, parameters or None)
+
+
+@dataclass(frozen=True)
 class RowClip:
     """A row of a dataset that `build` made."""
 
@@ -118,6 +142,13 @@ class RowClip:
         there = any(len(values) for values in parameters.values())  # empty without a sidecar
         codes = np.stack(row["codes"])
         return Content(Path(row["audio"]).name, row["model"], codes, parameters if there else None)
+
+
+def source_clips(source: ClipSource) -> list[Clip]:
+    """Return the clips of a source; token files by their headers alone, where that is enough."""
+    if isinstance(source, FolderClips) and source.cond_root == source.root:
+        return [FileClip(source.path(clip)) for clip in source.ids]
+    return [SourceClip(source, clip) for clip in source.ids]
 
 
 def folder_clips(folder: Path, recursive: bool) -> list[Clip]:
