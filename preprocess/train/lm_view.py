@@ -117,8 +117,7 @@ def to_lm(
         `input_ids` int64 `[B, L]`; `labels`, the same with -100 at the beginning and in padding
         (transformers compares them with the prediction at the position before); `attention_mask`
         int64 `[B, L]`; and, if the batch has parameters, `parameters` float32 `[B, P, L]` and
-        `parameter_mask` bool `[B, P, L]`: beside each id those of its frame, 0 and False beside a
-        special token.
+        `parameter_mask` bool `[B, P, L]` of each id's frame; 0 and False for a special token.
 
     Raises:
         UsageError: The batch has another K, or padding before a frame.
