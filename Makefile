@@ -8,6 +8,8 @@ BIN := $(VENV)/bin
 # pip read the first variable for that, newer ones the second.
 LOCKED := PIP_CONSTRAINT=constraints.txt PIP_BUILD_CONSTRAINT=constraints.txt
 INSTALL := $(LOCKED) $(BIN)/python -m pip install --quiet --disable-pip-version-check
+# A process for each core, up to four; a file's tests share a process. Torch gets one thread in each.
+TESTS := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.10 --no-annotate
 
 .DEFAULT_GOAL := help
@@ -20,7 +22,7 @@ demo: $(VENV)/.demo ## run the whole path on nine recordings, into demo_output/
 	$(BIN)/preprocess demo demo_output
 
 test: $(VENV)/.dev ## run the tests with their coverage; the dataset's also under datasets 5
-	$(BIN)/python -m pytest --cov --cov-report=term
+	$(TESTS) --cov --cov-report=term
 	$(BIN)/python -m nox -s datasets_5
 
 test-newest: $(VENV)/.dev ## run the tests under the newest releases of all packages

@@ -13,14 +13,17 @@ os.environ["HF_DATASETS_DISABLE_PROGRESS_BARS"] = "1"
 import shutil
 from pathlib import Path
 
+import huggingface_hub
 import numpy as np
 import pytest
 
+from preprocess.cli.main import main
 from preprocess.codec.codec import Codec, load_codec
 from preprocess.codec.encodec_package import import_encodec
 from preprocess.core.resources import resource
 from preprocess.sidecar.writing import write_sidecar
 from preprocess.tokens.ecdc import write_ecdc
+from tests.helpers.hub_server import HubServer
 from tests.helpers.signals import fading_tone
 
 import_encodec()  # so that tests can import its modules even where torchaudio does not work
@@ -75,3 +78,39 @@ def _encoded(demo_codec, tmp_path_factory) -> Path:
 def token_folder(_encoded, tmp_path) -> Path:
     """Three clips with two parameters, encoded at 24 kbps, for a test to change as it likes."""
     return Path(shutil.copytree(_encoded, tmp_path / "ecdc"))
+
+
+@pytest.fixture
+def hub():
+    with HubServer() as server:
+        yield server
+
+
+@pytest.fixture
+def online(hub, monkeypatch, tmp_path):
+    """Let this process talk to the loopback Hub, and to no other."""
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DISABLE_XET", True, raising=False)
+    monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", hub.url)
+    template = hub.url + "/{repo_id}/resolve/{revision}/{filename}"
+    monkeypatch.setattr("huggingface_hub.constants.HUGGINGFACE_CO_URL_TEMPLATE", template)
+    # Releases before 1.0 copy it where they download.
+    copied = "huggingface_hub.file_download.HUGGINGFACE_CO_URL_TEMPLATE"
+    monkeypatch.setattr(copied, template, raising=False)
+    monkeypatch.setenv("HF_TOKEN", hub.token)
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "hf_home"))
+    # They also keep a session for each thread, which another test may have opened offline.
+    forget_sessions = getattr(huggingface_hub.utils, "reset_sessions", lambda: None)
+    forget_sessions()
+    yield hub
+    forget_sessions()
+
+
+@pytest.fixture
+def built(token_folder, tmp_path):
+    """Return a saved dataset of three clips in two splits."""
+    (token_folder / "a").rename(token_folder / "train")
+    (token_folder / "b").rename(token_folder / "test")
+    out = tmp_path / "built"
+    assert main(["build", str(token_folder), str(out)]) == 0
+    return out

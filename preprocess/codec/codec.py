@@ -192,6 +192,10 @@ class Codec:
 
         return with_tf32(self._allow_tf32, items) if self._device.type == "cuda" else items
 
+    def codebooks(self) -> torch.Tensor:
+        """Return the entries of all codebooks, float32 `[K, N, D]`, on the codec's device."""
+        return self._quantizer.table()
+
     def _encoder(self, n_codebooks: int, runner: Runner) -> StreamEncoder | SegmentEncoder:
         from preprocess.codec.encoders import SegmentEncoder, StreamEncoder
 

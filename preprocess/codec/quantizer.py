@@ -54,6 +54,10 @@ class Quantizer:
             residual = residual - found.t()[None]
         return torch.stack(codes)
 
+    def table(self) -> Tensor:
+        """Return the entries of all codebooks `[K, N, D]`, apart from the model's own."""
+        return torch.stack([entries.detach() for entries in self._entries])
+
     def decode(self, codes: Tensor) -> Tensor:
         """Return embeddings `[1, D, T]` for codes `[K, T]`."""
         parts = zip(codes, self._entries, strict=False)

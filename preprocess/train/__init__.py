@@ -13,7 +13,21 @@ _HOME = {
     "ElasticLoader": "elastic",
     "StreamedCrops": "streaming",
     "TrainError": "settings",
+    "LmVocabulary": "lm_view",
+    "PATTERNS": "patterns",
+    "Pattern": "patterns",
+    "View": "views",
+    "arrange": "views",
+    "codebook_table": "latents",
     "collate": "batch",
+    "from_lm": "lm_view",
+    "nar_stage": "views",
+    "next_frame": "latents",
+    "next_step": "views",
+    "pattern": "patterns",
+    "restore": "views",
+    "to_latents": "latents",
+    "to_lm": "lm_view",
 }
 """Public name -> its module, which is imported at first use, so importing the room is cheap."""
 

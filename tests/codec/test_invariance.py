@@ -30,7 +30,9 @@ from preprocess.codec.workers import Workers
 from preprocess.core.files import digest_bytes
 from preprocess.tokens.specs import CODECS, codec_spec
 
-SEED = int(os.environ.get("ENCHF_TEST_SEED") or secrets.randbits(32))
+# Processes of one run of pytest-xdist share its id, and must agree on the names of the tests.
+RUN = os.environ.get("PYTEST_XDIST_TESTRUNUID") or secrets.token_hex(4)
+SEED = int(os.environ.get("ENCHF_TEST_SEED") or int(RUN[:8], 16))
 CLIPS = {"encodec_24khz_demo": 12, "encodec_24khz": 5, "encodec_32khz": 3, "encodec_48khz": 4}
 LONGEST_S = {"encodec_24khz_demo": 9, "encodec_24khz": 6, "encodec_32khz": 4, "encodec_48khz": 3}
 THREADS = (1, 2, 3, 6, 7, 16)
