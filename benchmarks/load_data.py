@@ -24,7 +24,7 @@ _BATCH, _SHARD = 250, 50_000
 
 
 def make_rows(count: int, frames: int) -> list[dict[str, object]]:
-    """Return `count` rows of about that many frames, the same at every call."""
+    """Return `count` rows of about `frames` frames each, the same at every call."""
     rng, rows = np.random.default_rng(0), []
     for index in range(count):
         length = int(rng.integers(frames * 9 // 10, frames * 11 // 10))
@@ -85,7 +85,7 @@ def write_arrow(folder: Path, clips: int, frames: int) -> None:
 
 
 def write_predecessor(folder: Path, clips: int, frames: int) -> None:
-    """Write three files a clip: a `torch.save` of the codes, an array, and JSON."""
+    """Write three files per clip: a `torch.save` of the codes, an array, and JSON."""
     folder.mkdir(parents=True)
     norm = {name: {"min": low, "max": high} for name, (low, high) in RANGES.items()}
     for name, codes, values in _arrays(clips, frames):
@@ -97,7 +97,7 @@ def write_predecessor(folder: Path, clips: int, frames: int) -> None:
 
 
 def write_tars(folder: Path, clips: int, frames: int) -> None:
-    """Write shards for WebDataset: an array of codes and one of values a clip."""
+    """Write shards for WebDataset: an array of codes and one of values per clip."""
     folder.mkdir(parents=True)
     tar = None
     for index, (name, codes, values) in enumerate(_arrays(clips, frames)):
@@ -116,7 +116,7 @@ def write_tars(folder: Path, clips: int, frames: int) -> None:
 
 
 def write_litdata(folder: Path, clips: int, frames: int) -> None:
-    """Write LitData's chunks, by its own writer."""
+    """Write LitData's chunks with its own writer."""
     from litdata.streaming.writer import BinaryWriter
 
     folder.mkdir(parents=True)

@@ -1,7 +1,7 @@
-"""Each way to feed a training that `benchmarks.load` compares: all give the same crops' shapes.
+"""The loaders that `benchmarks.load` compares; all return crops of the same shapes.
 
-A way is opened over its folder, and returns an endless iterator of batches of codes int64 `[B, K, T]`
-and values float32 `[B, P, T]` from 0 to 1, at places that are drawn.
+Each opens its folder and returns an endless iterator of batches of codes int64 `[B, K, T]` and values
+float32 `[B, P, T]` from 0 to 1, at random places.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class _Rows(Dataset):
 
 
 class _Files(Dataset):
-    """The predecessor's: three files an item, and a list of every start frame."""
+    """The predecessor's loader: three files per item, and a list of every start frame."""
 
     def __init__(self, folder: Path) -> None:
         self.paths = sorted(folder.glob("*.ecdc"))
@@ -88,7 +88,7 @@ def datasets_torch(folder: Path, workers: int) -> Iterator[Any]:
 
 
 def predecessor(folder: Path, workers: int) -> Iterator[Any]:
-    """One `torch.load`, one `np.load` and one JSON an item."""
+    """One `torch.load`, one `np.load` and one JSON file per item."""
     return _repeat(_shuffled(_Files(folder), workers))
 
 
@@ -128,11 +128,11 @@ WAYS: dict[str, tuple[Callable[[Path, int], Iterator[Any]], str, Write]] = {
     "WebDataset": (webdataset, "tars", load_data.write_tars),
     "LitData": (litdata, "litdata", load_data.write_litdata),
 }
-"""Name -> how to open it, the folder of its format, and how to write that."""
+"""Name -> function that opens it, folder of its format, and function that writes the folder."""
 
 
 def _cut(codes: Any, values: Iterable[Any]) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return a crop of codes `[K, T]` and values, P of them `[T]`, scaled."""
+    """Return a crop of codes `[K, T]` and of P value arrays `[T]`, scaled."""
     start = random.randrange(max(1, codes.shape[1] - FRAMES + 1))
     part = np.stack([np.asarray(v[start : start + FRAMES], np.float32) for v in values])
     cut = torch.as_tensor(codes[:, start : start + FRAMES]).long()

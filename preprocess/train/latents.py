@@ -1,10 +1,10 @@
-"""Codes as the codec's own embeddings, for models that eat vectors instead of ids.
+"""Codes as the codec's own embeddings, for models that take vectors instead of ids.
 
     table = codebook_table(load_codec("encodec_24khz"), codebooks=8)      # [K, N, D]
     vectors = to_latents(batch["codes"], table)                              # [B, T, D]
     inputs, targets = next_frame(batch, table)                            # [B, L, D + P], [B, L, K]
 
-The latent of a frame is the sum of the entries that its codes name: what the codec's decoder gets.
+The latent of a frame is the sum of the codebook entries of its codes, the input of the codec's decoder.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def codebook_table(codec: Codec, codebooks: int | None = None) -> Tensor:
     """Return the entries of a codec's codebooks, float32 `[K, N, D]`.
 
     Args:
-        codec: With its weights, as `preprocess.codec.load_codec` returns it.
+        codec: The codec with its weights, as `preprocess.codec.load_codec` returns it.
         codebooks: K, from the first; None for all.
 
     Raises:
@@ -41,11 +41,11 @@ def codebook_table(codec: Codec, codebooks: int | None = None) -> Tensor:
 
 
 def to_latents(codes: Tensor, table: Tensor) -> Tensor:
-    """Return the latents of codes, zero where there is padding.
+    """Return the latents of codes, zero at padding.
 
     Args:
         codes: int64 `[..., K, T]`; the codebook's size N is padding.
-        table: float32 `[k, N, D]`, of k codebooks, K or more.
+        table: float32 `[k, N, D]`, with at least K codebooks.
 
     Returns:
         float32 `[..., T, D]`.
@@ -60,30 +60,30 @@ def to_latents(codes: Tensor, table: Tensor) -> Tensor:
         raise UsageError(f"codes must be 0 to {size - 1}, or {size} for padding")
     real = codes != size
     total = table.new_zeros(*codes.shape[:-2], codes.shape[-1], table.shape[2])
-    for k in range(codes.shape[-2]):  # one after the other, as the codec adds them up
+    for k in range(codes.shape[-2]):  # one after the other, in the codec's order
         entries = embedding(codes[..., k, :].clamp_max(size - 1), table[k])
         total = total + entries.where(real[..., k, :, None], entries.new_zeros(()))
     return total
 
 
 def next_frame(batch: Mapping[str, Any], table: Tensor, lead: int = 1) -> tuple[Tensor, Tensor]:
-    """Return a batch as recurrent trainers take it: latents with parameters, and the frames after.
+    """Return a batch for training a recurrent model: latents with parameters, and the next frames.
 
-    Input l is the latent of frame l beside the parameters of frame l + `lead`; its target is the
-    codes of frame l + 1. With `lead` 1 a model is told what the frame that it makes is to be; with
-    0, the parameters are those of the frame that it hears, and control comes a frame late.
+    Input l joins the latent of frame l and the parameters of frame l + `lead`; its target is the
+    codes of frame l + 1. With `lead` 1 the parameters are those of the frame to predict; with 0, they
+    are those of the current frame, so control is one frame late.
 
     Args:
-        batch: As `collate` makes it, of T frames, 2 or more.
+        batch: A batch from `collate` with T frames, at least 2.
         table: float32 `[k, N, D]`; see `codebook_table`.
         lead: 0 or 1.
 
     Returns:
-        `inputs` float32 `[B, L, D + P]` and `targets` int64 `[B, L, K]`, L being T - 1; a target
-        that is padding is -100. Of one clip, `inputs[0]` and `targets[0]`.
+        `inputs` float32 `[B, L, D + P]` and `targets` int64 `[B, L, K]`, where L is T - 1; targets in
+        padding are -100. For a single clip, use `inputs[0]` and `targets[0]`.
 
     Raises:
-        UsageError: There is no frame after the first, or `lead` is neither 0 nor 1.
+        UsageError: The batch has fewer than 2 frames, or `lead` is neither 0 nor 1.
     """
     codes, mask = check_batch(batch, table.shape[1])
     frames = codes.shape[2]

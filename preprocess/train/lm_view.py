@@ -1,4 +1,4 @@
-"""Batches as a language model reads them: one line of ids a clip.
+"""Batches as a language model reads them: one line of ids per clip.
 
     vocabulary = LmVocabulary(codebooks=4, codebook_size=1024)
     model = LlamaForCausalLM(LlamaConfig(**vocabulary.config(frames=256), hidden_size=512, ...))
@@ -10,7 +10,7 @@ The ids, here of 2 codebooks of 1,024 codes:
     0        1      2    3 ... 1026     1027 ... 2050
     padding  begin  end  codebook a     codebook b
 
-and a line of 3 frames, `flatten` and `coarse_first`; shorter clips are padded behind their end:
+and a line of 3 frames, `flatten` and `coarse_first`; shorter clips are padded after their end:
 
     begin a0 b0 a1 b1 a2 b2 end         begin a0 a1 a2 b0 b1 b2 end
 """
@@ -40,7 +40,7 @@ class LmVocabulary:
 
     Attributes:
         codebooks: K.
-        codebook_size: How many codes each has: 1024, or 2048 at 32 kHz.
+        codebook_size: Number of codes in each codebook: 1024, or 2048 at 32 kHz.
         order: `flatten`, all codebooks of a frame before the next frame, or `coarse_first`, the
             first codebook of all frames before the others.
     """
@@ -63,7 +63,7 @@ class LmVocabulary:
 
     @property
     def size(self) -> int:
-        """How many ids there are."""
+        """Number of ids."""
         return _SPECIAL + self.codebooks * self.codebook_size
 
     @property
@@ -72,10 +72,10 @@ class LmVocabulary:
         return _SPECIAL + self.codebook_size * torch.arange(self.codebooks)
 
     def config(self, frames: int) -> dict[str, int]:
-        """Return what the configuration of a causal model of transformers needs.
+        """Return arguments for the configuration of a causal model of transformers.
 
         Args:
-            frames: The longest clip or crop.
+            frames: Frames of the longest clip or crop.
         """
         return {
             "vocab_size": self.size,
@@ -86,13 +86,13 @@ class LmVocabulary:
         }
 
     def allowed(self, position: int, frames: int) -> range:
-        """Return the ids that may be at a position of the line of a clip, for generation.
+        """Return the ids that are allowed at a position in the line of a clip, for generation.
 
-        Its use is `generate(..., prefix_allowed_tokens_fn=lambda _, ids: allowed(len(ids), frames))`.
+        Use it as `generate(..., prefix_allowed_tokens_fn=lambda _, ids: allowed(len(ids), frames))`.
 
         Args:
-            position: From 0, where the line begins.
-            frames: Length of the clip, after which the line ends.
+            position: Position in the line, from 0.
+            frames: Length of the clip in frames; the line ends after them.
         """
         if position == 0:
             return range(BEGIN_ID, BEGIN_ID + 1)
@@ -106,21 +106,21 @@ class LmVocabulary:
 def to_lm(
     batch: Mapping[str, Any], vocabulary: LmVocabulary, ends: bool = False
 ) -> dict[str, Tensor]:
-    """Return a batch as lines of ids, each clip's without gaps.
+    """Return a batch as lines of ids, one per clip, without gaps.
 
     Args:
-        batch: As `collate` makes it, its padding behind each clip's frames.
-        vocabulary: The ids; its K is the batch's.
-        ends: Whether the lines end with the id that says so: for whole clips, not for crops.
+        batch: A batch from `collate`, with padding after each clip's frames.
+        vocabulary: The ids; its K must be that of the batch.
+        ends: Whether to add the end id to each line; use it for whole clips, not for crops.
 
     Returns:
         `input_ids` int64 `[B, L]`; `labels`, the same with -100 at the beginning and in padding
-        (transformers compares them with the prediction at the position before); `attention_mask`
+        (transformers compares them with the prediction at the previous position); `attention_mask`
         int64 `[B, L]`; and, if the batch has parameters, `parameters` float32 `[B, P, L]` and
-        `parameter_mask` bool `[B, P, L]` of each id's frame; 0 and False for a special token.
+        `parameter_mask` bool `[B, P, L]` of each id's frame, 0 and False at special tokens.
 
     Raises:
-        UsageError: The batch has another K, or padding before a frame.
+        UsageError: The batch has a different K, or padding before a frame.
     """
     codes, mask = check_batch(batch, vocabulary.codebook_size)
     count, k, frames = codes.shape
@@ -130,7 +130,7 @@ def to_lm(
     if bool((mask[:, 1:] & ~mask[:, :-1]).any()):
         raise UsageError("the mask of a clip must be True for its frames, then False")
     shape = (count, max(lengths, default=0) * k + (2 if ends else 1))
-    # The place of the code in [K, T], or one beyond for what is no code.
+    # The place of the code in [K, T]; K * T for special tokens.
     index = torch.full(shape, k * frames, device=codes.device)
     special = torch.full(shape, PADDING_ID, device=codes.device)
     special[:, 0] = BEGIN_ID
@@ -158,20 +158,20 @@ def to_lm(
 def from_lm(
     input_ids: Tensor, vocabulary: LmVocabulary, parameters: Tensor | None = None
 ) -> dict[str, Tensor]:
-    """Return the codes of lines that `to_lm` or a model made.
+    """Return the codes of lines from `to_lm` or from a model.
 
     Args:
-        input_ids: int64 `[B, L]`; what follows an end or padding is left out.
+        input_ids: int64 `[B, L]`; ids after an end or padding are ignored.
         vocabulary: The ids.
-        parameters: `[B, P, L]` beside the ids, if they are to come back, too; or their mask.
+        parameters: Parameters `[B, P, L]` of the ids, or their mask, to convert back, too.
 
     Returns:
-        `codes` int64 `[B, K, T]`, the codebook's size where a clip is shorter than the longest;
-        `mask` bool `[B, T]`; and `parameters` `[B, P, T]`, if there were any.
+        `codes` int64 `[B, K, T]`, padded with the codebook's size; `mask` bool `[B, T]`; and
+        `parameters` `[B, P, T]`, if given.
 
     Raises:
-        UsageError: A line does not begin as such, has a part of a frame, or an id of another
-            codebook than its place says.
+        UsageError: A line does not start with the begin id, ends within a frame, or has an id of the
+            wrong codebook.
     """
     k = vocabulary.codebooks
     found = [_codes_of(row, vocabulary, at) for at, row in enumerate(input_ids.cpu())]
@@ -218,14 +218,14 @@ def _codes_of(row: Tensor, vocabulary: LmVocabulary, at: int) -> Tensor:
 
 
 def _beside(values: Tensor, frame: Tensor, real: Tensor) -> Tensor:
-    """Return `values` `[B, P, T]` at the frame of each id `[B, L]`, 0 where there is no code."""
+    """Return `values` `[B, P, T]` at the frame of each id `[B, L]`, 0 at special tokens."""
     index = frame[:, None].expand(-1, values.shape[1], -1)
     return values.gather(2, index).masked_fill(~real[:, None], 0)
 
 
 @lru_cache(maxsize=CACHED)
 def _line(order: str, codebooks: int, frames: int) -> Tensor:
-    """Return the codes' numbers `k * T + t` in their order, int64 `[K * T]`."""
+    """Return the numbers `k * T + t` of the codes in the line's order, int64 `[K * T]`."""
     with torch.inference_mode(False):  # as in `preprocess.train.patterns`
         steps = pattern(order, codebooks, frames).source.t().flatten()
         return steps[steps < codebooks * frames]

@@ -1,8 +1,8 @@
-"""The orders in which models read codes: index tensors, made once a length, with their inverses.
+"""The orders in which models read codes: index tensors, made once per length, with their inverses.
 
-A pattern lays the codes `[K, T]` of a clip out in rows and steps `[R, S]`; a model predicts one
-step after the other, all rows of a step at once. Of K = 3 codebooks and T = 4 frames, where `b2`
-is the code of the second codebook in frame 2 and a point holds no code:
+A pattern arranges the codes `[K, T]` of a clip in rows and steps `[R, S]`; a model predicts one
+step after the other, all rows of a step at once. With K = 3 codebooks and T = 4 frames, where `b2`
+is the code of the second codebook in frame 2 and a dot is empty:
 
     parallel      delay               coarse_first              nar
     a0 a1 a2 a3   a0 a1 a2 a3 .  .    a0 a1 a2 a3 .  .  .  .    b0 b1 b2 b3
@@ -15,8 +15,8 @@ is the code of the second codebook in frame 2 and a point holds no code:
     ar                                                          a3 b3 c3
     a0 a1 a2 a3
 
-`delay` is MusicGen's (arXiv:2306.05284), `ar` and `nar` are the halves of VALL-E (arXiv:2301.02111),
-`depth` is what RQ-Transformer's second model reads (arXiv:2203.01941), one frame a row.
+MusicGen uses `delay` (arXiv:2306.05284), the two models of VALL-E use `ar` and `nar` (arXiv:2301.02111),
+and RQ-Transformer's second model uses `depth`, with one frame per row (arXiv:2203.01941).
 """
 
 from __future__ import annotations
@@ -36,20 +36,20 @@ from preprocess.core.errors import UsageError, nearest
 Index = NDArray[np.int64]
 
 CACHED = 128
-"""How many index tensors of distinct shapes are kept."""
+"""Number of shapes whose index tensors are cached."""
 
 
 @dataclass(frozen=True, eq=False)
 class Pattern:
-    """Where each code of `[K, T]` is in `[R, S]`, and back.
+    """The mapping from the codes `[K, T]` to their places in `[R, S]`, and back.
 
     Attributes:
         name: One of `PATTERNS`.
         codebooks: K.
         frames: T.
-        source: int64 `[R, S]`: the code at each place, as `k * T + t`; `K * T` where there is none.
-        place: int64 `[K, T]`: the place of each code, as `r * S + s`; `R * S` where it has none.
-        delays: How many steps each codebook comes late; of `delay` alone.
+        source: int64 `[R, S]`: the code at each place, as `k * T + t`; `K * T` at empty places.
+        place: int64 `[K, T]`: the place of each code, as `r * S + s`; `R * S` if it has none.
+        delays: Number of steps that each codebook is delayed; only for `delay`.
     """
 
     name: str
@@ -61,7 +61,7 @@ class Pattern:
 
     @cached_property
     def frame(self) -> Tensor:
-        """int64 `[R, S]`: the frame of the code at each place; T where there is none."""
+        """int64 `[R, S]`: the frame of the code at each place; T at empty places."""
         with torch.inference_mode(False):
             empty = self.source == self.codebooks * self.frames
             return (self.source % self.frames).masked_fill(empty, self.frames)
@@ -84,33 +84,33 @@ class Pattern:
         return int(self.source.shape[1])
 
     def apply(self, codes: Tensor, fill: int) -> Tensor:
-        """Lay codes `[..., K, T]` out as `[..., R, S]`, with `fill` where there is none."""
+        """Arrange codes `[..., K, T]` as `[..., R, S]`, with `fill` at empty places."""
         self._check(codes, (self.codebooks, self.frames))
         return _take(codes.flatten(-2), self.on(codes.device).source, fill)
 
     def invert(self, laid_out: Tensor, fill: int) -> Tensor:
-        """Return the codes `[..., K, T]` that `laid_out` `[..., R, S]` holds, `fill` for others."""
+        """Return the codes `[..., K, T]` in `laid_out` `[..., R, S]`, with `fill` for missing ones."""
         self._check(laid_out, (self.rows, self.steps))
         return _take(laid_out.flatten(-2), self.on(laid_out.device).place, fill)
 
     def apply_frames(self, values: Tensor, fill: float | bool) -> Tensor:
-        """Lay what each frame has, `[..., T]`, out as `[..., R, S]`: beside each code its frame's."""
+        """Arrange values of frames `[..., T]` as `[..., R, S]`: each place gets those of its frame."""
         self._check(values, (self.frames,))
         return _take(values, self.on(values.device).frame, fill)
 
     def apply_steps(self, values: Tensor) -> Tensor:
-        """Return what the latest frame of each step has: `[..., S]` of values `[..., T]`."""
+        """Return the values `[..., T]` at the latest frame of each step, `[..., S]`."""
         self._check(values, (self.frames,))
         return values[..., self.on(values.device).step_frame]
 
     def invert_frames(self, laid_out: Tensor) -> Tensor:
-        """Return what `apply_frames` laid out: `[..., T]` of `laid_out` `[..., R, S]`."""
+        """Return the values `[..., T]` that `apply_frames` arranged as `laid_out` `[..., R, S]`."""
         self._check(laid_out, (self.rows, self.steps))
         place = self.on(laid_out.device).place
         return laid_out.flatten(-2)[..., place[1 if self.name == "nar" else 0]]
 
     def on(self, device: torch.device | str) -> Pattern:
-        """Return the same with its index tensors on a device, where they are kept, too."""
+        """Return the same pattern with its index tensors on a device, cached there, too."""
         if device == self.source.device:
             return self
         device = torch.device(device)
@@ -125,17 +125,17 @@ class Pattern:
 
 
 def pattern(name: str, codebooks: int, frames: int, delays: Sequence[int] | None = None) -> Pattern:
-    """Return the pattern of one shape; those used last are kept.
+    """Return the pattern for one shape; the last ones used are cached.
 
     Args:
         name: One of `PATTERNS`.
-        codebooks: K; `nar` needs 2.
+        codebooks: K; `nar` needs at least 2.
         frames: T.
-        delays: For `delay`: by how many steps each codebook comes late. Without it, codebook k
-            comes k steps late; stereo MusicGen has `(0, 0, 1, 1, 2, 2, 3, 3)`.
+        delays: Only for `delay`: number of steps that each codebook is delayed. By default, codebook k
+            is delayed by k steps; stereo MusicGen uses `(0, 0, 1, 1, 2, 2, 3, 3)`.
 
     Raises:
-        UsageError: There is no such pattern, or the shape or the delays do not fit it.
+        UsageError: The pattern is unknown, or the shape or the delays do not fit it.
     """
     if name not in PATTERNS:
         known = ", ".join(PATTERNS)
@@ -160,12 +160,12 @@ def _build(
     name: str, codebooks: int, frames: int, delays: tuple[int, ...] | None, device: torch.device
 ) -> Pattern:
     if torch.is_inference_mode_enabled():
-        with torch.inference_mode(False):  # it is kept for a training that may come later
+        with torch.inference_mode(False):  # the cached pattern may be used for training later
             return _build(name, codebooks, frames, delays, device)
-    # numpy, whose calls cost less than torch's where arrays are this small.
+    # numpy, because its calls have less overhead than torch's for such small arrays.
     codes = np.arange(codebooks * frames).reshape(codebooks, frames)
     source = PATTERNS[name](codes) if delays is None else _delayed(codes, delays)
-    # One place more than there are codes takes what the places without a code point at.
+    # Empty places point to one entry beyond the last code, so `place` has an extra entry.
     place = np.full(codes.size + 1, source.size)
     place[source.ravel()] = np.arange(source.size)
     index = source, place[:-1].reshape(codes.shape)
@@ -208,7 +208,7 @@ PATTERNS: dict[str, Callable[[Index], Index]] = {
 def _take(values: Tensor, index: Tensor, fill: float | bool) -> Tensor:
     """Return `values[..., index]`, with `fill` where `index` is one beyond the last."""
     last = values.shape[-1] - 1
-    # What is filled is read from the last place: cheaper than a copy of all with one place more.
+    # Places to fill first read the last value, which is cheaper than a copy with an extra value.
     at = index.clamp_max(last).flatten().expand(*values.shape[:-1], -1)
     taken = values.gather(-1, at).view(*values.shape[:-1], *index.shape)
     return taken.masked_fill_(index > last, fill)

@@ -1,10 +1,10 @@
-"""Batches as a model reads them: codes in a pattern, with masks and parameters beside each code.
+"""Batches as a model reads them: codes in a pattern, with the mask and parameters of each code.
 
     view = arrange(batch, "delay", padding=1024)
     inputs, targets = next_step(view)           # for teacher forcing
-    batch = restore(view)                       # exactly what went in
+    batch = restore(view)                       # exactly the same batch
 
-A batch is what `collate` makes: `codes` int64 `[B, K, T]`, `mask` bool `[B, T]`, and, where there are
+A batch comes from `collate`: `codes` int64 `[B, K, T]`, `mask` bool `[B, T]`, and, if it has
 parameters, `parameters` float32 `[B, P, T]` and `parameter_mask` bool `[B, P, T]`.
 """
 
@@ -21,7 +21,7 @@ from preprocess.core.errors import UsageError
 from preprocess.train.patterns import Pattern, pattern
 
 IGNORED = -100
-"""The target that PyTorch's and transformers' losses leave out."""
+"""The target that the losses of PyTorch and transformers ignore."""
 _MOVED = ("codes", "mask", "parameters", "parameter_mask")
 
 
@@ -30,16 +30,16 @@ class View:
     """A batch in a pattern of R rows and S steps.
 
     Attributes:
-        pattern: The order, of the batch's T frames.
-        codes: int64 `[B, R, S]`, `padding` where there is no code.
-        mask: bool `[B, R, S]`: where there is a code of a clip.
-        parameters: float32 `[B, P, R, S]`: beside each code those of its frame; None without any.
-        parameter_mask: bool `[B, P, R, S]`; None without any.
-        step_parameters: float32 `[B, P, S]`: those of the latest frame of each step, which is what
-            a model that predicts a step at once is conditioned on; None without any.
-        step_parameter_mask: bool `[B, P, S]`; None without any.
-        padding: The id that is no code, the codebook's size.
-        rest: What else the batch holds, untouched.
+        pattern: The pattern for the batch's T frames.
+        codes: int64 `[B, R, S]`, `padding` at empty places.
+        mask: bool `[B, R, S]`: True at codes of a clip.
+        parameters: float32 `[B, P, R, S]`: parameters of each code's frame; None if the batch has none.
+        parameter_mask: bool `[B, P, R, S]`: True where a value exists; None if the batch has none.
+        step_parameters: float32 `[B, P, S]`: parameters of the latest frame of each step, to condition
+            a model that predicts a whole step at once; None if the batch has none.
+        step_parameter_mask: bool `[B, P, S]`: True where a value exists; None if the batch has none.
+        padding: The id for padding, the codebook's size.
+        rest: The other entries of the batch, unchanged.
     """
 
     pattern: Pattern
@@ -56,19 +56,19 @@ class View:
 def arrange(
     batch: Mapping[str, Any], name: str, padding: int, delays: Sequence[int] | None = None
 ) -> View:
-    """Lay a batch out in a pattern; see `preprocess.train.patterns`.
+    """Arrange a batch in a pattern; see `preprocess.train.patterns`.
 
-    All clips take the pattern of the batch's T, so that a shorter one has no code where its frames
-    are padding: at the end, but in `coarse_first` also before the other codebooks.
+    All clips use the pattern for the batch's T, so a shorter clip has empty places where its frames
+    are padding: at the end, and in `coarse_first` also before the other codebooks.
 
     Args:
-        batch: As `collate` makes it.
+        batch: A batch from `collate`.
         name: One of `preprocess.train.patterns.PATTERNS`.
-        padding: The id that is no code: the codebook's size.
-        delays: Of the pattern `delay`; see `preprocess.train.patterns.pattern`.
+        padding: The id for padding, the codebook's size.
+        delays: Delays of the pattern `delay`; see `preprocess.train.patterns.pattern`.
 
     Raises:
-        UsageError: There is no such pattern, or the batch does not fit it.
+        UsageError: The pattern is unknown, or the batch does not fit it.
     """
     codes, mask = check_batch(batch, padding)
     order = pattern(name, codes.shape[1], codes.shape[2], delays)
@@ -89,9 +89,9 @@ def arrange(
 
 
 def restore(view: View) -> dict[str, Any]:
-    """Return the batch that `arrange` laid out.
+    """Return the batch that `arrange` arranged.
 
-    `ar` and `nar` hold a part of the codes; the others come back as padding.
+    `ar` and `nar` contain only some of the codes; the others become padding.
     """
     order = view.pattern
     batch = {
@@ -106,10 +106,10 @@ def restore(view: View) -> dict[str, Any]:
 
 
 def next_step(view: View) -> tuple[Tensor, Tensor]:
-    """Return what a causal model reads and what it is to say, `[B, R, S]` each.
+    """Return the inputs and the targets of a causal model, each `[B, R, S]`.
 
-    It reads at step s the codes of step s - 1, padding at the first; where there is no code to
-    predict, the target is `IGNORED`.
+    The input at step s is the codes of step s - 1, or padding at the first step. The target is
+    `IGNORED` at places without a code.
     """
     start = view.codes.new_full((*view.codes.shape[:2], 1), view.padding)
     inputs = torch.cat([start, view.codes[..., :-1]], -1)
@@ -117,18 +117,18 @@ def next_step(view: View) -> tuple[Tensor, Tensor]:
 
 
 def nar_stage(batch: Mapping[str, Any], stage: int, padding: int) -> tuple[Tensor, Tensor]:
-    """Return what VALL-E's second model reads and what it is to say at one stage.
+    """Return the input and the target of VALL-E's second model at one stage.
 
     Args:
-        batch: As `collate` makes it.
+        batch: A batch from `collate`.
         stage: The codebook to predict, 1 to K - 1.
-        padding: The id that is no code: the codebook's size.
+        padding: The id for padding, the codebook's size.
 
     Returns:
-        The codebooks before it `[B, stage, T]`, and its codes `[B, T]`, `IGNORED` where there is none.
+        The codebooks before it `[B, stage, T]`, and its codes `[B, T]`, `IGNORED` in padding.
 
     Raises:
-        UsageError: There is no such stage.
+        UsageError: The stage is not 1 to K - 1.
     """
     codes, mask = check_batch(batch, padding)
     if not 1 <= stage < codes.shape[1]:
@@ -140,7 +140,7 @@ def check_batch(batch: Mapping[str, Any], padding: int) -> tuple[Tensor, Tensor]
     """Return the codes `[B, K, T]` of a batch with `padding` wherever its mask `[B, T]` is False.
 
     Raises:
-        UsageError: The batch has no such codes, or one of them is no code.
+        UsageError: The batch has no codes of that shape, or a code is out of range.
     """
     codes, mask = batch.get("codes"), batch.get("mask")
     if not isinstance(codes, Tensor) or codes.ndim != 3:
