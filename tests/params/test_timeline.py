@@ -190,7 +190,7 @@ def test_across_a_hole_is_what_was_chosen():
     np.testing.assert_array_equal(np.isnan(limited), (centres > 2.05) & (centres < 4))
     with pytest.raises(PreprocessError) as error:
         across("error", limit=0.5)
-    one_line(error, "from 2 s to 4 s", "more than 0.5 s")
+    one_line(error, "from 2 s to 4 s", "longer than 0.5 s")
 
 
 def test_a_hole_that_no_frame_lies_in_is_none():
