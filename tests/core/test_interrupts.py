@@ -33,7 +33,12 @@ MODULES = {
 
 
 def start(*words: object, **options) -> subprocess.Popen[str]:
-    """Start Python with `words`, in a group of its own as a shell would."""
+    """Start Python with `words`, as a terminal would.
+
+    A shell's background job, such as a CI may run these tests in, ignores SIGINT, and so would what
+    it starts.
+    """
+    options["preexec_fn"] = lambda: signal.signal(signal.SIGINT, signal.SIG_DFL)
     streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "cwd": ROOT}
     return subprocess.Popen([sys.executable, *map(str, words)], **{**streams, **options})
 
