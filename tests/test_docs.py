@@ -136,7 +136,7 @@ def test_the_commands_of_dataset_md(project, capsys, monkeypatch):
         assert run(capsys, line.removeprefix("preprocess ")).status == 0, line
     loaded = datasets.load_from_disk("dataset")
     assert sum(map(len, loaded.values())) == 3
-    assert len(pushed) == 2
+    assert len(pushed) == 3 and pushed[-1][2].listen == 12
 
 
 def test_the_commands_of_migrating_md(project, capsys):
