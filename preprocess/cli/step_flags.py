@@ -24,6 +24,12 @@ from preprocess.steps.push import PushConfig
 from preprocess.steps.stats import StatsConfig
 
 
+def _add_root(parser: ArgumentParser, nargs: str | None = None) -> None:
+    parser.add_argument(
+        "root", metavar="ECDC_DIR", type=Path, nargs=nargs, help="folder with .ecdc files"
+    )
+
+
 def _add_jobs(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--jobs",
@@ -74,7 +80,7 @@ def encode_flags(parser: ArgumentParser) -> None:
 def annotate_flags(parser: ArgumentParser) -> None:
     """Add the flags of `preprocess annotate`."""
     parser.set_defaults(command=commands.annotate_command)
-    parser.add_argument("root", metavar="ECDC_DIR", type=Path, help="folder with .ecdc files")
+    _add_root(parser)
     add_producer_flags(parser, PRODUCERS)
     add_flags(parser, AnnotateConfig)
     add_flags(parser, ModelConfig)
@@ -84,9 +90,7 @@ def annotate_flags(parser: ArgumentParser) -> None:
 def audit_flags(parser: ArgumentParser) -> None:
     """Add the flags of `preprocess audit`."""
     parser.set_defaults(command=commands.audit_command)
-    parser.add_argument(
-        "root", metavar="ECDC_DIR", type=Path, nargs="?", help="folder with .ecdc files"
-    )
+    _add_root(parser, nargs="?")
     parser.add_argument(
         "--audio-root", metavar="ECDC_DIR", type=Path, help="the same folder, as a flag"
     )
@@ -110,9 +114,7 @@ def audit_flags(parser: ArgumentParser) -> None:
 def stats_flags(parser: ArgumentParser) -> None:
     """Add the flags of `preprocess stats`."""
     parser.set_defaults(command=commands.stats_command)
-    parser.add_argument(
-        "root", metavar="ECDC_DIR", type=Path, nargs="?", help="folder with .ecdc files"
-    )
+    _add_root(parser, nargs="?")
     parser.add_argument(
         "--merge",
         nargs="+",
@@ -130,7 +132,7 @@ def stats_flags(parser: ArgumentParser) -> None:
 def build_flags(parser: ArgumentParser) -> None:
     """Add the flags of `preprocess build`."""
     parser.set_defaults(command=commands.build_command)
-    parser.add_argument("root", metavar="ECDC_DIR", type=Path, help="folder with .ecdc files")
+    _add_root(parser)
     parser.add_argument("output", type=Path, help="folder for the saved dataset")
     add_flags(parser, BuildConfig)
     add_flags(parser, ChecksConfig)
@@ -139,14 +141,14 @@ def build_flags(parser: ArgumentParser) -> None:
 def migrate_flags(parser: ArgumentParser) -> None:
     """Add the flags of `preprocess migrate`."""
     parser.set_defaults(command=commands.migrate_command)
-    parser.add_argument("root", metavar="ECDC_DIR", type=Path, help="folder with .ecdc files")
+    _add_root(parser)
     add_flags(parser, MigrateConfig)
 
 
 def export_flags(parser: ArgumentParser) -> None:
     """Add the flags of `preprocess export`."""
     parser.set_defaults(command=commands.export_command)
-    parser.add_argument("root", metavar="ECDC_DIR", type=Path, help="folder with .ecdc files")
+    _add_root(parser)
     parser.add_argument("output", type=Path, help="folder for the export")
     parser.add_argument(
         "--for",

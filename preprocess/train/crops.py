@@ -84,7 +84,7 @@ class AlignedCrops(torch.utils.data.Dataset):
         self.settings = CropSettings(
             frames=frames,
             codebooks=codebooks,
-            parameters=None if parameters is None else tuple(parameters),
+            parameters=parameters,
             scale=scale,
             categorical=categorical,
             seed=seed,

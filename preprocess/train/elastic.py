@@ -186,9 +186,11 @@ class _Walk(Iterator[list[tuple[int, int]]]):
         return self._batches.share(epoch, batch)
 
     def state_dict(self) -> dict[str, Any]:
+        """Return the state before the next batch."""
         return self._batches.state_at(*self.place)
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go to the position of a state."""
         found = find_state(state)
         self.place = found["epoch"], found["batch"]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -40,7 +41,7 @@ class CropSettings:
 
     frames: int | None = 256
     codebooks: int | None = None
-    parameters: tuple[str, ...] | None = None
+    parameters: Sequence[str] | None = None
     scale: Scale = "minmax"
     categorical: Categorical = "ids"
     seed: int = 0
@@ -51,6 +52,8 @@ class CropSettings:
     times: bool = False
 
     def __post_init__(self) -> None:
+        if self.parameters is not None:  # a list could not be hashed
+            object.__setattr__(self, "parameters", tuple(self.parameters))
         for name in ("frames", "codebooks", "clips_per_crop", "epoch_size"):
             value = getattr(self, name)
             if value is not None and (type(value) is not int or value < 1):

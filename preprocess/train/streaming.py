@@ -82,7 +82,7 @@ class StreamedCrops(torch.utils.data.IterableDataset):
         self.settings = CropSettings(
             frames=frames,
             codebooks=codebooks,
-            parameters=None if parameters is None else tuple(parameters),
+            parameters=parameters,
             scale=scale,
             categorical=categorical,
             seed=seed,
