@@ -11,9 +11,9 @@ from functools import lru_cache
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-Wave = NDArray[np.float32]
+from preprocess.page.clip_data import Wave
+from preprocess.page.spectrogram import hertz, mel
 
 _FLOOR = 1e-3
 """Magnitude below which a mel band counts as silent, to ignore inaudible differences in noise."""
@@ -84,12 +84,9 @@ def _mel_db(frames: Wave, sample_rate: int, window: int) -> Wave:
 @lru_cache(maxsize=4)
 def _mel_filters(sample_rate: int, window: int) -> Wave:
     """Return triangles `[bins, bands]` with a peak of 1, spaced evenly on the HTK mel scale."""
-
-    def mel(hz: float) -> float:
-        return 2595 * float(np.log10(1 + hz / 700))
-
-    edges = 700 * (10 ** (np.linspace(0, mel(sample_rate / 2), _BANDS + 2) / 2595) - 1)
+    edges = hertz(np.linspace(0, mel(sample_rate / 2), _BANDS + 2))
     bins = np.fft.rfftfreq(window, 1 / sample_rate)[:, None]
     low, centre, high = edges[:-2], edges[1:-1], edges[2:]
     up, down = (bins - low) / (centre - low), (high - bins) / (high - centre)
-    return np.maximum(0, np.minimum(up, down)).astype(np.float32)
+    filters: Wave = np.maximum(0, np.minimum(up, down)).astype(np.float32)
+    return filters
