@@ -50,11 +50,11 @@ def read_schema(root: Path, clips: Clips, options: RowOptions) -> Schema:
     if clips.described:
         first = clips.cond_root / clips.described[0]
         described = read_described(first)
-        _check_names(first, described, options)
+        check_names(first, described, options)
         names = list(options.parameters) or list(described)
         parameters = {name: described[name].info for name in names}
     else:
-        _check_names(path, {}, options)
+        check_names(path, {}, options)
     schema = Schema(header.model, k, slices, parameters, options.dtype)
     _check_header(header, schema, root, clips.tokens[0])
     return schema
@@ -89,11 +89,11 @@ def survey(
         if look is not None:
             look(rel, sidecar)
         described = sidecar.parameters
-        _check_names(path, described, options)
+        check_names(path, described, options)
         if not options.parameters and described.keys() != merged.keys():
             raise DatasetError(_difference(path, set(described), set(merged)))
         for name, known in merged.items():
-            merged[name] = _merged(name, known, described[name].info, path)
+            merged[name] = merge_info(name, known, described[name].info, path)
     return dataclasses.replace(schema, parameters=merged)
 
 
@@ -217,7 +217,18 @@ def _values(
     return row
 
 
-def _merged(name: str, known: ParameterInfo, new: ParameterInfo, path: Path) -> ParameterInfo:
+def merge_info(name: str, known: ParameterInfo, new: ParameterInfo, path: Path) -> ParameterInfo:
+    """Return the description of a parameter of several clips, with the range that covers all.
+
+    Args:
+        name: The parameter.
+        known: Its description in the clips before.
+        new: Its description in one more clip.
+        path: That clip's file, for messages.
+
+    Raises:
+        DatasetError: The units or kinds differ.
+    """
     for what in ("units", "kind"):
         a, b = getattr(known, what), getattr(new, what)
         if a != b:
@@ -234,7 +245,12 @@ def _merged(name: str, known: ParameterInfo, new: ParameterInfo, path: Path) -> 
     )
 
 
-def _check_names(path: Path, described: Mapping[str, Any], options: RowOptions) -> None:
+def check_names(path: Path, described: Mapping[str, Any], options: RowOptions) -> None:
+    """Check the names of a clip's parameters.
+
+    Raises:
+        DatasetError: A name is not a valid column name, or the clip lacks a requested parameter.
+    """
     for name in described:
         if not name.isidentifier():
             raise DatasetError(

@@ -140,17 +140,7 @@ def normalize_file(
         AudioError: The file cannot be read, is silent, or is shorter than one sample.
         ForeignOutputError: `target` exists and was not made by this step.
     """
-    origin = provenance(
-        digest_file(source),
-        settings_digest(
-            step="normalize",
-            sample_rate=spec.sample_rate,
-            channels=spec.channels,
-            target_rms=config.target_rms,
-            window_ms=config.window_ms,
-            on_clip=config.on_clip,
-        ),
-    )
+    origin = provenance(digest_file(source), normalize_digest(spec, config))
     if not config.overwrite and is_current(_stored(target), origin):
         return Normalized(current=True)
     if target.exists() and target.stat().st_size and not owns_wav(target):
@@ -168,6 +158,18 @@ def normalize_file(
             comment = json.dumps(origin)
             write_audio(target, blocks, samples, spec.sample_rate, spec.channels, comment)
     return Normalized(duration_s, note=note)
+
+
+def normalize_digest(spec: CodecSpec, config: NormalizeConfig) -> str:
+    """Return the hash of the settings that affect normalized audio."""
+    return settings_digest(
+        step="normalize",
+        sample_rate=spec.sample_rate,
+        channels=spec.channels,
+        target_rms=config.target_rms,
+        window_ms=config.window_ms,
+        on_clip=config.on_clip,
+    )
 
 
 def owns_wav(path: Path) -> bool:

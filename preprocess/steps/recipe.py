@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import BeforeValidator, Field
@@ -20,17 +20,41 @@ from preprocess.sidecar.array_config import ArrayConfig
 from preprocess.steps.build_config import BuildConfig
 from preprocess.steps.encode_jobs import EncodeConfig
 from preprocess.steps.normalize import NormalizeConfig
+from preprocess.steps.shards_config import ShardsConfig
 from preprocess.tokens.specs import codec_spec
+
+
+def _location(value: Any) -> Any:
+    """Return a URL as text, and any other text as a path."""
+    return Path(value) if isinstance(value, str) and "://" not in value else value
+
+
+Location = Annotated[Path | str, BeforeValidator(_location)]
+"""A folder on this machine, or a URL such as `s3://bucket/folder`."""
+
+
+def _local(location: Path | str, what: str) -> Path:
+    if isinstance(location, Path):
+        return location
+    raise UsageError(f"{what}: {location} is a URL, which requires `format: shards` in the recipe")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe(CodecConfig, ArrayConfig):
     """The settings of all steps, from a folder of audio to a saved dataset."""
 
-    input: Annotated[Path, Field(description="folder with audio")]
+    input: Annotated[Location, Field(description="folder with audio, or its URL")]
     output: Annotated[
-        Path, Field(description="folder for the results: normalized, ecdc and dataset")
+        Location,
+        Field(description="folder for the results, or its URL: normalized, ecdc and dataset"),
     ]
+    format: Annotated[
+        Literal["folder", "shards"],
+        Field(
+            description="folder: files for each clip and a saved dataset; shards: Parquet files "
+            "that hold many clips each, made in parts on any number of machines"
+        ),
+    ] = "folder"
     jobs: Jobs = field(default_factory=cpu_count)
     prune: Annotated[
         bool, Field(description="delete the outputs of all steps whose source is gone")
@@ -40,6 +64,25 @@ class Recipe(CodecConfig, ArrayConfig):
     annotate: tuple[Annotated[Producer, BeforeValidator(parse_producer)], ...] = ()
     audit: AuditConfig = field(default_factory=AuditConfig)
     build: BuildConfig = field(default_factory=BuildConfig)
+    shards: ShardsConfig = field(default_factory=ShardsConfig)
+
+    @property
+    def input_folder(self) -> Path:
+        """The input on this machine.
+
+        Raises:
+            UsageError: It is a URL.
+        """
+        return _local(self.input, "input")
+
+    @property
+    def output_folder(self) -> Path:
+        """The output on this machine.
+
+        Raises:
+            UsageError: It is a URL.
+        """
+        return _local(self.output, "output")
 
 
 class _UniqueKeyLoader(yaml.SafeLoader):
@@ -63,16 +106,33 @@ def read_recipe(path: Path) -> Recipe:
         UsageError: The file cannot be read, is not valid YAML, or has an invalid key or value.
     """
     try:
-        data = yaml.load(path.read_text(encoding="utf-8"), _UniqueKeyLoader)  # noqa: S506, a SafeLoader
+        text = path.read_text(encoding="utf-8")
     except OSError as error:
         raise UsageError(f"recipe {path}: {error.strerror}") from None
+    except ValueError as error:
+        raise UsageError(f"recipe {path} cannot be read: {error}") from None
+    return parse_recipe(text, f"recipe {path}")
+
+
+def parse_recipe(text: str, name: str) -> Recipe:
+    """Return the recipe that a YAML text describes.
+
+    Args:
+        text: The text.
+        name: Where the text is from, for messages.
+
+    Raises:
+        UsageError: It is not valid YAML, or has an invalid key or value.
+    """
+    try:
+        data = yaml.load(text, _UniqueKeyLoader)  # noqa: S506, a SafeLoader
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         problem = " ".join(str(error).split())
-        raise UsageError(f"recipe {path} cannot be read: {problem[:300]}") from None
+        raise UsageError(f"{name} cannot be read: {problem[:300]}") from None
     if not isinstance(data, dict):
-        raise UsageError(f"recipe {path}: expected keys and values")
+        raise UsageError(f"{name}: expected keys and values")
     given = {key: value for key, value in data.items() if value is not None}  # `encode:` alone
-    recipe = validate(Recipe, given, f"recipe {path}: ")
+    recipe = validate(Recipe, given, f"{name}: ")
     spec = codec_spec(recipe.codec)
     for kbps in (recipe.encode.bandwidth, recipe.build.bandwidth):
         if kbps is not None:

@@ -39,13 +39,13 @@ def run_recipe(recipe: Recipe, path: Path | None = None) -> Iterator[Report]:
     from preprocess.steps.normalize import normalize
 
     recipe = check_recipe(recipe)
-    normalized, ecdc = recipe.output / "normalized", recipe.output / "ecdc"
-    dataset = recipe.output / "dataset"
+    normalized, ecdc = recipe.output_folder / "normalized", recipe.output_folder / "ecdc"
+    dataset = recipe.output_folder / "dataset"
     for output in (normalized, ecdc, dataset):
-        refuse_nested(recipe.input, output)  # before the first step begins
+        refuse_nested(recipe.input_folder, output)  # before the first step begins
     recipe = _pruning(recipe) if recipe.prune else recipe
     model = ModelConfig(weights=recipe.weights, device=recipe.device)
-    report = normalize(recipe.input, normalized, recipe.codec, recipe.normalize, recipe.jobs)
+    report = normalize(recipe.input_folder, normalized, recipe.codec, recipe.normalize, recipe.jobs)
     yield report
     if not report.done + report.current:  # every file failed, and was reported
         return

@@ -1,0 +1,38 @@
+"""Divides the shards of a plan between workers, so that each has about as much audio."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+
+from preprocess.core.errors import UsageError
+from preprocess.plan.plan_file import PlannedShard
+
+
+def parse_share(text: str) -> tuple[int, int]:
+    """Return `I/N` as two numbers; I from 0 to below N.
+
+    Raises:
+        UsageError: The text is not of this form.
+    """
+    match = re.fullmatch(r"(\d+)/(\d+)", text)
+    if match is None or int(match[1]) >= int(match[2]):
+        raise UsageError(f"--shards {text!r} must be I/N, with I from 0 to below N, such as 0/4")
+    return int(match[1]), int(match[2])
+
+
+def share_of(
+    shards: Sequence[PlannedShard], index: int, count: int
+) -> tuple[list[PlannedShard], list[PlannedShard]]:
+    """Return the shards of worker `index` of `count`, and those of the other workers.
+
+    The longest shards are dealt first, each to the worker with the least audio. All workers come to
+    the same result, so they need not talk to each other.
+    """
+    seconds = [0.0] * count
+    own, others = [], []
+    for shard in sorted(shards, key=lambda one: (-one.seconds, one.name)):
+        at = seconds.index(min(seconds))
+        seconds[at] += shard.seconds
+        (own if at == index else others).append(shard)
+    return own, others
