@@ -12,6 +12,7 @@ import socket
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 from preprocess.core.errors import PreprocessError
 from preprocess.core.jobs import cpu_count
@@ -21,12 +22,14 @@ from preprocess.plan.plan_file import PlanError, PlanFolder, PlannedShard
 from preprocess.plan.shard_maker import LostLeaseError, ShardMaker
 from preprocess.plan.shard_report import ShardReport
 from preprocess.steps.recipe import Recipe, parse_recipe
-from preprocess.storage.leases import Lease, Leases
+from preprocess.storage.leases import Leases
 
 LEASES = "leases"
 MOST_ATTEMPTS = 3
 """Workers that may die while they make a shard, before the others leave it alone."""
 _LONGEST_PAUSE_S = 2.0
+
+Done = Callable[[PlannedShard, MadeClip], None]
 
 
 @dataclass(frozen=True)
@@ -36,7 +39,7 @@ class WorkerConfig:
     Attributes:
         device: The torch device; None for the recipe's.
         jobs: Number of threads.
-        retry_failed: Try clips again that failed.
+        retry_failed: Try clips again that failed, and shards that ended their workers.
         wait: Wait for shards that others make, to take them over if their makers die.
     """
 
@@ -46,21 +49,66 @@ class WorkerConfig:
     wait: bool = True
 
 
-@dataclass
-class Worked:
-    """What a worker did.
+@dataclass(frozen=True)
+class Tried:
+    """What became of a shard that a worker looked at.
 
     Attributes:
-        made: Reports on the shards that it made.
-        current: Shards that were finished already.
-        others: Shards that other workers made or make.
-        broken: Shards that it left alone, each with the reason.
+        is_settled: Whether it needs no more attention; otherwise another worker makes it.
+        report: The report on it, if this worker made it.
+        broken: Why no worker can make it; empty if that is not so.
     """
 
-    made: list[ShardReport] = field(default_factory=list)
-    current: list[str] = field(default_factory=list)
-    others: list[str] = field(default_factory=list)
-    broken: list[tuple[str, str]] = field(default_factory=list)
+    is_settled: bool
+    report: ShardReport | None = None
+    broken: str = ""
+
+
+class Worker:
+    """Makes shards of a plan.
+
+    Args:
+        plan: The plan.
+        config: Settings.
+
+    Raises:
+        PlanError: The recipe's code or files have changed since the plan was made.
+    """
+
+    def __init__(self, plan: PlanFolder, config: WorkerConfig) -> None:
+        self._plan, self._config = plan, config
+        self._maker = _shard_maker(plan, config)
+        self._leases = Leases(plan.store, LEASES, lease_s=plan.info.lease_s)
+
+    def try_shard(self, shard: PlannedShard, done: Done) -> Tried:
+        """Make a shard, unless it is finished or another worker makes it.
+
+        Args:
+            shard: The shard.
+            done: Called with each clip that is made.
+
+        Raises:
+            DiskError: The disk cannot be written to.
+            StorageError: The input or the output cannot be reached.
+        """
+        if self._maker.is_current(shard):
+            return Tried(True)
+        lease = self._leases.take(shard.name)
+        if lease is None:
+            return Tried(False)
+        if lease.attempts > MOST_ATTEMPTS and not self._config.retry_failed:
+            lease.abandon()
+            deaths = lease.attempts - 1
+            why = f"{deaths} workers died while they made it; --retry-failed makes it again"
+            return Tried(True, broken=why)
+        with lease:
+            if self._maker.is_current(shard):  # made between the look and the lease
+                return Tried(True)
+            try:
+                report = self._maker.make(shard, partial(done, shard), lambda: lease.lost)
+            except LostLeaseError:
+                return Tried(False)
+        return Tried(True, report)
 
 
 def worker_name() -> str:
@@ -73,12 +121,7 @@ def planned_recipe(plan: PlanFolder) -> Recipe:
     return parse_recipe(plan.info.recipe, f"recipe in {plan}")
 
 
-def shard_maker(plan: PlanFolder, config: WorkerConfig) -> ShardMaker:
-    """Return what makes the shards of a plan.
-
-    Raises:
-        PlanError: The recipe's code or files have changed since the plan was made.
-    """
+def _shard_maker(plan: PlanFolder, config: WorkerConfig) -> ShardMaker:
     info, recipe = plan.info, planned_recipe(plan)
     try:
         making = Making.of(recipe, info.owner)
@@ -103,9 +146,9 @@ def work(
     own: Sequence[PlannedShard],
     others: Sequence[PlannedShard],
     config: WorkerConfig,
-    done: Callable[[MadeClip], None] = lambda made: None,
-    finished: Callable[[PlannedShard, ShardReport | None], None] = lambda shard, report: None,
-) -> Worked:
+    done: Done = lambda shard, made: None,
+    settled: Callable[[PlannedShard, Tried], None] = lambda shard, tried: None,
+) -> None:
     """Make shards until all are made, or made by others.
 
     Args:
@@ -114,61 +157,25 @@ def work(
         others: Shards of other workers, which it makes if they do not.
         config: Settings.
         done: Called with each clip that is made.
-        finished: Called with each shard that this worker made, or found finished (None).
+        settled: Called with each shard that needs no more attention.
 
     Raises:
         PlanError: The plan does not match the recipe's code.
         DiskError: The disk cannot be written to.
         StorageError: The input or the output cannot be reached.
     """
-    maker = shard_maker(plan, config)
-    leases = Leases(plan.store, LEASES, lease_s=plan.info.lease_s)
-    worked = Worked()
+    worker = Worker(plan, config)
     pending = [*own, *others]
-    mine = {shard.name for shard in own}
     while pending:
         left = []
         for shard in pending:
-            if maker.is_current(shard):
-                (worked.current if shard.name in mine else worked.others).append(shard.name)
-                finished(shard, None)
-                continue
-            lease = leases.take(shard.name)
-            if lease is None or not _make(maker, shard, lease, worked, done, finished, config.retry_failed):
+            tried = worker.try_shard(shard, done)
+            if tried.is_settled:
+                settled(shard, tried)
+            else:
                 left.append(shard)
         if len(left) == len(pending):
             if not config.wait:
-                worked.others += [shard.name for shard in left]
-                break
+                return
             time.sleep(min(plan.info.lease_s / 4, _LONGEST_PAUSE_S))
         pending = left
-    return worked
-
-
-def _make(
-    maker: ShardMaker,
-    shard: PlannedShard,
-    lease: Lease,
-    worked: Worked,
-    done: Callable[[MadeClip], None],
-    finished: Callable[[PlannedShard, ShardReport | None], None],
-    retry_failed: bool,
-) -> bool:
-    """Make a shard whose lease is held; return whether it needs no more attention."""
-    if lease.attempts > MOST_ATTEMPTS and not retry_failed:
-        why = f"{lease.attempts - 1} workers died while they made it; --retry-failed makes it again"
-        worked.broken.append((shard.name, why))
-        lease.abandon()
-        return True
-    with lease:
-        if maker.is_current(shard):  # made between the look and the lease
-            worked.others.append(shard.name)
-            finished(shard, None)
-            return True
-        try:
-            report = maker.make(shard, done, lambda: lease.lost)
-        except LostLeaseError:
-            return False
-        worked.made.append(report)
-        finished(shard, report)
-    return True

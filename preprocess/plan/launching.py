@@ -1,0 +1,190 @@
+"""`preprocess run --plan`: starts workers on this machine and counts what they do.
+
+one worker      in this process
+several         a process each, restarted if it is killed; on one GPU each with --devices
+--engine ray    an actor each, on the machines of a cluster: `preprocess.plan.ray_engine`
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator, Field
+
+from preprocess.core.errors import UsageError
+from preprocess.core.jobs import cpu_count
+from preprocess.core.progress import Progress
+from preprocess.core.report import Report, plural
+from preprocess.core.settings import Settings, split_commas
+from preprocess.plan.clip_maker import MadeClip
+from preprocess.plan.plan_file import PlanFolder, PlannedShard
+from preprocess.plan.shares import parse_share, share_of
+from preprocess.plan.worker import Tried, WorkerConfig, work
+
+
+@dataclass(frozen=True, kw_only=True)
+class LaunchConfig(Settings):
+    """How the shards of a plan are made."""
+
+    shards: Annotated[
+        str | None,
+        Field(
+            description="I/N: make first the I-th of N equal shares of the shards, counted from 0, "
+            "then what others leave; default: all shards"
+        ),
+    ] = None
+    engine: Annotated[
+        Literal["local", "ray"],
+        Field(description="local: workers on this machine; ray: workers on a Ray cluster"),
+    ] = "local"
+    address: Annotated[
+        str | None,
+        Field(
+            description="address of the Ray cluster; default: RAY_ADDRESS, or a new "
+            "cluster on this machine"
+        ),
+    ] = None
+    workers: Annotated[
+        int | None,
+        Field(ge=1, description="number of workers; default: one for each device, or one"),
+    ] = None
+    devices: Annotated[
+        tuple[str, ...],
+        BeforeValidator(split_commas),
+        Field(
+            description="torch devices of the workers, such as cuda:0,cuda:1; default: the recipe's"
+        ),
+    ] = ()
+    jobs: Annotated[
+        int | None,
+        Field(ge=1, description="threads of each worker; default: the cores, shared out"),
+    ] = None
+    retry_failed: Annotated[
+        bool, Field(description="try clips again that failed, and shards that ended their workers")
+    ] = False
+    wait: Annotated[
+        bool,
+        Field(
+            description="wait for shards that others make, to take over those of workers that die"
+        ),
+    ] = True
+
+    @property
+    def share(self) -> tuple[int, int]:
+        """Index and count of the share."""
+        return (0, 1) if self.shards is None else parse_share(self.shards)
+
+    @property
+    def worker_count(self) -> int:
+        """Number of workers."""
+        return self.workers or max(1, len(self.devices))
+
+    def worker(self, index: int) -> WorkerConfig:
+        """Return the settings of one of the workers."""
+        device = self.devices[index % len(self.devices)] if self.devices else None
+        jobs = self.jobs or max(1, cpu_count() // self.worker_count)
+        return WorkerConfig(device, jobs, self.retry_failed, self.wait)
+
+
+class Tally:
+    """Counts what workers do, for the report and the progress.
+
+    Args:
+        plan: The plan.
+    """
+
+    def __init__(self, plan: PlanFolder) -> None:
+        self.report = Report("shards", output=plan.info.output)
+        self._plan = plan
+        self._shards: dict[str, int] = {"made": 0, "up to date": 0, "by others": 0}
+        self._counted: set[str] = set()
+        self._made: dict[str, int] = {}
+        info = plan.info
+        self.progress = Progress("shards", info.clips, total_audio_s=info.seconds)
+
+    def clip(self, shard: str, clip_id: str, seconds: float, error: str) -> None:
+        """Count a clip that a worker has made, or that failed."""
+        self._made[shard] = self._made.get(shard, 0) + 1
+        if error:
+            self.report.fail(clip_id, error)
+        else:
+            self.report.done += 1
+            self.report.audio_s += seconds
+        self.progress.update(audio_s=seconds, failed=bool(error))
+
+    def shard(self, shard: PlannedShard, tried: Tried, is_own: bool = True) -> None:
+        """Count a shard that needs no more attention."""
+        if shard.name in self._counted:
+            return
+        self._counted.add(shard.name)
+        if tried.broken:
+            self.report.fail(shard.name, tried.broken)
+            return
+        how = "made" if tried.report else "up to date" if is_own else "by others"
+        self._shards[how] += 1
+        kept = shard.clips - self._made.get(shard.name, 0)
+        if kept > 0:
+            if how != "by others":
+                self.report.current += kept
+            self.progress.update(kept, shard.seconds * kept / max(1, shard.clips), current=True)
+
+    def finish(self) -> Report:
+        """Return the report."""
+        done = self._counted
+        total = len(self._plan.info.shards)
+        parts = [f"{n:,} {what}" for what, n in self._shards.items() if n]
+        missing = total - len(done)
+        parts += [f"{missing:,} left to others"] if missing else []
+        self.report.detail = (
+            f"{total:,} {plural('shard', total)}: {', '.join(parts) or 'none made'}"
+        )
+        return self.report.finish()
+
+
+def run_plan(plan: PlanFolder, config: LaunchConfig) -> Report:
+    """Make the shards of a plan, and return a report.
+
+    Raises:
+        PlanError: The plan does not match the recipe's code.
+        UsageError: The share or the number of workers is invalid.
+        DiskError: The disk cannot be written to.
+        StorageError: The input or the output cannot be reached.
+    """
+    tally = Tally(plan)
+    index, count = config.share
+    if config.engine == "ray":
+        from preprocess.plan.ray_engine import run_on_ray
+
+        if config.shards is not None:
+            raise UsageError("--shards is for workers that do not know each other, not for Ray")
+        with tally.progress:
+            run_on_ray(plan, config, tally)
+    elif config.worker_count > 1:
+        from preprocess.plan.processes import run_processes
+
+        with tally.progress:
+            run_processes(plan, config, tally)
+    else:
+        own, others = share_of(plan.info.shards, index, count)
+        with tally.progress:
+            _work_here(plan, own, others, config, tally)
+    return tally.finish()
+
+
+def _work_here(
+    plan: PlanFolder,
+    own: list[PlannedShard],
+    others: list[PlannedShard],
+    config: LaunchConfig,
+    tally: Tally,
+) -> None:
+    names = {shard.name for shard in own}
+
+    def done(shard: PlannedShard, made: MadeClip) -> None:
+        tally.clip(shard.name, made.clip.path, made.seconds, made.error)
+
+    def settled(shard: PlannedShard, tried: Tried) -> None:
+        tally.shard(shard, tried, shard.name in names)
+
+    work(plan, own, others, config.worker(0), done, settled)

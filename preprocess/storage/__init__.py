@@ -1,0 +1,1 @@
+"""Local or remote folders."""
