@@ -32,7 +32,7 @@ from preprocess.core.errors import PreprocessError
 from preprocess.core.errors import UsageError
 from preprocess.dataset.rows import batch_rows
 from preprocess.dataset.rows import clip_row
-from preprocess.dataset.rows import lists
+from preprocess.dataset.arrow import lists
 from preprocess.dataset.rows import read_schema
 from preprocess.dataset.rows import survey
 from preprocess.dataset.schema import dataset_features

@@ -11,7 +11,7 @@ import preprocess
 PACKAGE = Path(preprocess.__file__).parent
 ROOMS = (
     *("core", "tokens", "audio", "codec", "sidecar", "stats", "params"),
-    *("dataset", "train", "audit", "page", "publish", "steps", "cli"),
+    *("dataset", "shards", "train", "audit", "page", "publish", "steps", "cli"),
 )
 """Lowest first."""
 

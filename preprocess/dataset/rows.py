@@ -137,15 +137,30 @@ def clip_row(
         EcdcError: The tokens cannot be read.
         SidecarError: The sidecar cannot be read.
     """
-    path = root / rel
-    ecdc = read_ecdc(path)
+    ecdc = read_ecdc(root / rel)
+    sidecar = None
+    if schema.parameters and has_sidecar:
+        sidecar = read_sidecar((cond_root or root) / rel)
+    return make_row(root, rel, schema, ecdc, sidecar, audio_prefix, cond_root, check)
+
+
+def make_row(
+    root: Path,
+    rel: str,
+    schema: Schema,
+    ecdc: Ecdc,
+    sidecar: Sidecar | None,
+    audio_prefix: str = "",
+    cond_root: Path | None = None,
+    check: Check | None = None,
+) -> dict[str, Any]:
+    """Return the row of one clip from what its files hold; see `clip_row`."""
+    path, target = root / rel, (cond_root or root) / rel
     n_frames = ecdc.codes.shape[1]
     _check_header(ecdc.header, schema, root, rel)
     audio = f"{audio_prefix}/{rel}" if audio_prefix else rel
     row = {"id": clip_id(rel), "audio": audio, **_token_columns(ecdc, schema)}
-    if schema.parameters and has_sidecar:
-        target = (cond_root or root) / rel
-        sidecar = read_sidecar(target)
+    if schema.parameters and sidecar is not None:
         if check is not None:
             taken = {n: f for n, f in sidecar.parameters.items() if n in schema.parameters}
             check(dataclasses.replace(sidecar, parameters=taken), ecdc.header, target, path)
@@ -171,13 +186,6 @@ def _token_columns(ecdc: Ecdc, schema: Schema) -> dict[str, Any]:
         "scales": [] if ecdc.scales is None else ecdc.scales,
         "segment_frames": [] if ecdc.scales is None else list(ecdc.segment_frames),
     }
-
-
-def lists(row: Any) -> Any:
-    """Return a row with its arrays converted to lists."""
-    if isinstance(row, dict):
-        return {name: lists(value) for name, value in row.items()}
-    return row.tolist() if isinstance(row, np.ndarray) else row
 
 
 def _values(
