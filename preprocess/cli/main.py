@@ -26,7 +26,10 @@ STEPS = {
     "inspect": "write a page that shows and plays clips in a browser",
     "plot": "write a picture of a clip as PNG, SVG or PDF",
     "push": "publish a saved dataset on the Hub, as Parquet with a card",
-    "run": "run all steps of a recipe, from audio to dataset",
+    "run": "run all steps of a recipe, from audio to dataset, or make the shards of a plan",
+    "plan": "divide the audio of a recipe into shards, to make them with any number of workers",
+    "status": "show how far the shards of a plan are",
+    "finish": "turn the shards of a plan into a dataset, once all are made",
     "demo": "run all steps on nine recordings with the demo codec",
     "doctor": "check that the installed packages work together, and say how to fix them",
 }

@@ -183,13 +183,7 @@ class ClipMaker:
         checked = check_clip(tokens, rel, self._audit)
         self._refuse(checked.findings)
         chosen = self._chosen(path, described, schema)
-        row = packed_row(
-            tokens,
-            str(rel),
-            schema or self._making.schema(chosen),
-            annotates,
-            audio_prefix=self._making.recipe.build.audio_prefix,
-        )
+        row = packed_row(tokens, str(rel), schema or self._making.schema(chosen), annotates)
         _remove(path, wav)
         warnings = [(f.check, f.message) for f in checked.findings]
         seconds = ecdc.header.duration_s
@@ -210,9 +204,10 @@ class ClipMaker:
         names = list(options.parameters) or list(described)
         if schema is not None:
             if not options.parameters and set(names) != set(schema.parameters):
-                made = ", ".join(names) or "none"
-                known = ", ".join(schema.parameters) or "none"
-                raise DatasetError(f"{path}: has the parameters {made}; the plan expects {known}")
+                made, expected = (", ".join(n) or "none" for n in (names, schema.parameters))
+                raise DatasetError(
+                    f"{path}: has the parameters {made}; the plan expects {expected}"
+                )
             for name, known in schema.parameters.items():
                 merge_info(name, known, described[name], path)
         return {name: described[name] for name in names}

@@ -6,46 +6,33 @@ the audit suspects.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-from pydantic import Field
-
-from preprocess.audit.audit_config import AuditConfig
 from preprocess.audit.corpus_checks import check_corpus
 from preprocess.audit.findings import Finding, format_findings
-from preprocess.audit.mixing import Makings, describe
 from preprocess.core.errors import PreprocessError
+from preprocess.core.files import digest_bytes
+from preprocess.core.provenance import provenance
 from preprocess.core.report import Report, listed, plural
-from preprocess.core.settings import Settings
 from preprocess.dataset.rows import merge_info
 from preprocess.plan.corpus_tables import ShardFiles, print_tables, read_tables
+from preprocess.plan.finish_config import FinishConfig
 from preprocess.plan.making import Making
 from preprocess.plan.plan_file import PlanFolder, PlannedShard
 from preprocess.plan.shard_report import ShardReport, read_clip_table, read_report
 from preprocess.plan.summary_table import SummaryTable
 from preprocess.plan.worker import planned_recipe
-from preprocess.shards.finishing import Finished, finish_folder
-from preprocess.shards.names import parse_name
+from preprocess.shards.finishing import finish_folder
+from preprocess.shards.names import FOLDER, parse_name
 from preprocess.sidecar.parameter_info import ParameterInfo
 from preprocess.stats.corpus_stats import CorpusStats
 from preprocess.steps.audit import as_built
 
-FINDINGS_NAME, FAILED_NAME = "findings.csv", "failed.csv"
-
-
-@dataclass(frozen=True, kw_only=True)
-class FinishConfig(Settings):
-    """How a plan is finished."""
-
-    allow_failed: Annotated[
-        bool, Field(description="finish without the clips that failed; the card names their number")
-    ] = False
-    allow_findings: Annotated[
-        bool, Field(description="finish although the audit of the corpus found errors")
-    ] = False
+FINDINGS_NAME = "findings.csv"
+_NAMED = 10
 
 
 def finish_plan(plan: PlanFolder, config: FinishConfig) -> Report:
@@ -61,7 +48,7 @@ def finish_plan(plan: PlanFolder, config: FinishConfig) -> Report:
     report = Report("finish", item="row", output=info.output)
     reports = _reports(plan)
     failed = _report_failures(plan, reports, report, config)
-    findings, mixed = _audit(plan, report, config)
+    mixed = _audit(plan, report, config)
     report.done = sum(one.rows for one in reports.values())
     if not report.done:
         report.fail(info.output, "no clip could be made")
@@ -71,14 +58,18 @@ def finish_plan(plan: PlanFolder, config: FinishConfig) -> Report:
         return report.finish()
     report.notes += _remove_others(plan)
     splits = [
-        SplitFiles(split, [(shard.path, reports[shard.name].rows) for shard in shards],
-                   sum(reports[shard.name].arrow_bytes for shard in shards),
-                   sum(reports[shard.name].audio_s for shard in shards) / 3600)
+        SplitFiles(
+            split,
+            [(shard.path, reports[shard.name].rows) for shard in shards],
+            sum(reports[shard.name].arrow_bytes for shard in shards),
+            sum(reports[shard.name].audio_s for shard in shards) / 3600,
+        )
         for split, shards in _by_split(info.shards).items()
     ]
     stats = {
         split: _merged_stats([reports[shard.name] for shard in shards])
-        for split, shards in _by_split(info.shards).items() if split == "train"
+        for split, shards in _by_split(info.shards).items()
+        if split == "train"
     }
     schema = Making.of(planned_recipe(plan), info.owner).schema(_merged_infos(plan, reports))
     origin = _origin(plan, reports, mixed, failed)
@@ -134,8 +125,8 @@ def _report_failures(
     return len(failed)
 
 
-def _audit(plan: PlanFolder, report: Report, config: FinishConfig) -> tuple[list[Finding], str]:
-    """Compare all clips; report the findings and store them; return them and what is mixed."""
+def _audit(plan: PlanFolder, report: Report, config: FinishConfig) -> str:
+    """Compare all clips; report the findings and store them; return what is mixed."""
     recipe = planned_recipe(plan)
     audit = as_built(recipe.audit, recipe.build, bool(recipe.annotate))
     summaries = SummaryTable(read_tables(plan))
@@ -143,16 +134,26 @@ def _audit(plan: PlanFolder, report: Report, config: FinishConfig) -> tuple[list
     prints = print_tables(plan) if audit.split_name is None else ()
     found = check_corpus(Path(), summaries, audit, ShardFiles(plan), prints)
     findings = [*_clip_warnings(plan), *found]
-    mixed = describe_mixed(findings)
+    mixed = _mixed(findings)
     allowed = {"mixed"} if recipe.build.allow_mixed else set()
     for finding in findings:
         text = f"{finding.check}: {finding.message}"
-        if audit.fails(finding.check) and finding.check not in allowed and not config.allow_findings:
+        if (
+            audit.fails(finding.check)
+            and finding.check not in allowed
+            and not config.allow_findings
+        ):
             report.fail(finding.path, text)
         else:
             report.note(f"{finding.path}: {text}")
     plan.store.write(FINDINGS_NAME, format_findings(findings, "csv").encode())
-    return findings, mixed
+    return mixed
+
+
+def _mixed(findings: Sequence[Finding]) -> str:
+    """Return in one line how clips were made differently; empty if they were not."""
+    counts = Counter(finding.message for finding in findings if finding.check == "mixed")
+    return "; ".join(f"{text}: {n:,} {plural('clip', n)}" for text, n in counts.items())
 
 
 def _clip_warnings(plan: PlanFolder) -> Iterator[Finding]:
@@ -164,9 +165,7 @@ def _clip_warnings(plan: PlanFolder) -> Iterator[Finding]:
                 yield Finding(check, f"{row['id']}.ecdc", message)
 
 
-def _merged_infos(
-    plan: PlanFolder, reports: Mapping[str, ShardReport]
-) -> dict[str, ParameterInfo]:
+def _merged_infos(plan: PlanFolder, reports: Mapping[str, ShardReport]) -> dict[str, ParameterInfo]:
     """Return the description of each parameter, with the range that covers all clips."""
     merged: dict[str, ParameterInfo] = {}
     for shard in plan.info.shards:
@@ -174,7 +173,9 @@ def _merged_infos(
             continue
         for name, info in reports[shard.name].parameters.items():
             known = merged.get(name)
-            merged[name] = info if known is None else merge_info(name, known, info, Path(shard.name))
+            merged[name] = (
+                info if known is None else merge_info(name, known, info, Path(shard.name))
+            )
     return {name: merged[name] for name in plan.info.parameters if name in merged}
 
 

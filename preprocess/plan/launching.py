@@ -7,84 +7,14 @@ several         a process each, restarted if it is killed; on one GPU each with 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Annotated, Literal
-
-from pydantic import BeforeValidator, Field
-
 from preprocess.core.errors import UsageError
-from preprocess.core.jobs import cpu_count
 from preprocess.core.progress import Progress
 from preprocess.core.report import Report, plural
-from preprocess.core.settings import Settings, split_commas
 from preprocess.plan.clip_maker import MadeClip
+from preprocess.plan.launch_config import LaunchConfig
 from preprocess.plan.plan_file import PlanFolder, PlannedShard
-from preprocess.plan.shares import parse_share, share_of
-from preprocess.plan.worker import Tried, WorkerConfig, work
-
-
-@dataclass(frozen=True, kw_only=True)
-class LaunchConfig(Settings):
-    """How the shards of a plan are made."""
-
-    shards: Annotated[
-        str | None,
-        Field(
-            description="I/N: make first the I-th of N equal shares of the shards, counted from 0, "
-            "then what others leave; default: all shards"
-        ),
-    ] = None
-    engine: Annotated[
-        Literal["local", "ray"],
-        Field(description="local: workers on this machine; ray: workers on a Ray cluster"),
-    ] = "local"
-    address: Annotated[
-        str | None,
-        Field(
-            description="address of the Ray cluster; default: RAY_ADDRESS, or a new "
-            "cluster on this machine"
-        ),
-    ] = None
-    workers: Annotated[
-        int | None,
-        Field(ge=1, description="number of workers; default: one for each device, or one"),
-    ] = None
-    devices: Annotated[
-        tuple[str, ...],
-        BeforeValidator(split_commas),
-        Field(
-            description="torch devices of the workers, such as cuda:0,cuda:1; default: the recipe's"
-        ),
-    ] = ()
-    jobs: Annotated[
-        int | None,
-        Field(ge=1, description="threads of each worker; default: the cores, shared out"),
-    ] = None
-    retry_failed: Annotated[
-        bool, Field(description="try clips again that failed, and shards that ended their workers")
-    ] = False
-    wait: Annotated[
-        bool,
-        Field(
-            description="wait for shards that others make, to take over those of workers that die"
-        ),
-    ] = True
-
-    @property
-    def share(self) -> tuple[int, int]:
-        """Index and count of the share."""
-        return (0, 1) if self.shards is None else parse_share(self.shards)
-
-    @property
-    def worker_count(self) -> int:
-        """Number of workers."""
-        return self.workers or max(1, len(self.devices))
-
-    def worker(self, index: int) -> WorkerConfig:
-        """Return the settings of one of the workers."""
-        device = self.devices[index % len(self.devices)] if self.devices else None
-        jobs = self.jobs or max(1, cpu_count() // self.worker_count)
-        return WorkerConfig(device, jobs, self.retry_failed, self.wait)
+from preprocess.plan.shares import share_of
+from preprocess.plan.worker import Tried, work
 
 
 class Tally:
@@ -95,10 +25,11 @@ class Tally:
     """
 
     def __init__(self, plan: PlanFolder) -> None:
-        self.report = Report("shards", output=plan.info.output)
+        self.report = Report("shards", output=plan.info.output, fault="failed clips")
         self._plan = plan
         self._shards: dict[str, int] = {"made": 0, "up to date": 0, "by others": 0}
         self._counted: set[str] = set()
+        self._failed_before = 0
         self._made: dict[str, int] = {}
         info = plan.info
         self.progress = Progress("shards", info.clips, total_audio_s=info.seconds)
@@ -121,6 +52,7 @@ class Tally:
         if tried.broken:
             self.report.fail(shard.name, tried.broken)
             return
+        self._failed_before += tried.failed
         how = "made" if tried.report else "up to date" if is_own else "by others"
         self._shards[how] += 1
         kept = shard.clips - self._made.get(shard.name, 0)
@@ -136,6 +68,12 @@ class Tally:
         parts = [f"{n:,} {what}" for what, n in self._shards.items() if n]
         missing = total - len(done)
         parts += [f"{missing:,} left to others"] if missing else []
+        if self._failed_before:
+            count = self._failed_before
+            self.report.note(
+                f"{count:,} {plural('clip', count)} failed in an earlier run: preprocess finish "
+                f"lists them, --retry-failed tries them again"
+            )
         self.report.detail = (
             f"{total:,} {plural('shard', total)}: {', '.join(parts) or 'none made'}"
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ from preprocess.audit.audit_config import AuditConfig, ChecksConfig
 from preprocess.codec.weights import find_weights
 from preprocess.core.errors import UsageError
 from preprocess.core.provenance import settings_digest
-from preprocess.dataset.options import ClipOptions, RowOptions, check_options
+from preprocess.dataset.options import RowOptions, check_options
 from preprocess.dataset.schema import Schema
 from preprocess.params import parameter_names
 from preprocess.sidecar.parameter_info import ParameterInfo
@@ -118,9 +118,3 @@ def _refuse_settings_of_folders(recipe: Recipe) -> None:
     for name, is_set in wrong.items():
         if is_set:
             raise UsageError(f"{name} requires files for each clip, not `format: shards`")
-
-
-def split_options(recipe: Recipe) -> ClipOptions:
-    """Return the options that assign clips to splits."""
-    names = {field.name for field in fields(ClipOptions)}
-    return ClipOptions(**{k: v for k, v in asdict(recipe.build).items() if k in names})

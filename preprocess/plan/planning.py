@@ -22,7 +22,7 @@ from preprocess.dataset.splits import find_splits
 from preprocess.params import parameter_names
 from preprocess.plan.catalog import Catalog, list_input
 from preprocess.plan.clip_maker import ClipMaker, MadeClip
-from preprocess.plan.making import Making, split_options
+from preprocess.plan.making import Making
 from preprocess.plan.plan_file import (
     CLIPS_SCHEMA,
     PlanFolder,
@@ -179,7 +179,7 @@ def _divide(
     """Assign each clip to a shard by a hash of its id."""
     rels = [f"{name}.ecdc" for name in catalog.ids]
     number = {rel: index for index, rel in enumerate(rels)}
-    splits = find_splits(Path(), rels, split_options(making.recipe))
+    splits = find_splits(Path(), rels, making.recipe.build)
     frame = _BYTES_PER_CODE * making.n_codebooks + _BYTES_PER_VALUE * len(parameters)
     shares = []
     for split, members in splits.items():

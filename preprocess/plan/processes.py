@@ -8,7 +8,6 @@ from __future__ import annotations
 import multiprocessing
 import queue
 import signal
-import sys
 import time
 from dataclasses import dataclass
 from multiprocessing.context import SpawnProcess
@@ -16,14 +15,15 @@ from multiprocessing.queues import Queue
 from typing import TYPE_CHECKING, Any
 
 from preprocess.core.errors import PreprocessError
-from preprocess.core.report import print_note
 from preprocess.core.interrupts import children_ignore_interrupts
+from preprocess.core.report import print_note
+from preprocess.plan.launch_config import LaunchConfig, WorkerConfig
 from preprocess.plan.plan_file import PlanFolder, PlannedShard
 from preprocess.plan.shares import share_of
-from preprocess.plan.worker import MOST_ATTEMPTS, WorkerConfig, work
+from preprocess.plan.worker import MOST_ATTEMPTS, work
 
 if TYPE_CHECKING:
-    from preprocess.plan.launching import LaunchConfig, Tally
+    from preprocess.plan.launching import Tally
 
 _LOOK_EVERY_S = 0.2
 _END_S = 1.0
@@ -78,7 +78,10 @@ def run_processes(plan: PlanFolder, config: LaunchConfig, tally: Tally) -> None:
                     worker.done = True
                     problems.append(f"worker {worker.index} was {_ending(worker.process)}")
                     continue
-                print_note("shards", f"worker {worker.index} was {_ending(worker.process)}; it is started again")
+                print_note(
+                    "shards",
+                    f"worker {worker.index} was {_ending(worker.process)}; it is started again",
+                )
                 worker.process, worker.starts = start(worker.index), worker.starts + 1
     finally:
         _end(workers)

@@ -8,18 +8,18 @@ the queue; the lease and the parts of the shard do the rest.
 from __future__ import annotations
 
 import os
-import sys
 import time
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
 from preprocess.core.errors import PreprocessError, UsageError
 from preprocess.core.report import print_note
+from preprocess.plan.launch_config import LaunchConfig, WorkerConfig
 from preprocess.plan.plan_file import PlanFolder, PlannedShard
-from preprocess.plan.worker import MOST_ATTEMPTS, Tried, Worker, WorkerConfig
+from preprocess.plan.worker import MOST_ATTEMPTS, Tried, Worker
 
 if TYPE_CHECKING:
-    from preprocess.plan.launching import LaunchConfig, Tally
+    from preprocess.plan.launching import Tally
 
 Made = tuple[Tried, list[tuple[str, float, str]]]
 """What became of a shard; path, seconds and error of each clip that was made."""

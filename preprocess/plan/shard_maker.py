@@ -93,12 +93,15 @@ class ShardMaker:
         self._arrow = shard_schema(schema)
         self._part_s, self._retry, self._worker = part_s, retry_failed, worker
 
-    def is_current(self, shard: PlannedShard) -> bool:
-        """Whether a shard is finished and up to date, with no failed clip to try again."""
+    def current(self, shard: PlannedShard) -> ShardReport | None:
+        """Return the report on a shard that is up to date; None if it has to be made.
+
+        With `retry_failed`, a shard with failed clips has to be made.
+        """
         report = read_report(self._plan, shard)
         if report is None or report.state != shard.state or (self._retry and report.failed):
-            return False
-        return self._plan.dataset.exists(shard.path)
+            return None
+        return report if self._plan.dataset.exists(shard.path) else None
 
     def make(
         self,
@@ -146,8 +149,8 @@ class ShardMaker:
             self._plan.dataset.put(result.path, shard.path)
         report = self._report(shard, result, made_s, time.monotonic() - started)
         write_report(self._plan, shard, report, result.clips)
-        for part in list(list_parts(self._plan, parts_folder(shard))):
-            self._plan.store.delete(part.path)
+        for stored in list(list_parts(self._plan, parts_folder(shard))):
+            self._plan.store.delete(stored.path)
         return report
 
     def _known(self, shard: PlannedShard, stack: ExitStack) -> _Known:

@@ -2,23 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 
-from preprocess.core.errors import UsageError
 from preprocess.plan.plan_file import PlannedShard
-
-
-def parse_share(text: str) -> tuple[int, int]:
-    """Return `I/N` as two numbers; I from 0 to below N.
-
-    Raises:
-        UsageError: The text is not of this form.
-    """
-    match = re.fullmatch(r"(\d+)/(\d+)", text)
-    if match is None or int(match[1]) >= int(match[2]):
-        raise UsageError(f"--shards {text!r} must be I/N, with I from 0 to below N, such as 0/4")
-    return int(match[1]), int(match[2])
 
 
 def share_of(

@@ -159,6 +159,8 @@ class StoredSummary(ClipSummary):
     """A clip's summary, whose attributes are read from a table."""
 
     __slots__ = ("_index", "_table")
+    _table: SummaryTable
+    _index: int
 
     def __init__(self, table: SummaryTable, index: int) -> None:
         object.__setattr__(self, "_table", table)

@@ -11,12 +11,12 @@ import os
 import socket
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 
 from preprocess.core.errors import PreprocessError
-from preprocess.core.jobs import cpu_count
 from preprocess.plan.clip_maker import ClipMaker, MadeClip
+from preprocess.plan.launch_config import WorkerConfig
 from preprocess.plan.making import Making
 from preprocess.plan.plan_file import PlanError, PlanFolder, PlannedShard
 from preprocess.plan.shard_maker import LostLeaseError, ShardMaker
@@ -33,34 +33,19 @@ Done = Callable[[PlannedShard, MadeClip], None]
 
 
 @dataclass(frozen=True)
-class WorkerConfig:
-    """How a worker works.
-
-    Attributes:
-        device: The torch device; None for the recipe's.
-        jobs: Number of threads.
-        retry_failed: Try clips again that failed, and shards that ended their workers.
-        wait: Wait for shards that others make, to take them over if their makers die.
-    """
-
-    device: str | None = None
-    jobs: int = field(default_factory=cpu_count)
-    retry_failed: bool = False
-    wait: bool = True
-
-
-@dataclass(frozen=True)
 class Tried:
     """What became of a shard that a worker looked at.
 
     Attributes:
         is_settled: Whether it needs no more attention; otherwise another worker makes it.
         report: The report on it, if this worker made it.
+        failed: Number of its clips that failed in an earlier run.
         broken: Why no worker can make it; empty if that is not so.
     """
 
     is_settled: bool
     report: ShardReport | None = None
+    failed: int = 0
     broken: str = ""
 
 
@@ -91,8 +76,9 @@ class Worker:
             DiskError: The disk cannot be written to.
             StorageError: The input or the output cannot be reached.
         """
-        if self._maker.is_current(shard):
-            return Tried(True)
+        known = self._maker.current(shard)
+        if known is not None:
+            return Tried(True, failed=known.failed)
         lease = self._leases.take(shard.name)
         if lease is None:
             return Tried(False)
@@ -102,8 +88,9 @@ class Worker:
             why = f"{deaths} workers died while they made it; --retry-failed makes it again"
             return Tried(True, broken=why)
         with lease:
-            if self._maker.is_current(shard):  # made between the look and the lease
-                return Tried(True)
+            known = self._maker.current(shard)  # made between the look and the lease?
+            if known is not None:
+                return Tried(True, failed=known.failed)
             try:
                 report = self._maker.make(shard, partial(done, shard), lambda: lease.lost)
             except LostLeaseError:

@@ -105,13 +105,27 @@ def read_recipe(path: Path) -> Recipe:
     Raises:
         UsageError: The file cannot be read, is not valid YAML, or has an invalid key or value.
     """
+    return parse_recipe(_text(path), f"recipe {path}")
+
+
+def _text(path: Path) -> str:
     try:
-        text = path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8")
     except OSError as error:
         raise UsageError(f"recipe {path}: {error.strerror}") from None
     except ValueError as error:
         raise UsageError(f"recipe {path} cannot be read: {error}") from None
-    return parse_recipe(text, f"recipe {path}")
+
+
+def recipe_text(path: Path, **values: Any) -> str:
+    """Return a recipe as YAML, with keys replaced by the `values` that are not None.
+
+    Raises:
+        UsageError: As `read_recipe` does.
+    """
+    data = _parsed(_text(path), f"recipe {path}")
+    given = {key: str(value) for key, value in values.items() if value is not None}
+    return yaml.safe_dump({**data, **given}, sort_keys=False, allow_unicode=True)
 
 
 def parse_recipe(text: str, name: str) -> Recipe:
@@ -124,13 +138,7 @@ def parse_recipe(text: str, name: str) -> Recipe:
     Raises:
         UsageError: It is not valid YAML, or has an invalid key or value.
     """
-    try:
-        data = yaml.load(text, _UniqueKeyLoader)  # noqa: S506, a SafeLoader
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        problem = " ".join(str(error).split())
-        raise UsageError(f"{name} cannot be read: {problem[:300]}") from None
-    if not isinstance(data, dict):
-        raise UsageError(f"{name}: expected keys and values")
+    data = _parsed(text, name)
     given = {key: value for key, value in data.items() if value is not None}  # `encode:` alone
     recipe = validate(Recipe, given, f"{name}: ")
     spec = codec_spec(recipe.codec)
@@ -138,6 +146,17 @@ def parse_recipe(text: str, name: str) -> Recipe:
         if kbps is not None:
             spec.n_codebooks(kbps)
     return recipe
+
+
+def _parsed(text: str, name: str) -> dict[str, Any]:
+    try:
+        data = yaml.load(text, _UniqueKeyLoader)  # noqa: S506, a SafeLoader
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        problem = " ".join(str(error).split())
+        raise UsageError(f"{name} cannot be read: {problem[:300]}") from None
+    if not isinstance(data, dict):
+        raise UsageError(f"{name}: expected keys and values")
+    return data
 
 
 def with_overrides(recipe: Recipe, **values: Any) -> Recipe:
