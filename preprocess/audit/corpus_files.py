@@ -40,7 +40,8 @@ class FolderFiles:
 
     def codes(self, rel: Path) -> NDArray[np.int16]:
         """Return the first codebook's codes `[T]` of a clip."""
-        return read_ecdc(self.root / rel).codes[0]
+        codes: NDArray[np.int16] = read_ecdc(self.root / rel).codes[0]
+        return codes
 
     def values(self, rel: Path, name: str) -> NDArray[np.float64]:
         """Return the values `[T]` of a parameter of a clip."""

@@ -210,8 +210,7 @@ def run_flags(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--dry-run", action="store_true", help="with --prune: only list the outputs to delete"
     )
-    shards = parser.add_argument_group("shards", "for a plan, or a recipe with format: shards")
-    add_flags(shards, LaunchConfig)
+    add_flags(parser, LaunchConfig)
 
 
 def plan_flags(parser: ArgumentParser) -> None:

@@ -32,7 +32,7 @@ class WorkerConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class LaunchConfig(Settings):
-    """How the shards of a plan are made."""
+    """How the shards of a plan, or of a recipe with `format: shards`, are made."""
 
     shards: Annotated[
         str | None,

@@ -16,7 +16,8 @@ def share_of(
     the same result, so they need not talk to each other.
     """
     seconds = [0.0] * count
-    own, others = [], []
+    own: list[PlannedShard] = []
+    others: list[PlannedShard] = []
     for shard in sorted(shards, key=lambda one: (-one.seconds, one.name)):
         at = seconds.index(min(seconds))
         seconds[at] += shard.seconds

@@ -84,8 +84,8 @@ class SummaryTable(Sequence[ClipSummary]):
         self.ids = pa.concat_arrays(ids) if ids else pa.array([], pa.string())
         self.contents = pa.concat_arrays(contents) if contents else pa.array([], pa.string())
         self.numbers = {name: np.concatenate(parts) for name, parts in numbers.items()}
-        for column in self.parameters.values():
-            column.freeze(self._count)
+        for parameter in self.parameters.values():
+            parameter.freeze(self._count)
 
     def _numbers(self, summary: pa.StructArray) -> dict[str, NDArray[Any]]:
         shared = ("model", "token_makers", "parameter_makers", "engine")
@@ -99,7 +99,8 @@ class SummaryTable(Sequence[ClipSummary]):
     def _coded(self, column: pa.Array) -> NDArray[np.int32]:
         coded = column.dictionary_encode()
         numbers = np.array([self.codes.number(v) for v in coded.dictionary.to_pylist()], np.int32)
-        return numbers[coded.indices.to_numpy(zero_copy_only=False)]
+        found: NDArray[np.int32] = numbers[coded.indices.to_numpy(zero_copy_only=False)]
+        return found
 
     def _add_parameters(self, listed: pa.ListArray) -> None:
         entries = listed.flatten()
@@ -173,48 +174,48 @@ class StoredSummary(ClipSummary):
         return self._table.codes.values[self._number(name)]
 
     @property
-    def rel(self) -> Path:  # type: ignore[override]
+    def rel(self) -> Path:
         """The token file that `unpack` would write."""
         return Path(f"{self._table.ids[self._index].as_py()}.ecdc")
 
     @property
-    def content(self) -> str:  # type: ignore[override]
+    def content(self) -> str:
         """Hash of its tokens."""
         return str(self._table.contents[self._index].as_py())
 
     @property
-    def header(self) -> EcdcHeader:  # type: ignore[override]
+    def header(self) -> EcdcHeader:
         """The tokens' header, without provenance."""
         length, k = int(self._number("audio_length")), int(self._number("n_codebooks"))
         return EcdcHeader(self._shared("model"), length, k)
 
     @property
-    def token_makers(self) -> Makers:  # type: ignore[override]
+    def token_makers(self) -> Makers:
         """What made its tokens."""
         return dict(json.loads(self._shared("token_makers")))
 
     @property
-    def parameter_makers(self) -> Makers:  # type: ignore[override]
+    def parameter_makers(self) -> Makers:
         """What made its parameters."""
         return dict(json.loads(self._shared("parameter_makers")))
 
     @property
-    def is_tied(self) -> bool:  # type: ignore[override]
+    def is_tied(self) -> bool:
         """Whether the sidecar names its tokens."""
         return bool(self._number("is_tied"))
 
     @property
-    def engine(self) -> str:  # type: ignore[override]
+    def engine(self) -> str:
         """What computed the tokens."""
         return str(self._shared("engine"))
 
     @property
-    def prints(self) -> None:  # type: ignore[override]
+    def prints(self) -> None:
         """None: fingerprints are compared a slice at a time."""
         return None
 
     @property
-    def parameters(self) -> Mapping[str, ParameterSummary] | None:  # type: ignore[override]
+    def parameters(self) -> Mapping[str, ParameterSummary] | None:
         """Its parameters; None without a sidecar."""
         return StoredParameters(self._table, self._index) if self._number("has_sidecar") else None
 
