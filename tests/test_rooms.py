@@ -10,7 +10,7 @@ import preprocess
 
 PACKAGE = Path(preprocess.__file__).parent
 ROOMS = (
-    *("core", "tokens", "audio", "codec", "sidecar", "stats", "params"),
+    *("core", "storage", "tokens", "audio", "codec", "sidecar", "stats", "params"),
     *("dataset", "train", "audit", "page", "publish", "steps", "cli"),
 )
 """Lowest first."""
