@@ -35,7 +35,7 @@ from preprocess.steps.annotate_clip import annotate_clip
 from preprocess.steps.encode_jobs import made_by, made_from
 from preprocess.steps.normalize import normalize_file
 from preprocess.steps.verify import audio_blocks
-from preprocess.storage.store import Entry, StorageError, Store
+from preprocess.storage.store import Entry, SourceChangedError, StorageError, Store
 from preprocess.tokens.ecdc import write_ecdc
 
 if TYPE_CHECKING:
@@ -138,15 +138,20 @@ class ClipMaker:
 
     def _normalize(self, scratch: Path, clip: PlannedClip) -> tuple[str, ...]:
         """Write a clip's normalized audio to the scratch folder, and return notes."""
-        source, fetched = self._source.local(clip.path), None
-        if source is None:
-            source = fetched = scratch / "source" / clip.path
-            source.parent.mkdir(parents=True, exist_ok=True)
-            self._source.fetch(clip.path, source, Entry(clip.path, clip.size, clip.version))
-        recipe, target = self._making.recipe, _wav(scratch, clip)
-        made = normalize_file(source, target, self._making.spec, recipe.normalize)
+        planned = Entry(clip.path, clip.size, clip.version)
+        source, target = self._source.local(clip.path), _wav(scratch, clip)
+        fetched = None if source else scratch / "source" / clip.path
+        if fetched is not None:
+            fetched.parent.mkdir(parents=True, exist_ok=True)
+            self._source.fetch(clip.path, fetched, planned)
+        config = self._making.recipe.normalize
+        made = normalize_file(source or fetched, target, self._making.spec, config)
         if fetched is not None:
             fetched.unlink()
+        elif self._source.entry(clip.path) != planned:
+            raise SourceChangedError(
+                f"{clip.path} has changed since the plan was made; run preprocess plan again"
+            )
         return (made.note,) if made.note else ()
 
     def _blocks(

@@ -1,1 +1,1 @@
-"""Local or remote folders."""
+"""Files in a local folder or behind a URL, read and written in one way."""

@@ -15,7 +15,6 @@ from preprocess.plan.clip_maker import ClipMaker
 from preprocess.plan.launch_config import LaunchConfig, WorkerConfig
 from preprocess.plan.plan_file import PlanError, PlanFolder
 from preprocess.plan.shard_maker import ShardMaker
-from preprocess.plan.shard_report import read_report
 from preprocess.plan.worker import work
 from preprocess.steps.recipe import parse_recipe
 from preprocess.steps.run import run_recipe
@@ -218,15 +217,16 @@ def test_a_clip_that_the_audit_refuses_fails_alone(corpus, tmp_path):
     assert item == "take 11.wav" and text.startswith("out_of_range: 'far' is 3 in frame 0")
 
 
-def test_an_audio_file_that_changed_since_the_plan_is_read_as_it_is(corpus):
-    """Local files have no versions to ask for: the row's provenance names what was read."""
+def test_an_audio_file_that_changed_since_the_plan_fails(corpus):
     plan = corpus.plan()
     write_wav(corpus.sounds / "take 01.wav", tone(777, 24_000, 12_000))
-    make(plan)
-    after = corpus.plan()
-    changed = [s for s in after.info.shards if read_report(plan, s).state != s.state]
-    assert len(changed) == 1  # the next plan sees the change, and its shard is made again
-    assert make(after).done == 1
+    ((item, text),) = make(plan).failures
+    assert item == "take 01.wav"
+    assert text == (
+        "take 01.wav has changed since the plan was made; run preprocess plan again"
+    )
+    report = make(corpus.plan())
+    assert report.ok and report.done == 1
 
 
 def test_a_full_disk_stops_the_worker_and_fails_no_clip(corpus, monkeypatch):
