@@ -46,9 +46,7 @@ class Corpus:
     ) -> str:
         """Return a recipe; `more` is further YAML."""
         out = out or self.out
-        return RECIPE.format(
-            input=self.sounds, output=out, count=count, more=more, lease_s=lease_s
-        )
+        return RECIPE.format(input=self.sounds, output=out, count=count, more=more, lease_s=lease_s)
 
     def plan(self, text: str | None = None) -> PlanFolder:
         """Make the plan of a recipe."""

@@ -98,7 +98,9 @@ def test_a_worker_that_dies_loses_at_most_a_part(corpus, undisturbed, counted, a
     with pytest.raises(KilledError):
         work(plan, plan.info.shards, [], WorkerConfig(jobs=1), die)
     _forget_leases(plan)
-    stored = {clip for part in (corpus.out / "plan/parts").rglob("*.parquet") for clip in _ids(part)}
+    stored = {
+        clip for part in (corpus.out / "plan/parts").rglob("*.parquet") for clip in _ids(part)
+    }
     finished = set(ids(plan))
     counted.clear()
     report = make(PlanFolder(str(plan)))
@@ -222,9 +224,7 @@ def test_an_audio_file_that_changed_since_the_plan_fails(corpus):
     write_wav(corpus.sounds / "take 01.wav", tone(777, 24_000, 12_000))
     ((item, text),) = make(plan).failures
     assert item == "take 01.wav"
-    assert text == (
-        "take 01.wav has changed since the plan was made; run preprocess plan again"
-    )
+    assert text == ("take 01.wav has changed since the plan was made; run preprocess plan again")
     report = make(corpus.plan())
     assert report.ok and report.done == 1
 

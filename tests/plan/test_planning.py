@@ -175,7 +175,9 @@ def test_a_plan_with_other_content_is_one_error(corpus, change):
         PlanInfo.from_json(json.dumps(stored).encode(), "plan.json")
 
 
-@pytest.mark.parametrize("data", [b"", b"[]", b"{}", b"\xff\xfe", b"[" * 100_000, b'{"version": 1}'])
+@pytest.mark.parametrize(
+    "data", [b"", b"[]", b"{}", b"\xff\xfe", b"[" * 100_000, b'{"version": 1}']
+)
 def test_a_plan_that_is_none_is_one_error(data):
     with pytest.raises(PlanError, match="plan.json"):
         PlanInfo.from_json(data, "plan.json")
