@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from preprocess.core.errors import disk_errors
+from preprocess.core.errors import PreprocessError, disk_errors
 from preprocess.core.files import atomic_path, write_bytes
 from preprocess.core.listing import list_folder
 from preprocess.core.temporaries import temporary_name
@@ -36,9 +36,12 @@ class LocalFolder:
     def list(self, suffixes: Iterable[str] | None, under: str) -> Iterator[Entry]:
         """Yield the files in sorted order; a link without a target has the version `broken`."""
         folder, prefix = (self._at(under), f"{under}/") if under else (self.root, "")
-        if under and not folder.exists():
-            return
-        listing = list_folder(folder, suffixes or ())
+        try:
+            listing = list_folder(folder, suffixes or ())
+        except PreprocessError:
+            if under and not folder.exists():
+                return
+            raise
         paths = sorted([*listing.files, *listing.others]) if suffixes is None else listing.files
         for path in paths:
             try:

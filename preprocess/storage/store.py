@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO
 
@@ -71,6 +71,15 @@ class Store:
     def child(self, path: str | os.PathLike[str]) -> str:
         """Return the path or URL of a file or folder inside."""
         return f"{self.folder.url.rstrip('/')}/{checked(path)}"
+
+    def giving_up_after(self, seconds: float) -> Store:
+        """Return the same store with a shorter bound on retries; a local one makes none."""
+        if not isinstance(self.folder, RemoteFolder):
+            return self
+        usual = self.folder.retries
+        total_s, read_s = min(usual.total_s, seconds), min(usual.read_s, max(seconds, 1.0))
+        retries = replace(usual, total_s=total_s, read_s=read_s)
+        return Store(RemoteFolder(self.folder.url, retries))
 
     def list(self, suffixes: Iterable[str] | None = None, under: str = "") -> Iterator[Entry]:
         """Yield the files, in all subfolders, without hidden ones.
