@@ -11,7 +11,7 @@ from typing import TextIO
 from preprocess.core.errors import PreprocessError, UsageError, os_error_text, printable
 from preprocess.core.event_log import event_log, log_event
 from preprocess.core.installation import explaining_imports
-from preprocess.core.interrupts import INTERRUPTED, allow_interrupts, silence
+from preprocess.core.interrupts import INTERRUPTED, allow_interrupts, silence, work_is_over
 from preprocess.core.progress import Progress, take_interrupted
 
 SHARED_BY = 5
@@ -148,6 +148,8 @@ def _status(prog: str, command: Callable[[], int]) -> int:
         done = f" {progress.step}: {progress.line()}" if progress else ""
         line = f"interrupted{done}; finished files are kept, run again to resume"
         return _print_last(prog, line, INTERRUPTED)
+    finally:
+        work_is_over()
 
 
 def _print_last(prog: str, text: str, status: int) -> int:
