@@ -14,7 +14,7 @@ from preprocess.audit.audit_config import AuditConfig, ChecksConfig
 from preprocess.codec.model_config import CodecConfig, ModelConfig
 from preprocess.core.errors import UsageError, printable
 from preprocess.core.flags import from_flags
-from preprocess.core.report import Report, print_report
+from preprocess.core.report import Report, log_report, print_report
 from preprocess.params import parse_producer
 from preprocess.steps.annotate_clip import AnnotateConfig
 from preprocess.steps.build_config import BuildConfig
@@ -73,6 +73,7 @@ def audit_command(args: Namespace) -> int:
         print_report(report, most=args.list)
     else:
         print(format_findings(findings, args.format), end="")
+        log_report(report)
     return 0 if report.ok else 1
 
 

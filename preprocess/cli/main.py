@@ -34,6 +34,8 @@ STEPS = {
     "doctor": "check that the installed packages work together, and say how to fix them",
 }
 """Name -> help text. The flags are in `preprocess.cli.step_flags`."""
+UNLOGGED = ("plot", "status", "demo", "doctor")
+"""Steps without `--log-json`: they do not work on a corpus."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -41,7 +43,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parsed, unknown = build_parser().parse_known_args(arguments)
     if unknown:  # let the step's own parser report them, as it knows its flags
         parsed.parser.error(f"unrecognized arguments: {' '.join(unknown)}")
-    return exit_status("preprocess", lambda: int(parsed.command(parsed)))
+    log = getattr(parsed, "log_json", None)
+    return exit_status("preprocess", lambda: int(parsed.command(parsed)), log)
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -72,7 +75,14 @@ class StepParser(OneLineParser):
             from preprocess.cli import step_flags
 
             self.filled = True
-            getattr(step_flags, f"{self.get_default('step')}_flags")(self)
+            step = self.get_default("step")
+            getattr(step_flags, f"{step}_flags")(self)
+            if step not in UNLOGGED:
+                self.add_argument(
+                    "--log-json",
+                    metavar="FILE",
+                    help="append what happens to FILE, as JSON lines; - for stderr",
+                )
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
         """Add the step's flags and parse."""

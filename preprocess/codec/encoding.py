@@ -10,7 +10,7 @@ other open clips; see `preprocess.codec.layers`.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from itertools import islice
 from typing import TYPE_CHECKING, Protocol
@@ -116,10 +116,16 @@ class Encoding:
         self.scales: list[float] = []
         self.read_all = self.done = False
         self.error: Exception | None = None
+        self._counted = 0
 
     def fail(self, error: Exception) -> None:
         """Mark the clip as failed."""
         self.error, self.read_all, self.done = error, True, True
+
+    def new_frames(self) -> int:
+        """Return the number of frames that were encoded since the last call."""
+        new, self._counted = self.codes[self._counted :], len(self.codes)
+        return sum(codes.shape[1] for codes in new)
 
     def result(self, spec: CodecSpec) -> Ecdc:
         """Return the tokens of a clip that is done.
@@ -161,6 +167,7 @@ def encode_streams(
     spec: CodecSpec,
     rows: int,
     loaders: int,
+    on_part: Callable[[float], None] | None = None,
 ) -> Iterator[Encoding]:
     """Encode clips, several at a time, and yield each when it is done, in no fixed order.
 
@@ -170,6 +177,7 @@ def encode_streams(
         spec: The codec.
         rows: Number of clips open at once.
         loaders: Threads that read ahead; 0 reads blocks only when they are needed.
+        on_part: Called with the seconds of audio that were encoded since the last call.
     """
     _keep_pages()
     pool = ThreadPoolExecutor(loaders) if loaders else None
@@ -196,6 +204,8 @@ def encode_streams(
                     recurring.finish()
                 if started is not None:
                     started.recur()
+            if on_part is not None and recurring is not None:
+                on_part(sum(clip.new_frames() for clip in clips) * _frame_seconds(spec))
             recurring, started = started, following
             done = [clip for clip in clips if clip.done]
             clips = [clip for clip in clips if not clip.done]
@@ -203,6 +213,13 @@ def encode_streams(
     finally:
         if pool is not None:
             pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _frame_seconds(spec: CodecSpec) -> float:
+    """Return the seconds of new audio in a frame; segments overlap."""
+    if spec.segment_samples is None or spec.stride_samples is None:
+        return 1 / spec.fps
+    return spec.stride_samples / spec.segment_samples / spec.fps
 
 
 def _keep_pages() -> None:

@@ -1,8 +1,8 @@
 """Interrupts and closed pipes, from the start of a process. Imports none of our modules.
 
 Before a command starts its work, an interrupt ends the process at once. During the work it raises
-`KeyboardInterrupt`, so that files being written are finished or removed. A second interrupt ends
-the process at once.
+`KeyboardInterrupt`, so that files being written are finished or removed. A second interrupt, or one
+within an import, ends the process at once.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import FrameType
 from typing import Any
 
 INTERRUPTED = 128 + signal.SIGINT
@@ -30,6 +31,12 @@ def allow_interrupts() -> None:
     """Undo `end_at_interrupts`: from here on an interrupt raises `KeyboardInterrupt`."""
     if signal.getsignal(signal.SIGINT) is _end_at_once:
         signal.signal(signal.SIGINT, _raise)
+
+
+def work_is_over() -> None:
+    """Undo `allow_interrupts`: an exception while the interpreter ends would be a traceback."""
+    if signal.getsignal(signal.SIGINT) is _raise:
+        signal.signal(signal.SIGINT, _end_at_once)
 
 
 @contextmanager
@@ -105,5 +112,16 @@ def _end_at_once(number: int, frame: Any) -> None:
 
 
 def _raise(number: int, frame: Any) -> None:
+    if _is_importing(frame):  # nothing is being written
+        _end_at_once(number, frame)
     signal.signal(signal.SIGINT, _end_at_once)
     raise KeyboardInterrupt
+
+
+def _is_importing(frame: FrameType | None) -> bool:
+    """Whether an import is under way; an exception may make its native code abort, as torch's."""
+    while frame is not None:
+        if frame.f_code.co_filename == "<frozen importlib._bootstrap>":
+            return True
+        frame = frame.f_back
+    return False

@@ -11,6 +11,7 @@ from preprocess.codec.model_config import ModelConfig
 from preprocess.core.errors import UsageError
 from preprocess.core.files import find_files, require_folder
 from preprocess.core.jobs import run_items
+from preprocess.core.progress import Progress
 from preprocess.core.report import Report, listed, plural
 from preprocess.core.temporaries import remove_stale
 from preprocess.dataset.clips import find_tokens
@@ -66,11 +67,14 @@ def annotate(
     # Decoding already uses all cores, and threads must not share a model.
     threads = 1 if any(p.needs_decoder for p in producers) else jobs
     made: dict[Path, AnnotatedClip] = {}
-    for outcome in run_items(step, tokens, threads, "annotate"):
-        if outcome.value is None:
-            report.fail(root / outcome.item, outcome.message())
-        else:
-            made[outcome.item] = outcome.value
+    with Progress("annotate", len(tokens), at_once=threads) as progress:
+        for outcome in run_items(step, tokens, threads):
+            if outcome.value is None:
+                report.fail(root / outcome.item, outcome.message())
+                progress.update(failed=True)
+            else:
+                made[outcome.item] = outcome.value
+                progress.update(current=outcome.value.current)
     _count(report, made, config.dry_run)
     _report_orphans(report, root, config)
     return report.finish()

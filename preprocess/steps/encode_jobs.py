@@ -15,6 +15,7 @@ from preprocess.codec.model_config import CodecConfig
 from preprocess.codec.weights import find_weights, local_weights
 from preprocess.core.files import digest_file, pair_outputs
 from preprocess.core.jobs import cpu_count, run_items
+from preprocess.core.progress import Progress
 from preprocess.core.provenance import (
     is_current,
     is_ours,
@@ -173,15 +174,15 @@ def _add_jobs(
     for rel, message in clashes:
         report.fail(source / rel, message)
     outputs = dict(pairs)
-    for outcome in run_items(
-        lambda rel: made_from(source / rel), [*outputs], cpu_count(), "compare"
-    ):
-        audio, tokens = source / outcome.item, output / outputs[outcome.item]
-        if outcome.value is None:
-            report.fail(audio, outcome.message())
-            continue
-        job = Job(audio, tokens, {**made, **outcome.value})
-        (plan.jobs if may_write_tokens(tokens) else plan.foreign).append(job)
+    with Progress("encode", len(outputs), phase="compare", at_once=cpu_count()) as progress:
+        for outcome in run_items(lambda rel: made_from(source / rel), [*outputs], cpu_count()):
+            audio, tokens = source / outcome.item, output / outputs[outcome.item]
+            progress.update(failed=outcome.value is None)
+            if outcome.value is None:
+                report.fail(audio, outcome.message())
+                continue
+            job = Job(audio, tokens, {**made, **outcome.value})
+            (plan.jobs if may_write_tokens(tokens) else plan.foreign).append(job)
 
 
 def made_from(audio: Path) -> dict[str, str]:

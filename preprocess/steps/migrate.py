@@ -20,6 +20,7 @@ from pydantic import Field
 from preprocess.core.errors import DiskError, PreprocessError
 from preprocess.core.files import atomic_path, find_files
 from preprocess.core.jobs import Outcome
+from preprocess.core.progress import Progress
 from preprocess.core.report import Report
 from preprocess.core.settings import Settings
 from preprocess.core.temporaries import remove_stale
@@ -118,24 +119,28 @@ def migrate(root: Path, config: MigrateConfig) -> tuple[Report, list[str]]:
         remove_stale(root)
     adopted = _adopted(config.cond_root or root, tokens)
     plans = []
-    for rel in tokens:
-        try:
-            plans.append(_plan(root, rel, adopted.get(rel), config))
-        except (PreprocessError, OSError) as error:
-            report.fail(root / rel, Outcome(rel, None, error).message())
+    with Progress("migrate", len(tokens), phase="read") as progress:
+        for rel in tokens:
+            try:
+                plans.append(_plan(root, rel, adopted.get(rel), config))
+            except (PreprocessError, OSError) as error:
+                report.fail(root / rel, Outcome(rel, None, error).message())
+            progress.update()
     declared = frozenset().union(*(plan.declared for plan in plans))
-    for plan in plans:
-        try:
-            if config.write:
-                _migrate_clip(root, plan, config, declared)
-        except DiskError:
-            raise
-        except (PreprocessError, OSError) as error:
-            report.fail(root / plan.rel, Outcome(plan.rel, None, error).message())
-            continue
-        lines += plan.lines()
-        report.done += bool(plan.lines())
-        report.current += not plan.lines()
+    with Progress("migrate", len(plans)) as progress:
+        for plan in plans:
+            try:
+                if config.write:
+                    _migrate_clip(root, plan, config, declared)
+            except DiskError:
+                raise
+            except (PreprocessError, OSError) as error:
+                report.fail(root / plan.rel, Outcome(plan.rel, None, error).message())
+                progress.update(failed=True)
+                continue
+            lines += plan.lines()
+            progress.update(current=not plan.lines())
+    report.add(progress)
     where = config.cond_root or root
     claimed = {sidecar_paths(at)[0] for rel in tokens for at in (rel, adopted.get(rel, rel))}
     for array in find_files(where, [ARRAY_SUFFIX]):

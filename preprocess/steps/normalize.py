@@ -24,6 +24,7 @@ from preprocess.audio.audio_files import (
 from preprocess.core.errors import disk_errors
 from preprocess.core.files import digest_file, pair_outputs
 from preprocess.core.jobs import run_items
+from preprocess.core.progress import Progress
 from preprocess.core.provenance import (
     is_current,
     is_ours,
@@ -111,15 +112,16 @@ def normalize(source: Path, output: Path, codec: str, config: NormalizeConfig, j
     def step(pair: tuple[Path, Path]) -> Normalized:
         return normalize_file(source / pair[0], output / pair[1], spec, config)
 
-    for outcome in run_items(step, pairs, jobs, "normalize"):
-        result = outcome.value
-        if result is None:
-            report.fail(source / outcome.item[0], outcome.message())
-            continue
-        report.done += not result.current
-        report.current += result.current
-        report.audio_s += result.duration_s
-        report.note(result.note and f"{source / outcome.item[0]}: {result.note}")
+    with Progress("normalize", len(pairs), at_once=jobs) as progress:
+        for outcome in run_items(step, pairs, jobs):
+            result = outcome.value
+            if result is None:
+                report.fail(source / outcome.item[0], outcome.message())
+                progress.update(failed=True)
+                continue
+            progress.update(audio_s=result.duration_s, current=result.current)
+            report.note(result.note and f"{source / outcome.item[0]}: {result.note}")
+    report.add(progress)
     failed = report.failed
     current = (target for rel, target in pairs if str(source / rel) not in failed)
     leftovers = find_leftovers(output, SUFFIX, current, audio.stems, owns_wav)

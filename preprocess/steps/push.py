@@ -15,6 +15,7 @@ from pydantic import Field
 from preprocess.codec.model_config import ModelConfig
 from preprocess.core.errors import UsageError
 from preprocess.core.files import require_folder, temporary_folder
+from preprocess.core.progress import Progress
 from preprocess.core.provenance import BY
 from preprocess.core.report import Report
 from preprocess.core.settings import Settings
@@ -134,12 +135,14 @@ def _write_subsets(
     saved: DatasetDict, subsets: Mapping[str, Subset], folder: Path
 ) -> dict[str, dict[str, Shards]]:
     """Write the shards of each subset; return subset -> split -> shards."""
-    return {
-        name: {
-            split: write_shards(rows, folder / name, split, subset) for split, rows in saved.items()
-        }
-        for name, subset in subsets.items()
-    }
+    files: dict[str, dict[str, Shards]] = {name: {} for name in subsets}
+    total = len(subsets) * sum(map(len, saved.values()))
+    with Progress("push", total, phase="write", item="row") as progress:
+        for name, subset in subsets.items():
+            for split, rows in saved.items():
+                files[name][split] = write_shards(rows, folder / name, split, subset)
+                progress.update(len(rows))
+    return files
 
 
 def _load(folder: Path) -> DatasetDict:

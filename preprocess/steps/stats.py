@@ -11,6 +11,7 @@ from pydantic import Field
 
 from preprocess.core.errors import PreprocessError
 from preprocess.core.jobs import run_items
+from preprocess.core.progress import Progress
 from preprocess.core.report import Report, plural
 from preprocess.core.settings import CondRoot, ShardConfig
 from preprocess.dataset.clips import find_clips
@@ -59,14 +60,17 @@ def collect_stats(root: Path, output: Path, config: StatsConfig, jobs: int) -> R
     for split, clips in splits.items():
         mine = [rel for rel in map(Path, clips) if config.has(rel)]
         stats[split] = CorpusStats()
-        for outcome in run_items(lambda rel: read_sidecar(where / rel), mine, jobs, split):
-            try:
-                if outcome.value is None:
-                    raise StatsError(outcome.message())
-                stats[split].update(outcome.value.parameters)
-                report.done += 1
-            except PreprocessError as error:
-                report.fail(root / outcome.item, error)
+        with Progress("stats", len(mine), phase=split, at_once=jobs) as progress:
+            for outcome in run_items(lambda rel: read_sidecar(where / rel), mine, jobs):
+                try:
+                    if outcome.value is None:
+                        raise StatsError(outcome.message())
+                    stats[split].update(outcome.value.parameters)
+                    progress.update()
+                except PreprocessError as error:
+                    report.fail(root / outcome.item, error)
+                    progress.update(failed=True)
+        report.add(progress)
     return _write(report, output, stats)
 
 
