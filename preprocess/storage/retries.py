@@ -86,16 +86,10 @@ class Retries:
 
 
 _PASSING_STATUS = frozenset((408, 409, 425, 429, 500, 502, 503, 504))
-<<<<<<< HEAD
-_PASSING_CODES = frozenset(
-    ["SlowDown", "InternalError", "ServiceUnavailable", "RequestTimeout", "IncompleteBody", "BadDigest", "XAmzContentSHA256Mismatch", "ConditionalRequestConflict", "OperationAborted"]
-)
-=======
 _PASSING_CODES = {
     *("SlowDown", "InternalError", "ServiceUnavailable", "RequestTimeout", "IncompleteBody"),
     *("BadDigest", "XAmzContentSHA256Mismatch", "ConditionalRequestConflict", "OperationAborted"),
 }
->>>>>>> w-storage
 _PASSING_ERRNO = {
     *(errno.EBUSY, errno.ECONNRESET, errno.ECONNABORTED, errno.ECONNREFUSED, errno.EPIPE),
     *(errno.ETIMEDOUT, errno.ENETUNREACH, errno.ENETDOWN, errno.EHOSTUNREACH, errno.EAGAIN),

@@ -97,7 +97,6 @@ def test_a_worker_that_dies_loses_at_most_a_part(corpus, undisturbed, counted, a
 
     with pytest.raises(KilledError):
         work(plan, plan.info.shards, [], WorkerConfig(jobs=1), die)
-    _forget_leases(plan)
     stored = {
         clip for part in (corpus.out / "plan/parts").rglob("*.parquet") for clip in _ids(part)
     }
@@ -112,12 +111,6 @@ def test_a_worker_that_dies_loses_at_most_a_part(corpus, undisturbed, counted, a
 
 def _ids(part: Path) -> list[str]:
     return pq.read_table(part, columns=["id"])["id"].to_pylist()
-
-
-def _forget_leases(plan: PlanFolder) -> None:
-    """Remove the leases: a raised error is no death, so this process would still hold them."""
-    for path in (Path(str(plan)) / "leases").glob("*"):
-        path.unlink()
 
 
 def test_a_second_run_makes_nothing(corpus, counted):
@@ -265,7 +258,6 @@ def test_a_damaged_part_is_named(corpus):
 
     with pytest.raises(KilledError):
         work(plan, plan.info.shards[:1], [], WorkerConfig(jobs=1), die)
-    _forget_leases(plan)
     part = next((corpus.out / "plan/parts").rglob("*.parquet"))
     part.write_bytes(part.read_bytes()[:200])
     with pytest.raises(PlanError, match=part.name):
