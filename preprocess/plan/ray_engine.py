@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections import deque
+from collections import Counter, deque
 from typing import TYPE_CHECKING, Any
 
 from preprocess.core.errors import PreprocessError, UsageError
@@ -61,20 +61,34 @@ def _run(plan: PlanFolder, config: LaunchConfig, tally: Tally) -> None:
     options, count, worker = _resources(config, len(plan.info.shards))
     actor = ray.remote(**options)(_Actor)
     waiting = deque(sorted(plan.info.shards, key=lambda shard: (-shard.seconds, shard.name)))
-    idle = [actor.remote(str(plan), worker) for _ in range(min(count, len(waiting)))]
+
+    def start() -> tuple[Any, Any]:
+        handle = actor.remote(str(plan), worker)
+        return handle.ready.remote(), handle
+
+    # An actor gets work once it runs: with a node gone, a new one may find no room.
+    starting = dict(start() for _ in range(count))
+    idle: list[Any] = []
     busy: dict[Any, tuple[Any, PlannedShard]] = {}
-    deaths: dict[str, int] = {}
+    deaths: Counter[str] = Counter()
     while waiting or busy:
         while waiting and idle:
             shard, handle = waiting.popleft(), idle.pop()
             busy[handle.make.remote(shard.name)] = handle, shard
-        (ready, *_), _ = ray.wait(list(busy), num_returns=1)
+        (ready, *_), _ = ray.wait([*busy, *starting], num_returns=1)
+        if ready in starting:
+            handle = starting.pop(ready)
+            if _is_up(ready):
+                idle.append(handle)
+            else:
+                starting.update([start()])
+            continue
         handle, shard = busy.pop(ready)
         try:
             tried, clips = ray.get(ready)
         except ray.exceptions.RayActorError as error:
-            deaths[shard.name] = deaths.get(shard.name, 0) + 1
-            idle.append(actor.remote(str(plan), worker))
+            deaths[shard.name] += 1
+            starting.update([start()])
             if deaths[shard.name] > MOST_ATTEMPTS:
                 why = f"{deaths[shard.name]} workers died while they made it"
                 tally.shard(shard, Tried(True, broken=why))
@@ -83,14 +97,40 @@ def _run(plan: PlanFolder, config: LaunchConfig, tally: Tally) -> None:
             print_note("shards", text)
             waiting.append(shard)
         except ray.exceptions.RayTaskError as error:
-            if isinstance(error.cause, PreprocessError):
-                raise error.cause from None
-            raise
+            raise _ours(error) from None
         else:
             idle.append(handle)
             for path, seconds, failure in clips:
                 tally.clip(shard.name, path, seconds, failure)
             tally.shard(shard, tried)
+
+
+def _is_up(ready: Any) -> bool:
+    """Whether an actor started; False if it died before.
+
+    Raises:
+        PreprocessError: It cannot work, whoever starts it.
+    """
+    import ray
+
+    try:
+        ray.get(ready)
+    except ray.exceptions.RayTaskError as error:
+        raise _ours(error) from None
+    except ray.exceptions.RayActorError as error:
+        if "creation task" in str(error):  # its constructor raised
+            raise _ours(error) from None
+        return False
+    return True
+
+
+def _ours(error: Exception) -> Exception:
+    """Return our error that a worker raised; any other becomes one line."""
+    cause = getattr(error, "cause", None)
+    if isinstance(cause, PreprocessError):
+        return cause
+    lines = [line for line in str(error).splitlines() if line.strip()]
+    return PreprocessError(f"a worker failed: {lines[-1].strip() if lines else error}")
 
 
 def _resources(config: LaunchConfig, shards: int) -> tuple[dict[str, Any], int, WorkerConfig]:
@@ -125,6 +165,9 @@ class _Actor:
         self._plan = PlanFolder(url)
         self._shards = {shard.name: shard for shard in self._plan.info.shards}
         self._worker = Worker(self._plan, config)
+
+    def ready(self) -> None:
+        """Do nothing, once the worker has started."""
 
     def make(self, name: str) -> Made:
         """Make a shard, or wait until whoever makes it has finished or died."""
