@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
+import pyarrow as pa
 
 from preprocess.dataset.schema import read_parameters
+from preprocess.sidecar.parameter_info import ParameterInfo
 from preprocess.sidecar.parameters import Parameter
 from preprocess.stats.corpus_stats import CorpusStats
 
@@ -29,6 +32,22 @@ def corpus_stats(rows: datasets.Dataset) -> CorpusStats:
     columns = rows.select_columns(["features"]).with_format("arrow")
     batch = max(1, _BATCH_BYTES * len(rows) // max(1, columns.data.nbytes))
     for table in columns.iter(batch_size=min(batch, 1000)):
+        stats.merge(table_stats(table, described))
+    return stats
+
+
+def table_stats(table: pa.Table, described: Mapping[str, ParameterInfo]) -> CorpusStats:
+    """Return the statistics of each parameter over all frames of some rows.
+
+    Args:
+        table: Rows with the column `features`, if any parameters are described.
+        described: Name -> description of each parameter.
+
+    Raises:
+        StatsError: A value is infinite.
+    """
+    piece = CorpusStats()
+    if described:
         struct = table.column("features").combine_chunks()
         parameters = {
             name: Parameter.from_info(
@@ -36,8 +55,6 @@ def corpus_stats(rows: datasets.Dataset) -> CorpusStats:
             )
             for name, info in described.items()
         }
-        piece = CorpusStats()
         piece.update(parameters)  # all clips of the batch at once: ten times as fast
-        piece.clips = len(table)
-        stats.merge(piece)
-    return stats
+    piece.clips = len(table)
+    return piece

@@ -33,6 +33,10 @@ PARAMETER_TITLES = (
     *("parameter", "unit", "kind", "declared range", "min", "max", "mean", "std"),
     *("5 %", "median", "95 %", "values", "NaN", "meaning"),
 )
+_UNPACK = """
+
+Column `provenance` has the header of each clip's `.ecdc` and its sidecar's metadata: `preprocess
+unpack FOLDER OUT` gives these files back from a copy of this repository."""
 _BLOCK = re.compile(f"{re.escape(BEGIN)}.*?{re.escape(END)}", re.DOTALL)
 
 
@@ -91,7 +95,7 @@ def make_card(
             *([listen_section(listen, about.repo_id, about.revision)] if listen else []),
             _subsets(subsets),
             *_parameters(subsets),
-            _usage(about, data, subsets),
+            _usage(about, data, subsets, "provenance" in features),
             END,
         ]
     )
@@ -244,13 +248,16 @@ def _cell(value: Any) -> str:
     return printable(" ".join(str(value).split())).replace("|", "\\|").replace("<", "&lt;")
 
 
-def _usage(about: About, data: Mapping[str, Any], subsets: Mapping[str, Subset]) -> str:
+def _usage(
+    about: About, data: Mapping[str, Any], subsets: Mapping[str, Subset], packed: bool
+) -> str:
     name = next(e["config_name"] for e in data["configs"] if e.get("default"))
     subset = subsets.get(name) or next(iter(subsets.values()))
     split = next(iter(subset.splits))
     provenance = "\n".join(
         f"- `{n}`: {_provenance(s.provenance)}" for n, s in subsets.items() if s.provenance
     )
+    unpack = _UNPACK if packed else ""
     return f"""## Loading
 
 ```python
@@ -262,7 +269,7 @@ row = dataset.with_format("numpy")[0]  # row["codes"] is [K, T]; row["features"]
 
 `codes` are int16 `[K, T]`: K codebooks by T frames. Column `features` has a float list `[T]` for
 each parameter; the `id` of its type holds units, kind and declared range as JSON. The files are
-plain Parquet, and `enchf.json` has this card's figures in machine-readable form.
+plain Parquet, and `enchf.json` has this card's figures in machine-readable form.{unpack}
 
 ## Decoding to audio
 

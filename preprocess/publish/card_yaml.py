@@ -26,7 +26,10 @@ def config_entry(name: str, splits: Mapping[str, Shards]) -> dict[str, Any]:
     """Return a subset's entry of `configs`: which files are which split."""
     return {
         "config_name": name,
-        "data_files": [{"split": split, "path": f"{name}/{split}-*"} for split in splits],
+        "data_files": [
+            {"split": split, "path": f"{shards.folder or name}/{split}-*"}
+            for split, shards in splits.items()
+        ],
     }
 
 
@@ -40,7 +43,7 @@ def info_entry(name: str, splits: Mapping[str, Shards], features: Features) -> d
         "config_name": name,
         "features": _old_spelling(features._to_yaml_list()),
         "splits": listed,
-        "download_size": sum(p.stat().st_size for s in splits.values() for p in s.paths),
+        "download_size": sum(s.file_bytes for s in splits.values()),
         "dataset_size": sum(s.num_bytes for s in splits.values()),
     }
 

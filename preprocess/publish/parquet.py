@@ -30,11 +30,20 @@ class Shards:
         paths: Paths of the files, in order.
         num_examples: Total number of rows.
         num_bytes: Size of the rows in Arrow.
+        folder: Their folder in a repository; empty for that of the subset, which has its name.
+        stored: Size of the files, where `paths` are not at hand.
     """
 
     paths: list[Path]
     num_examples: int
     num_bytes: int
+    folder: str = ""
+    stored: int | None = None
+
+    @property
+    def file_bytes(self) -> int:
+        """Size of the files."""
+        return sum(p.stat().st_size for p in self.paths) if self.stored is None else self.stored
 
 
 def write_shards(

@@ -27,7 +27,6 @@ from preprocess.publish.listen import ListenFiles, is_stale, write_listen
 from preprocess.publish.listen_info import LISTEN, Listen
 from preprocess.publish.parquet import Shards, write_shards
 from preprocess.publish.subset import (
-    INFO_NAME,
     Subset,
     at_codebooks,
     describe_saved,
@@ -36,6 +35,7 @@ from preprocess.publish.subset import (
     subset_codebooks,
     write_info,
 )
+from preprocess.shards.reading import INFO_NAME
 from preprocess.steps.built_dataset import MARKER
 
 if TYPE_CHECKING:
