@@ -10,12 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
-from preprocess.core.errors import PreprocessError, printable
-from preprocess.core.quiet import errors_only
+from preprocess.core.errors import printable
 from preprocess.dataset.schema import describe_range
-from preprocess.publish.card_yaml import config_entry, info_entry, put_entry
+from preprocess.publish.card_yaml import config_entry, info_entry, parse_card, put_entry
 from preprocess.publish.listen import ListenFiles, listen_info
 from preprocess.publish.listen_card import listen_section
 from preprocess.publish.listen_info import LISTEN, Listen
@@ -25,7 +22,6 @@ from preprocess.publish.subset import Subset
 
 if TYPE_CHECKING:
     from datasets import Features
-    from huggingface_hub import DatasetCard
 
 BEGIN, END = "<!-- enchf: generated from here -->", "<!-- enchf: to here -->"
 TAGS = ("audio", "encodec", "audio-tokens")
@@ -80,7 +76,7 @@ def make_card(
     Raises:
         PreprocessError: The YAML of the existing card cannot be read.
     """
-    card = _parse(old)
+    card = parse_card(old)
     data, text = card.data.to_dict(), card.text
     _put_entries(data, files, features, listen_files)
     data["tags"] = list(dict.fromkeys([*(data.get("tags") or []), *TAGS]))
@@ -112,23 +108,6 @@ def _with_block(text: str, block: str, about: About) -> str:
         return _BLOCK.sub(lambda _: block, text, count=1)
     start = text.rstrip() or f"\n# {about.repo_id.rpartition('/')[2]}"
     return f"{start}\n\n{block}\n"
-
-
-def _parse(old: str | None) -> DatasetCard:
-    """Return the existing card, or an empty one.
-
-    Raises:
-        PreprocessError: The YAML of the existing card cannot be read.
-    """
-    from huggingface_hub import DatasetCard
-
-    try:
-        with errors_only("huggingface_hub"):  # it warns about a card without YAML
-            return DatasetCard(old or "")
-    except (ValueError, yaml.YAMLError) as error:
-        raise PreprocessError(
-            f"the YAML of the repository's README.md cannot be read: {' '.join(str(error).split())}"
-        ) from None
 
 
 def _put_entries(
