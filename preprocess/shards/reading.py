@@ -188,6 +188,21 @@ def read_tables(
                 yield pa.Table.from_batches([batch]).replace_schema_metadata(None)
 
 
+def read_row(path: Path, at: int) -> pa.Table:
+    """Return row `at` of one file, reading only its row group.
+
+    Raises:
+        PreprocessError: The file is damaged, or has no such row.
+    """
+    with readable(path), pq.ParquetFile(path) as file:
+        for group in range(file.num_row_groups):
+            rows = file.metadata.row_group(group).num_rows
+            if at < rows:
+                return file.read_row_group(group).slice(at, 1)
+            at -= rows
+    raise PreprocessError(f"{path} has no row {at} after its last")
+
+
 def _arrow_bytes(group: pq.RowGroupMetaData) -> int:
     """Return the size of a row group in Arrow at most: a value has at most 8 bytes or its text."""
     columns = [group.column(i) for i in range(group.num_columns)]
