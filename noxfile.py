@@ -27,6 +27,7 @@ nox.options.sessions = ["datasets_5"]
 DATASETS_5 = ["datasets==5.2.0", "dill==0.4.1", "fsspec==2026.9.0", "multiprocess==0.70.19"]
 DATASET_TESTS = [
     "tests/dataset/test_builder.py",
+    "tests/shards/test_loading.py",
     "tests/steps/test_build.py",
     "tests/publish/test_listen.py",
     "tests/publish/test_push.py",

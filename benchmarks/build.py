@@ -17,7 +17,6 @@ from pathlib import Path
 
 import numpy as np
 
-from preprocess.sidecar.sidecar_format import sidecar_paths
 from preprocess.sidecar.writing import write_sidecar
 from preprocess.tokens.ecdc import write_ecdc
 from preprocess.tokens.types import Ecdc
@@ -67,20 +66,16 @@ seconds = time.perf_counter() - start
 
 
 def make_clips(folder: Path, count: int, frames: int, k: int) -> None:
-    """Write `count` clips of `frames` frames, each with the same sidecar."""
+    """Write `count` clips of `frames` frames, each with the same parameters."""
     rng = np.random.default_rng(0)
-    sidecar: list[bytes] = []
+    scene = {"values": np.full(frames, 3.0), "kind": "categorical"}
+    pitch = {"values": 500 * rng.random(frames), "units": "Hz", "min": 0, "max": 500}
+    parameters = {"pitch": pitch, "level": rng.random(frames), "scene": scene}
     for index in range(count):
         path = folder / f"{index // 1000:03d}" / f"clip_{index:06d}.ecdc"
         codes = rng.integers(0, 1024, (k, frames)).astype(np.int16)
         write_ecdc(path, Ecdc("encodec_24khz", codes, frames * 320, (frames,)))
-        if not sidecar:
-            scene = {"values": np.full(frames, 3.0), "kind": "categorical"}
-            pitch = {"values": 500 * rng.random(frames), "units": "Hz", "min": 0, "max": 500}
-            write_sidecar(path, {"pitch": pitch, "level": rng.random(frames), "scene": scene})
-            sidecar = [part.read_bytes() for part in sidecar_paths(path)]
-        for part, data in zip(sidecar_paths(path), sidecar, strict=True):
-            part.write_bytes(data)
+        write_sidecar(path, parameters)  # it names the tokens for which it was written
 
 
 def measure(code: str, folder: Path, scratch: Path, num_proc: int = 1) -> tuple[float, float]:

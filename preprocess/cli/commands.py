@@ -23,6 +23,7 @@ from preprocess.steps.export_config import ExportConfig
 from preprocess.steps.inspect import InspectConfig
 from preprocess.steps.migrate import MigrateConfig
 from preprocess.steps.normalize import NormalizeConfig
+from preprocess.steps.pack_config import PackConfig
 from preprocess.steps.plot import PlotConfig
 from preprocess.steps.push import PushConfig
 from preprocess.steps.stats import StatsConfig
@@ -104,6 +105,22 @@ def build_command(args: Namespace) -> int:
     audit = AuditConfig(**dataclasses.asdict(checks))
     report = build(args.root, args.output, from_flags(BuildConfig, args), audit)
     return finish(report)
+
+
+def pack_command(args: Namespace) -> int:
+    """Run `preprocess pack`."""
+    from preprocess.steps.pack import pack
+
+    checks = from_flags(ChecksConfig, args)
+    audit = AuditConfig(**dataclasses.asdict(checks))
+    return _finish(pack(args.root, args.output, from_flags(PackConfig, args), audit, args.jobs))
+
+
+def unpack_command(args: Namespace) -> int:
+    """Run `preprocess unpack`."""
+    from preprocess.steps.unpack import unpack
+
+    return _finish(unpack(args.source, args.output, args.jobs))
 
 
 def export_command(args: Namespace) -> int:

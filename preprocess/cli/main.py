@@ -21,6 +21,8 @@ STEPS = {
     "audit": "check every sidecar against its tokens",
     "stats": "compute statistics of each parameter over all clips",
     "build": "save a DatasetDict of tokens and parameters",
+    "pack": "pack tokens and sidecars into Parquet shards that load and publish as they are",
+    "unpack": "write the token files and sidecars of shards",
     "migrate": "convert old token files and sidecars to the current formats; lists them by default",
     "export": "write tokens and parameters in the format of another project's trainers",
     "inspect": "write a page that shows and plays clips in a browser",

@@ -21,6 +21,7 @@ from preprocess.steps.export_config import EXPORT_TARGETS, ExportConfig
 from preprocess.steps.inspect import InspectConfig
 from preprocess.steps.migrate import MigrateConfig
 from preprocess.steps.normalize import NormalizeConfig
+from preprocess.steps.pack_config import PackConfig
 from preprocess.steps.plot import PlotConfig
 from preprocess.steps.push import PushConfig
 from preprocess.steps.stats import StatsConfig
@@ -138,6 +139,24 @@ def build_flags(parser: ArgumentParser) -> None:
     parser.add_argument("output", type=Path, help="folder for the saved dataset")
     add_flags(parser, BuildConfig)
     add_flags(parser, ChecksConfig)
+
+
+def pack_flags(parser: ArgumentParser) -> None:
+    """Add the flags of `preprocess pack`."""
+    parser.set_defaults(command=commands.pack_command)
+    _add_root(parser)
+    parser.add_argument("output", type=Path, help="folder for the shards")
+    add_flags(parser, PackConfig)
+    add_flags(parser, ChecksConfig)
+    _add_jobs(parser)
+
+
+def unpack_flags(parser: ArgumentParser) -> None:
+    """Add the flags of `preprocess unpack`."""
+    parser.set_defaults(command=commands.unpack_command)
+    parser.add_argument("source", metavar="SHARDS", type=Path, help="folder of shards")
+    parser.add_argument("output", type=Path, help="folder for the .ecdc files and sidecars")
+    _add_jobs(parser)
 
 
 def migrate_flags(parser: ArgumentParser) -> None:

@@ -10,12 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
-from preprocess.core.errors import PreprocessError, printable
-from preprocess.core.quiet import errors_only
+from preprocess.core.errors import printable
 from preprocess.dataset.schema import describe_range
-from preprocess.publish.card_yaml import config_entry, info_entry, put_entry
+from preprocess.publish.card_yaml import config_entry, info_entry, parse_card, put_entry
 from preprocess.publish.listen import ListenFiles, listen_info
 from preprocess.publish.listen_card import listen_section
 from preprocess.publish.listen_info import LISTEN, Listen
@@ -25,7 +22,6 @@ from preprocess.publish.subset import Subset
 
 if TYPE_CHECKING:
     from datasets import Features
-    from huggingface_hub import DatasetCard
 
 BEGIN, END = "<!-- enchf: generated from here -->", "<!-- enchf: to here -->"
 TAGS = ("audio", "encodec", "audio-tokens")
@@ -33,6 +29,10 @@ PARAMETER_TITLES = (
     *("parameter", "unit", "kind", "declared range", "min", "max", "mean", "std"),
     *("5 %", "median", "95 %", "values", "NaN", "meaning"),
 )
+_UNPACK = """
+
+Column `provenance` has the header of each clip's `.ecdc` and its sidecar's metadata: `preprocess
+unpack FOLDER OUT` gives these files back from a copy of this repository."""
 _BLOCK = re.compile(f"{re.escape(BEGIN)}.*?{re.escape(END)}", re.DOTALL)
 
 
@@ -76,7 +76,7 @@ def make_card(
     Raises:
         PreprocessError: The YAML of the existing card cannot be read.
     """
-    card = _parse(old)
+    card = parse_card(old)
     data, text = card.data.to_dict(), card.text
     _put_entries(data, files, features, listen_files)
     data["tags"] = list(dict.fromkeys([*(data.get("tags") or []), *TAGS]))
@@ -91,7 +91,7 @@ def make_card(
             *([listen_section(listen, about.repo_id, about.revision)] if listen else []),
             _subsets(subsets),
             *_parameters(subsets),
-            _usage(about, data, subsets),
+            _usage(about, data, subsets, "provenance" in features),
             END,
         ]
     )
@@ -108,23 +108,6 @@ def _with_block(text: str, block: str, about: About) -> str:
         return _BLOCK.sub(lambda _: block, text, count=1)
     start = text.rstrip() or f"\n# {about.repo_id.rpartition('/')[2]}"
     return f"{start}\n\n{block}\n"
-
-
-def _parse(old: str | None) -> DatasetCard:
-    """Return the existing card, or an empty one.
-
-    Raises:
-        PreprocessError: The YAML of the existing card cannot be read.
-    """
-    from huggingface_hub import DatasetCard
-
-    try:
-        with errors_only("huggingface_hub"):  # it warns about a card without YAML
-            return DatasetCard(old or "")
-    except (ValueError, yaml.YAMLError) as error:
-        raise PreprocessError(
-            f"the YAML of the repository's README.md cannot be read: {' '.join(str(error).split())}"
-        ) from None
 
 
 def _put_entries(
@@ -244,13 +227,16 @@ def _cell(value: Any) -> str:
     return printable(" ".join(str(value).split())).replace("|", "\\|").replace("<", "&lt;")
 
 
-def _usage(about: About, data: Mapping[str, Any], subsets: Mapping[str, Subset]) -> str:
+def _usage(
+    about: About, data: Mapping[str, Any], subsets: Mapping[str, Subset], packed: bool
+) -> str:
     name = next(e["config_name"] for e in data["configs"] if e.get("default"))
     subset = subsets.get(name) or next(iter(subsets.values()))
     split = next(iter(subset.splits))
     provenance = "\n".join(
         f"- `{n}`: {_provenance(s.provenance)}" for n, s in subsets.items() if s.provenance
     )
+    unpack = _UNPACK if packed else ""
     return f"""## Loading
 
 ```python
@@ -262,7 +248,7 @@ row = dataset.with_format("numpy")[0]  # row["codes"] is [K, T]; row["features"]
 
 `codes` are int16 `[K, T]`: K codebooks by T frames. Column `features` has a float list `[T]` for
 each parameter; the `id` of its type holds units, kind and declared range as JSON. The files are
-plain Parquet, and `enchf.json` has this card's figures in machine-readable form.
+plain Parquet, and `enchf.json` has this card's figures in machine-readable form.{unpack}
 
 ## Decoding to audio
 

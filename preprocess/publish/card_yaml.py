@@ -5,10 +5,49 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+import yaml
+
+from preprocess.core.errors import PreprocessError
+from preprocess.core.quiet import errors_only
 from preprocess.publish.parquet import Shards
 
 if TYPE_CHECKING:
     from datasets import Features
+    from huggingface_hub import DatasetCard
+
+
+def parse_card(old: str | None) -> DatasetCard:
+    """Return the existing card, or an empty one.
+
+    Raises:
+        PreprocessError: The YAML of the existing card cannot be read.
+    """
+    from huggingface_hub import DatasetCard
+
+    try:
+        with errors_only("huggingface_hub"):  # it warns about a card without YAML
+            return DatasetCard(old or "")
+    except (ValueError, yaml.YAMLError) as error:
+        raise PreprocessError(
+            f"the YAML of the repository's README.md cannot be read: {' '.join(str(error).split())}"
+        ) from None
+
+
+def config_folders(card: str | None) -> dict[str, set[str]]:
+    """Return the folders in which the files of each subset are, from a repository's card.
+
+    Raises:
+        PreprocessError: The YAML of the card cannot be read.
+    """
+    found: dict[str, set[str]] = {}
+    for entry in parse_card(card).data.to_dict().get("configs") or []:
+        files = entry.get("data_files") if isinstance(entry, dict) else None
+        listed = files if isinstance(files, list) else [files]
+        paths = [f.get("path") if isinstance(f, dict) else f for f in listed]
+        flat = [p for path in paths for p in (path if isinstance(path, list) else [path])]
+        folders = {str(path).rpartition("/")[0] for path in flat}
+        found.setdefault(str(entry.get("config_name", "default")), set()).update(folders)
+    return found
 
 
 def put_entry(data: dict[str, Any], key: str, entry: dict[str, Any]) -> None:
@@ -26,7 +65,10 @@ def config_entry(name: str, splits: Mapping[str, Shards]) -> dict[str, Any]:
     """Return a subset's entry of `configs`: which files are which split."""
     return {
         "config_name": name,
-        "data_files": [{"split": split, "path": f"{name}/{split}-*"} for split in splits],
+        "data_files": [
+            {"split": split, "path": f"{shards.folder or name}/{split}-*"}
+            for split, shards in splits.items()
+        ],
     }
 
 
@@ -40,7 +82,7 @@ def info_entry(name: str, splits: Mapping[str, Shards], features: Features) -> d
         "config_name": name,
         "features": _old_spelling(features._to_yaml_list()),
         "splits": listed,
-        "download_size": sum(p.stat().st_size for s in splits.values() for p in s.paths),
+        "download_size": sum(s.file_bytes for s in splits.values()),
         "dataset_size": sum(s.num_bytes for s in splits.values()),
     }
 

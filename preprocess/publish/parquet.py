@@ -30,11 +30,20 @@ class Shards:
         paths: Paths of the files, in order.
         num_examples: Total number of rows.
         num_bytes: Size of the rows in Arrow.
+        folder: Their folder in a repository; empty for that of the subset, which has its name.
+        stored: Size of the files, where `paths` are not at hand.
     """
 
     paths: list[Path]
     num_examples: int
     num_bytes: int
+    folder: str = ""
+    stored: int | None = None
+
+    @property
+    def file_bytes(self) -> int:
+        """Size of the files."""
+        return sum(p.stat().st_size for p in self.paths) if self.stored is None else self.stored
 
 
 def write_shards(
@@ -67,7 +76,7 @@ def write_shards(
 def _write(shard: Dataset, path: Path, subset: Subset, per_group: int) -> int:
     writer, total = None, 0
     for table in shard.iter(batch_size=per_group):
-        table = _sliced(table, subset)
+        table = sliced(table, subset)
         if writer is None:
             writer = pq.ParquetWriter(path, table.schema, **parquet_encodings(table.schema))
         writer.write_table(table, row_group_size=per_group)
@@ -77,13 +86,14 @@ def _write(shard: Dataset, path: Path, subset: Subset, per_group: int) -> int:
     return total
 
 
-def _sliced(table: pa.Table, subset: Subset) -> pa.Table:
+def sliced(table: pa.Table, subset: Subset) -> pa.Table:
     """Return `table` at the bandwidth of `subset`, without the metadata that `datasets` adds.
 
     `datasets` 3.6 cannot read the metadata of 4 and newer; the Arrow types hold the same facts.
     """
     at = table.schema.get_field_index("codes")
-    if pc.max(pc.list_value_length(table["codes"])).as_py() != subset.n_codebooks:
+    k = pc.max(pc.list_value_length(table["codes"])).as_py()
+    if k not in (None, subset.n_codebooks):
         codes = pc.list_slice(table["codes"], 0, subset.n_codebooks)
         table = table.set_column(at, "codes", codes.cast(table.schema.field(at).type))
         at = table.schema.get_field_index("bandwidth_kbps")

@@ -100,10 +100,10 @@ class ShardFolder:
         try:
             if path.stat().st_size > _MAX_INFO_BYTES:
                 raise ValueError(f"it is larger than {_MAX_INFO_BYTES >> 20} MiB")
-            stored = json.loads(path.read_bytes())
-            subsets = stored["subsets"]
-            name = stored.get(FOLDER) or next(iter(subsets))
-            return dict(subsets[name])
+            subsets = json.loads(path.read_bytes())["subsets"].values()
+            # In a copy of a repository, other subsets are slices of this one.
+            widest = max(subsets, key=lambda subset: int(subset["n_codebooks"]))
+            return {str(key): value for key, value in widest.items()}
         except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
             raise PreprocessError(f"{path} cannot be read: {one_line(error)}") from None
 
@@ -115,9 +115,14 @@ class ShardFolder:
         return {name: _described(told.get(name)) for name in _parameter_names(self.schema)}
 
     @property
+    def dtype(self) -> str:
+        """Dtype of the parameters; float32 if there are none."""
+        return _parameter_dtype(self.schema)
+
+    @property
     def features(self) -> Features:
         """The columns as `datasets` declares them; those of parameters have their descriptions."""
-        return shard_features(self.parameters, _parameter_dtype(self.schema), self.schema)
+        return shard_features(self.parameters, self.dtype, self.schema)
 
     def tables(
         self, split: str, columns: Sequence[str] | None = None, batch_bytes: int = BATCH_BYTES
@@ -181,6 +186,21 @@ def read_tables(
             chosen = None if columns is None else list(columns)
             for batch in file.iter_batches(at_once, row_groups=[group], columns=chosen):
                 yield pa.Table.from_batches([batch]).replace_schema_metadata(None)
+
+
+def read_row(path: Path, at: int) -> pa.Table:
+    """Return row `at` of one file, reading only its row group.
+
+    Raises:
+        PreprocessError: The file is damaged, or has no such row.
+    """
+    with readable(path), pq.ParquetFile(path) as file:
+        for group in range(file.num_row_groups):
+            rows = file.metadata.row_group(group).num_rows
+            if at < rows:
+                return file.read_row_group(group).slice(at, 1)
+            at -= rows
+    raise PreprocessError(f"{path} has no row {at} after its last")
 
 
 def _arrow_bytes(group: pq.RowGroupMetaData) -> int:

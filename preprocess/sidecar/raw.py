@@ -6,20 +6,33 @@ not tell: its dtype or, if its `.npy` header is not the usual one, the whole hea
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from preprocess.core.files import digest_bytes
 from preprocess.sidecar.parameters import SidecarError
 from preprocess.sidecar.reading import existing_paths
-from preprocess.sidecar.sidecar_files import read_files
-from preprocess.sidecar.sidecar_format import Sidecar, array_header, parse_array, parse_sidecar
+from preprocess.sidecar.sidecar_files import MAX_META_BYTES, read_files
+from preprocess.sidecar.sidecar_format import (
+    Sidecar,
+    array_header,
+    column_names,
+    describe_array,
+    parse_array,
+    parse_sidecar,
+)
+from preprocess.tokens.types import EcdcHeader
 
 _MAGIC = "\x93NUMPY"
 _HEADER = Path("the header of an array")
+_START = 4096
 _ALIGNED = 64
 _ROOM = 128
 """Size of the header that numpy writes, which leaves room for the shape to grow."""
@@ -78,6 +91,57 @@ def array_dtype(dtype: str) -> np.dtype[np.floating]:
     return array_header(_header_bytes(dtype), _HEADER).dtype
 
 
+def restore(
+    text: str, dtype: str, values: Mapping[str, NDArray[np.floating]], header: EcdcHeader
+) -> tuple[bytes, bytes, bool]:
+    """Return the files of a sidecar, and whether they are those that `read_raw_sidecar` read.
+
+    If parameters are missing, or were rounded to a narrower type, the files hold what is there.
+
+    Args:
+        text: See `RawSidecar.text`.
+        dtype: See `RawSidecar.dtype`.
+        values: Name -> values `[T]`.
+        header: The header of the clip's tokens.
+
+    Raises:
+        SidecarError: The text or the dtype is invalid, or the values are not those of the sidecar.
+    """
+    meta = _parse(text)
+    names, wanted, frames = column_names(meta), array_dtype(dtype), header.n_frames
+    there = [values[name] for name in names if name in values]
+    if any(len(column) != frames for column in there):
+        raise SidecarError(f"values of {frames} frames are expected")
+    if len(there) == len(names) and all(np.can_cast(wanted, c.dtype) for c in there):
+        columns = np.stack(there, axis=1) if there else np.empty((frames, 0), wanted)
+        data = array_bytes(columns, dtype)
+        if meta.get("array", digest := digest_bytes(data)) != digest:
+            raise SidecarError("the values are not those that the metadata describes")
+        return data, text.encode(), True
+    whole = np.full((frames, len(names)), np.nan)
+    for at, name in enumerate(names):
+        if name in values:
+            whole[:, at] = values[name]
+    sidecar = parse_sidecar(whole, meta, _HEADER, _HEADER)
+    kept = {name: sidecar.parameters[name] for name in names if name in values}
+    narrow = min((wanted, *(c.dtype for c in there)), key=lambda kind: kind.itemsize)
+    data = array_bytes(np.stack([p.values for p in kept.values()], axis=1), narrow.name)
+    fps = header.spec.fps if sidecar.fps is None else sidecar.fps
+    return data, describe_array(data, kept, fps, header, sidecar.records), False
+
+
+def _parse(text: str) -> dict[str, Any]:
+    if len(text) > MAX_META_BYTES:
+        raise SidecarError(f"the metadata is larger than {MAX_META_BYTES >> 20} MiB")
+    try:
+        meta = json.loads(text)
+    except (ValueError, RecursionError):
+        meta = None
+    if not isinstance(meta, dict):
+        raise SidecarError("the metadata is not a JSON object")
+    return meta
+
+
 def array_bytes(values: NDArray[np.floating], dtype: str) -> bytes:
     """Return the `.npy` file of values `[T, D]`.
 
@@ -116,3 +180,12 @@ def _header(dtype: str, shape: tuple[int, ...]) -> bytes:
     size = max(_ROOM, -(-(10 + len(text) + 1) // _ALIGNED) * _ALIGNED)
     body = text.ljust(size - 11) + b"\n"
     return b"\x93NUMPY\x01\x00" + len(body).to_bytes(2, "little") + body
+
+
+def stored_dtype(ecdc_path: Path) -> str:
+    """Return the dtype of a sidecar's array, from its header alone; empty if it cannot be read."""
+    try:
+        with open(existing_paths(ecdc_path)[0], "rb") as file:
+            return str(array_header(file.read(_START), _HEADER).dtype.name)
+    except (OSError, SidecarError):  # reading the clip tells why
+        return ""

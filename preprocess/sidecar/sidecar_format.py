@@ -193,8 +193,7 @@ def parse_sidecar(
         SidecarError: The metadata has an unknown format or too many parameters, or does not match
             the array's columns.
     """
-    columns = meta.get("features", meta.get("names", ()))
-    count = len(columns) if isinstance(columns, (dict, list)) else 0
+    count = len(column_names(meta))
     if count > MAX_PARAMETERS:
         raise SidecarError(
             f"{meta_path} names {count:,} parameters; at most {MAX_PARAMETERS:,} are allowed"
@@ -222,6 +221,12 @@ def parse_sidecar(
     if version < SCHEMA_VERSION:
         parameters = {name: _with_measured(parameter) for name, parameter in parameters.items()}
     return Sidecar(parameters, array.shape[0], fps, version, time, records)
+
+
+def column_names(meta: Mapping[str, Any]) -> list[str]:
+    """Return the names of the parameters in metadata of any version, in the order of the columns."""
+    columns = meta.get("features", meta.get("names", ()))
+    return [str(name) for name in columns] if isinstance(columns, (dict, list)) else []
 
 
 def _with_measured(parameter: Parameter) -> Parameter:

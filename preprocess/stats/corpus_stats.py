@@ -112,11 +112,16 @@ def write_stats(path: Path, splits: Mapping[str, CorpusStats]) -> None:
     Raises:
         DiskError: The disk is full or read-only, or permission is denied.
     """
+    write_bytes(path, stats_bytes(splits))
+
+
+def stats_bytes(splits: Mapping[str, CorpusStats]) -> bytes:
+    """Return the content of the file that `write_stats` writes."""
     stored = {
         "version": STATS_VERSION,
         "splits": {name: stats.to_dict() for name, stats in splits.items()},
     }
-    write_bytes(path, json.dumps(stored, allow_nan=False).encode())
+    return json.dumps(stored, allow_nan=False).encode()
 
 
 def read_stats(path: Path) -> dict[str, CorpusStats]:

@@ -60,9 +60,11 @@ def check_replaceable(folder: SavedFolder) -> None:
     if not (output / marker).exists():
         what = "built dataset" if step == "build" else f"dataset made by {step}"
         raise UsageError(f"output {output} exists and is not a {what}; remove it first")
-    splits = json.loads((output / "dataset_dict.json").read_bytes())["splits"]
-    ours = {marker, *folder.names, "dataset_dict.json", *splits}
-    ours.add(read_marker(output, marker).get("tokens_subdir", _TOKENS_SUBDIR).split("/")[0])
+    ours = {marker, *folder.names}
+    index = output / "dataset_dict.json"
+    if index.exists():
+        ours |= {index.name, *json.loads(index.read_bytes())["splits"]}
+        ours.add(read_marker(output, marker).get("tokens_subdir", _TOKENS_SUBDIR).split("/")[0])
     for path in sorted(output.iterdir()):
         if path.name not in ours and not path.name.startswith("."):
             raise UsageError(

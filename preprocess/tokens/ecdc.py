@@ -108,9 +108,10 @@ def pack_ecdc(ecdc: Ecdc, text: str) -> bytes:
     """
     _check(ecdc)
     try:
-        stored = _parse_header(json.loads(text), Path("the header"))
+        fields = json.loads(text)
     except (ValueError, RecursionError):
-        raise EcdcError("the header is not JSON of tokens") from None
+        raise EcdcError("the header is not JSON") from None
+    stored = _parse_header(fields, Path("the header"))
     found = (stored.model, stored.audio_length, stored.n_codebooks)
     expected = (ecdc.model, ecdc.audio_length, len(ecdc.codes))
     if found != expected:

@@ -157,7 +157,7 @@ def test_descriptions_come_from_the_index(clips, tmp_path):
     folder = ShardFolder.at(tmp_path / "out")
     assert read_parameters(folder.features)["pitch"].units == ""
     described = {"pitch": {"units": "Hz", "kind": "continuous", "min": 50, "max": 2000}}
-    stored = {"version": 1, "subsets": {"x": {"parameters": described}}}
+    stored = {"version": 1, "subsets": {"x": {"n_codebooks": 4, "parameters": described}}}
     (tmp_path / "out/enchf.json").write_text(json.dumps(stored))
     folder = ShardFolder.at(tmp_path / "out")
     assert read_parameters(folder.features)["pitch"].max == 2000
