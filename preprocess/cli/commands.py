@@ -113,14 +113,14 @@ def pack_command(args: Namespace) -> int:
 
     checks = from_flags(ChecksConfig, args)
     audit = AuditConfig(**dataclasses.asdict(checks))
-    return _finish(pack(args.root, args.output, from_flags(PackConfig, args), audit, args.jobs))
+    return finish(pack(args.root, args.output, from_flags(PackConfig, args), audit, args.jobs))
 
 
 def unpack_command(args: Namespace) -> int:
     """Run `preprocess unpack`."""
     from preprocess.steps.unpack import unpack
 
-    return _finish(unpack(args.source, args.output, args.jobs))
+    return finish(unpack(args.source, args.output, args.jobs))
 
 
 def export_command(args: Namespace) -> int:

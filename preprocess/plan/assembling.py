@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-import numpy as np
 import pyarrow as pa
 
 from preprocess.dataset.corpus import table_stats
@@ -31,7 +30,7 @@ class Assembled:
         path: Its file.
         clips: The table of its clips, in order.
         rows: Number of its rows.
-        audio_s: Length of its audio in seconds.
+        samples: Length of its audio in samples per channel.
         bytes: Size of its file.
         arrow_bytes: Size of its rows in Arrow.
         parameters: Description of each parameter, with the range that covers all clips.
@@ -42,7 +41,7 @@ class Assembled:
     path: Path
     clips: pa.Table
     rows: int = 0
-    audio_s: float = 0.0
+    samples: int = 0
     bytes: int = 0
     arrow_bytes: int = 0
     parameters: dict[str, ParameterInfo] = field(default_factory=dict)
@@ -80,11 +79,11 @@ def assemble(
     with ShardWriter(result.path, arrow, {}) as writer:
         for table in _batches(_in_order([rows[key] for key in keys], sources)):
             writer.write(table)
-            result.rows += len(table)
-            result.arrow_bytes += table.nbytes
-            result.audio_s += _audio_s(table)
+            lengths = table["audio_length"].to_numpy()
+            result.samples += int(lengths.sum())
             result.stats.merge(table_stats(table, result.parameters))
             _add_tools(tools, table)
+    result.rows, result.arrow_bytes = writer.rows, writer.num_bytes
     result.bytes = result.path.stat().st_size
     result.tools = {name: sorted(filter(None, values)) for name, values in tools.items()}
     return result
@@ -139,11 +138,6 @@ def _merged_infos(clips: pa.Table, schema: Schema) -> dict[str, ParameterInfo]:
                 )
                 merged[name] = merge_info(name, before, info, Path(name))
     return merged
-
-
-def _audio_s(table: pa.Table) -> float:
-    lengths = np.asarray(table["audio_length"].to_numpy(), np.float64)
-    return float((lengths / np.asarray(table["sample_rate"].to_numpy(), np.float64)).sum())
 
 
 def _add_tools(tools: dict[str, set[str]], table: pa.Table) -> None:

@@ -139,15 +139,15 @@ class ClipMaker:
     def _normalize(self, scratch: Path, clip: PlannedClip) -> tuple[str, ...]:
         """Write a clip's normalized audio to the scratch folder, and return notes."""
         planned = Entry(clip.path, clip.size, clip.version)
-        source, target = self._source.local(clip.path), _wav(scratch, clip)
-        fetched = None if source else scratch / "source" / clip.path
-        if fetched is not None:
-            fetched.parent.mkdir(parents=True, exist_ok=True)
-            self._source.fetch(clip.path, fetched, planned)
+        local = self._source.local(clip.path)
+        source = local or scratch / "source" / clip.path
+        if local is None:
+            source.parent.mkdir(parents=True, exist_ok=True)
+            self._source.fetch(clip.path, source, planned)
         config = self._making.recipe.normalize
-        made = normalize_file(source or fetched, target, self._making.spec, config)
-        if fetched is not None:
-            fetched.unlink()
+        made = normalize_file(source, _wav(scratch, clip), self._making.spec, config)
+        if local is None:
+            source.unlink()
         elif self._source.entry(clip.path) != planned:
             raise SourceChangedError(
                 f"{clip.path} has changed since the plan was made; run preprocess plan again"

@@ -25,7 +25,7 @@ from preprocess.plan.plan_file import PlanFolder, PlannedShard
 from preprocess.plan.shard_report import ShardReport, read_clip_table, read_report
 from preprocess.plan.summary_table import SummaryTable
 from preprocess.plan.worker import planned_recipe
-from preprocess.shards.finishing import finish_folder
+from preprocess.publish.finishing import CARD_NAME, SplitFacts, finish_files
 from preprocess.shards.names import FOLDER, parse_name
 from preprocess.sidecar.parameter_info import ParameterInfo
 from preprocess.stats.corpus_stats import CorpusStats
@@ -54,29 +54,46 @@ def finish_plan(plan: PlanFolder, config: FinishConfig) -> Report:
         report.fail(info.output, "no clip could be made")
     if report.failures:
         report.done = 0
-        report.detail = f"not finished: {plan.store}/{FINDINGS_NAME} lists all findings"
+        report.detail = "not finished"
+        if failed and not config.allow_failed:
+            report.note(
+                "run --retry-failed tries clips again that failed, finish --allow-failed leaves them "
+                "out"
+            )
         return report.finish()
     report.notes += _remove_others(plan)
-    splits = [
-        SplitFiles(
-            split,
-            [(shard.path, reports[shard.name].rows) for shard in shards],
-            sum(reports[shard.name].arrow_bytes for shard in shards),
-            sum(reports[shard.name].audio_s for shard in shards) / 3600,
-        )
-        for split, shards in _by_split(info.shards).items()
-    ]
-    stats = {
-        split: _merged_stats([reports[shard.name] for shard in shards])
-        for split, shards in _by_split(info.shards).items()
-        if split == "train"
+    shards_of = _by_split(info.shards)
+    splits = {
+        split: sum((_facts(reports[shard.name]) for shard in shards), SplitFacts())
+        for split, shards in shards_of.items()
     }
+    train = [reports[shard.name] for shard in shards_of.get("train", ())]
+    stats = {"train": _merged_stats(train)} if train else {}
     schema = Making.of(planned_recipe(plan), info.owner).schema(_merged_infos(plan, reports))
     origin = _origin(plan, reports, mixed, failed)
-    finish_folder(plan.dataset, schema, splits, stats, origin)
-    counts = ", ".join(f"{split.name} {split.rows:,}" for split in splits)
+    files = finish_files(_name(plan), schema, splits, stats, origin, _card(plan))
+    for path, content in files.items():  # the marker comes last
+        plan.dataset.write(path, content)
+    counts = ", ".join(f"{split} {facts.clips:,}" for split, facts in splits.items())
     report.detail = f"{plural('split', len(splits))} {counts}"
     return report.finish()
+
+
+def _facts(report: ShardReport) -> SplitFacts:
+    return SplitFacts(report.rows, report.samples, report.arrow_bytes, report.bytes)
+
+
+def _name(plan: PlanFolder) -> str:
+    """Return a name for the card: that of the recipe's output folder."""
+    parts = [part for part in str(plan.dataset).split("/") if part]
+    return parts[-2] if len(parts) > 1 else parts[-1]
+
+
+def _card(plan: PlanFolder) -> str | None:
+    """Return the card that the dataset has; text that a user added to it is kept."""
+    if not plan.dataset.exists(CARD_NAME):
+        return None
+    return plan.dataset.read(CARD_NAME).decode("utf-8", "replace")
 
 
 def _by_split(shards: Sequence[PlannedShard]) -> dict[str, list[PlannedShard]]:

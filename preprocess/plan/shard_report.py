@@ -27,7 +27,8 @@ class ShardReport:
         state: The `state` of the plan that it was made for.
         rows: Number of its rows.
         failed: Number of its clips that failed.
-        audio_s: Length of its audio in seconds.
+        samples: Length of its audio in samples per channel.
+        audio_s: The same in seconds.
         made_s: Length of the audio in seconds that its last worker made, not counting what others
             had stored.
         wall_s: Seconds that its last worker took.
@@ -44,6 +45,7 @@ class ShardReport:
     state: str
     rows: int
     failed: int
+    samples: int
     audio_s: float
     made_s: float
     wall_s: float
