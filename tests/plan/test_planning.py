@@ -108,7 +108,7 @@ def test_a_mistake_shows_before_any_machine_starts(corpus, tmp_path):
     code = tmp_path / "mine.py"
     code.write_text("def bad(clip):\n    raise ValueError('a mistake of mine')\n")
     text = corpus.recipe(more=f"  - function: {{function: '{code}:bad'}}")
-    with pytest.raises(PreprocessError, match="cannot be made.*a mistake of mine"):
+    with pytest.raises(PreprocessError, match=r"cannot be made.*a mistake of mine"):
         report_of(text)
 
 
@@ -179,7 +179,7 @@ def test_a_plan_with_other_content_is_one_error(corpus, change):
     "data", [b"", b"[]", b"{}", b"\xff\xfe", b"[" * 100_000, b'{"version": 1}']
 )
 def test_a_plan_that_is_none_is_one_error(data):
-    with pytest.raises(PlanError, match="plan.json"):
+    with pytest.raises(PlanError, match=r"plan\.json"):
         PlanInfo.from_json(data, "plan.json")
 
 

@@ -24,6 +24,12 @@ with open(os.environ["JOBS"], "a") as file:
 print(1000)
 """
 
+SLOW = """import time
+def slow(clip):
+    time.sleep(0.5)
+    return {"slow": [0.5] * clip.n_frames}
+"""
+
 
 @pytest.fixture
 def commands(tmp_path) -> dict[str, str]:
@@ -61,10 +67,13 @@ def start(plan: Path, task: int, tasks: int, commands: dict[str, str]) -> subpro
 
 
 def test_four_tasks_of_which_two_are_killed_make_the_bytes_of_one_run(corpus, tmp_path, commands):
-    alone = corpus.plan(corpus.recipe(count=6, out=tmp_path / "alone"))
+    code = tmp_path / "slow.py"
+    code.write_text(SLOW)
+    more = f"  - function: {{function: '{code}:slow'}}"
+    alone = corpus.plan(corpus.recipe(count=6, more=more, out=tmp_path / "alone"))
     make(alone)
     recipe = tmp_path / "test.yaml"
-    recipe.write_text(corpus.recipe(count=6, lease_s=3))
+    recipe.write_text(corpus.recipe(count=6, more=more, lease_s=3))
     plan = tmp_path / "shared" / "plan"
     submit = ["bash", EXAMPLES / "submit.sh", recipe, plan, "4"]
     subprocess.run(submit, env=commands, check=True, capture_output=True, timeout=120)
@@ -94,7 +103,7 @@ def _wait_for_a_lease_of(plan: Path, pid: int) -> None:
     """Wait until a process holds a lease, so that it dies in the middle of a shard."""
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
-        for path in (plan / "leases").glob("*"):
+        for path in (plan / "leases").rglob("*.json"):
             try:
                 if str(pid) in path.read_text():
                     return
