@@ -6,6 +6,7 @@ import json
 import os
 import socket
 from dataclasses import asdict, dataclass
+from typing import Any
 
 from preprocess.core.errors import printable
 from preprocess.core.processes import boot_id, is_dead, machine_id, started
@@ -65,7 +66,7 @@ class LeaseRecord:
         of an unknown process.
         """
         try:
-            fields = json.loads(content) if len(content) <= _MOST_BYTES else None
+            fields: Any = json.loads(content) if len(content) <= _MOST_BYTES else None
             found = cls(**fields)
         except (ValueError, TypeError, RecursionError):
             return cls(attempts=attempts)

@@ -33,6 +33,14 @@ class _Ranges(io.RawIOBase):
         self._at = base + offset
         return self._at
 
+    def readall(self) -> bytes:
+        blocks = []
+        while self._at < self._size:  # the default reads 8 KiB at a time
+            stop = min(self._at + BLOCK_BYTES, self._size)
+            blocks.append(self._read(self._at, stop))
+            self._at = stop
+        return b"".join(blocks)
+
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
         stop = min(self._at + min(len(buffer), BLOCK_BYTES), self._size)
         if stop <= self._at:

@@ -184,7 +184,7 @@ class RemoteFolder:
         fs, at = self._fs(), self._at(path)
 
         def read() -> bytes:
-            data = bytes(fs.cat_file(at, start, stop))
+            data = bytes(fs.cat_file(at, start=start, end=stop))
             if len(data) != stop - start:
                 raise ShortReadError(f"{len(data)} bytes came instead of {stop - start}")
             return data
