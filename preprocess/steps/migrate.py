@@ -29,10 +29,9 @@ from preprocess.sidecar.parameters import Parameter, ParameterValue, SidecarErro
 from preprocess.sidecar.reading import existing_paths, read_sidecar
 from preprocess.sidecar.sidecar_format import ARRAY_SUFFIX, SCHEMA_VERSION, sidecar_paths
 from preprocess.sidecar.writing import write_sidecar
+from preprocess.steps.migrate_resume import KEPT_SUFFIX, finish_migration
 from preprocess.steps.outputs import refuse_nested
 from preprocess.tokens.ecdc import MAGIC, read_ecdc, read_header, write_ecdc
-
-KEPT_SUFFIX = ".orig"
 
 Range = tuple[str, float | None, float | None]
 """Name, min and max of a parameter."""
@@ -117,6 +116,7 @@ def migrate(root: Path, config: MigrateConfig) -> tuple[Report, list[str]]:
     tokens = find_tokens(root)
     if config.write:
         remove_stale(root)
+        finish_migration(root, config.cond_root or root, tokens)
     adopted = _adopted(config.cond_root or root, tokens)
     plans = []
     with Progress("migrate", len(tokens), phase="read") as progress:

@@ -93,11 +93,11 @@ def update_folder(
     """
     clips = sum(map(len, splits.values()))
     refuse_nested(root, folder.path)
+    remove_stale(folder.path.parent, recursive=False)
     if is_current(read_marker(folder.path, folder.marker), origin):
         report.current = clips
     else:
         check_replaceable(folder)
-        remove_stale(folder.path.parent, recursive=False)
         for note in make():
             report.note(note)
         report.done = clips
