@@ -10,27 +10,16 @@ import sys
 import pytest
 
 from tests.helpers.faults import SCENARIOS, Killer
-from tests.helpers.forks import ForkServer
-from tests.helpers.hub_client import environment
-from tests.helpers.hub_server import HubServer
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="workers end with their parent")
 KILLS = 4
 """Per step: half of them at random times, half at random changes of the file system."""
 
 
-@pytest.fixture(scope="module")
-def killed(tmp_path_factory):
-    """Return a function that kills a step."""
-    root = tmp_path_factory.mktemp("kills")
-    with HubServer() as hub, ForkServer(environment(hub, root / "home")) as server:
-        yield lambda name: Killer(server, name, root, hub).kills(KILLS, seed=0)
-
-
 @pytest.mark.parametrize("name", SCENARIOS)
-def test_the_next_run_gives_what_an_undisturbed_run_gives(name, killed):
+def test_the_next_run_gives_what_an_undisturbed_run_gives(name, server, states, fault_hub):
     """Byte for byte, without a temporary file, and without making anything twice."""
-    outcome = killed(name)
+    outcome = Killer(server, name, states, fault_hub).kills(KILLS, seed=0)
     assert outcome.kills == KILLS
     assert outcome.wrong == []
     assert outcome.lost == 0

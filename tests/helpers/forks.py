@@ -43,7 +43,7 @@ class Child:
 
     def wait(self) -> Ended:
         """Wait until the process has ended."""
-        self.server.write("wait")
+        self.server.write(self.pid)
         answer = self.server.read()
         return Ended(
             answer["status"], answer["seconds"], answer["changes"], self.output.read_text()
@@ -92,7 +92,7 @@ class ForkServer:
     """
 
     def __init__(self, environment: dict[str, str] | None = None) -> None:
-        self._environment = environment
+        self._environment, self._started = environment, 0
 
     def __enter__(self) -> ForkServer:
         environment = {**(self._environment or os.environ), "OMP_NUM_THREADS": "1"}
@@ -123,7 +123,8 @@ class ForkServer:
             kill_at: Kill it just before this change of the file system in its folder, from 1.
             setup: Python statements to run first.
         """
-        output = folder.with_name(f"{folder.name}.output")
+        self._started += 1
+        output = folder.with_name(f"{folder.name}.output{self._started}")
         job = {
             "words": [*map(str, words)],
             "folder": str(folder),
@@ -153,7 +154,7 @@ class ForkServer:
 
 
 def _serve() -> None:
-    """Answer each line of stdin with the pid of its process, and then with its end."""
+    """Answer each job on stdin with the pid of its process, and each pid with its end."""
     for module in ("datasets", "pyarrow.parquet", "enchf_dataset", "preprocess.codec.network"):
         import_module(module)
     for step in ("normalize", "encode", "annotate", "audit", "stats", "build"):
@@ -161,15 +162,20 @@ def _serve() -> None:
     for step in ("export", "migrate", "push", "run"):
         import_module(f"preprocess.steps.{step}")
     print(json.dumps("ready"), flush=True)
+    reports: dict[int, int] = {}
     for line in sys.stdin:
-        read, write = os.pipe()
-        pid = os.fork()
-        if pid == 0:
-            os.close(read)
-            _work(json.loads(line), write)
-        os.close(write)
-        print(pid, flush=True)
-        assert json.loads(sys.stdin.readline()) == "wait"
+        job = json.loads(line)
+        if isinstance(job, dict):
+            read, write = os.pipe()
+            pid = os.fork()
+            if pid == 0:
+                os.close(read)
+                _work(job, write)
+            os.close(write)
+            reports[pid] = read
+            print(pid, flush=True)
+            continue
+        pid, read = job, reports.pop(job)
         status = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
         # Processes that outlive a killed one hold the pipe, so nobody waits for its end.
         os.set_blocking(read, False)
