@@ -22,7 +22,8 @@ from preprocess.audio.audio_files import (
     write_audio,
 )
 from preprocess.core.errors import disk_errors
-from preprocess.core.files import digest_file, pair_outputs
+from preprocess.core.file_version import FileVersion
+from preprocess.core.files import pair_outputs
 from preprocess.core.jobs import run_items
 from preprocess.core.progress import Progress
 from preprocess.core.provenance import (
@@ -140,10 +141,12 @@ def normalize_file(
 
     Raises:
         AudioError: The file cannot be read, is silent, or is shorter than one sample.
+        FileChangedError: The file changed while it was read.
         ForeignOutputError: `target` exists and was not made by this step.
     """
+    version = FileVersion.of(source)
     origin = provenance(
-        digest_file(source),
+        version.digest,
         settings_digest(
             step="normalize",
             sample_rate=spec.sample_rate,
@@ -161,6 +164,7 @@ def normalize_file(
     # On Linux the temporary file has no name, so it vanishes with its process.
     with disk_errors(target), tempfile.SpooledTemporaryFile(SPOOL_BYTES, dir=folder) as spool:
         samples, rms, peak = _measure(source, spec, config.window_ms, spool)
+        version.require(source)
         gain, note = _gain(rms, peak, config)
         duration_s = samples / spec.sample_rate
         if not config.dry_run:
