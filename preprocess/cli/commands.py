@@ -63,12 +63,14 @@ def audit_command(args: Namespace) -> int:
     """Run `preprocess audit`; with --format json or csv, print only the findings."""
     from preprocess.audit.findings import format_findings
     from preprocess.core.files import write_bytes
+    from preprocess.core.temporaries import remove_stale
     from preprocess.steps.audit import audit
 
     if (args.root is None) == (args.audio_root is None):
         raise UsageError("audit: name the folder with .ecdc files exactly once")
     report, findings = audit(args.root or args.audio_root, from_flags(AuditConfig, args), args.jobs)
     if args.export_csv is not None:
+        remove_stale(args.export_csv.absolute().parent, recursive=False)
         write_bytes(args.export_csv, format_findings(findings, "csv").encode())
     if args.format == "text":
         print_report(report, most=args.list)

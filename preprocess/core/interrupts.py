@@ -53,18 +53,20 @@ def children_ignore_interrupts() -> Iterator[None]:
 
 
 _forks_ignore = False
+_parent = 0
+_PR_SET_PDEATHSIG = 1
 
 
 @contextmanager
 def forks_ignore_interrupts() -> Iterator[None]:
-    """Make processes forked in this context ignore interrupts; this process handles them.
+    """Make processes forked in this context ignore interrupts, and end with this process.
 
     Raises:
         KeyboardInterrupt: Interrupted, even if the code in the context raised another error
             because of it.
     """
-    global _forks_ignore
-    _forks_ignore = True
+    global _forks_ignore, _parent
+    _forks_ignore, _parent = True, os.getpid()
     try:
         yield
     except Exception as error:
@@ -81,6 +83,23 @@ def forks_ignore_interrupts() -> Iterator[None]:
 def _after_fork() -> None:
     if _forks_ignore:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
+        end_with_parent(_parent)
+
+
+def end_with_parent(parent: int) -> None:
+    """Let the system end this process when the thread that started it ends, even if killed.
+
+    Workers of a pool otherwise wait for ever for the next item. Only Linux has this.
+
+    Args:
+        parent: The process that started this one.
+    """
+    if sys.platform == "linux":
+        import ctypes
+
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:  # it has ended already
+            os._exit(1)
 
 
 if hasattr(os, "register_at_fork"):

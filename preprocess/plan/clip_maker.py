@@ -175,7 +175,9 @@ class ClipMaker:
         rel = Path(f"{clip.id}.ecdc")
         path = tokens / rel
         ecdc = encoding.result(self._making.spec)
-        ecdc = replace(ecdc, extra={**self._made_by, **made_from(wav)})
+        version, made_from_wav = made_from(wav)
+        extra = {**self._made_by, "src": version.digest, **made_from_wav}
+        ecdc = replace(ecdc, extra=extra)
         path.parent.mkdir(parents=True, exist_ok=True)
         write_ecdc(path, ecdc)
         annotates = bool(self._making.recipe.annotate)

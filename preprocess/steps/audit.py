@@ -16,7 +16,7 @@ from preprocess.audit.corpus_checks import check_corpus
 from preprocess.audit.findings import Finding
 from preprocess.audit.summaries import Checked, ClipSummary
 from preprocess.core.files import find_files, require_folder
-from preprocess.core.interrupts import children_ignore_interrupts
+from preprocess.core.interrupts import children_ignore_interrupts, end_with_parent
 from preprocess.core.jobs import Outcome, run_items
 from preprocess.core.progress import Progress
 from preprocess.core.report import Report, plural
@@ -92,7 +92,8 @@ def _check_clips(
         outcomes = run_items(step, tokens, 1)
         yield from (outcome.value for outcome in outcomes if outcome.value is not None)
         return
-    with ProcessPoolExecutor(count, multiprocessing.get_context("spawn")) as executor:
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(count, spawn, end_with_parent, (os.getpid(),)) as executor:
         with children_ignore_interrupts():  # map() starts the processes
             checked = executor.map(step, tokens, chunksize=_CHUNK)
         yield from checked

@@ -146,8 +146,10 @@ def _encode_all(jobs: Sequence[Job], codec: Codec, bandwidth_kbps: float, report
     total_s = sum(known) if len(known) == len(jobs) else None
 
     def write(clip: Encoding, index: int) -> float:
-        ecdc = clip.result(codec.spec)
-        write_ecdc(jobs[index].tokens, replace(ecdc, extra=jobs[index].origin))
+        ecdc, job = clip.result(codec.spec), jobs[index]
+        if job.version is not None:
+            job.version.require(job.audio)
+        write_ecdc(job.tokens, replace(ecdc, extra=job.origin))
         return ecdc.header.duration_s
 
     def finish(clip: Encoding, index: int) -> Outcome[int, float]:

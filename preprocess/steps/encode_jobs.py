@@ -13,6 +13,7 @@ from preprocess.audio.audio_files import EXTENSIONS, read_comment
 from preprocess.codec.engine import arithmetic, engine_name, pick_device
 from preprocess.codec.model_config import CodecConfig
 from preprocess.codec.weights import find_weights, local_weights
+from preprocess.core.file_version import FileVersion
 from preprocess.core.files import digest_file, pair_outputs
 from preprocess.core.jobs import cpu_count, run_items
 from preprocess.core.progress import Progress
@@ -87,11 +88,13 @@ class Job:
         audio: The audio file.
         tokens: The token file.
         origin: The provenance that the token file will carry.
+        version: The audio file's content when it was hashed; None to not check it again.
     """
 
     audio: Path
     tokens: Path
     origin: dict[str, str]
+    version: FileVersion | None = None
 
     @property
     def current(self) -> bool:
@@ -181,16 +184,18 @@ def _add_jobs(
             if outcome.value is None:
                 report.fail(audio, outcome.message())
                 continue
-            job = Job(audio, tokens, {**made, **outcome.value})
+            version, norm = outcome.value
+            job = Job(audio, tokens, {**made, "src": version.digest, **norm}, version)
             (plan.jobs if may_write_tokens(tokens) else plan.foreign).append(job)
 
 
-def made_from(audio: Path) -> dict[str, str]:
-    """Return the hash of an audio file and, if `normalize` made it, the hash of its settings."""
+def made_from(audio: Path) -> tuple[FileVersion, dict[str, str]]:
+    """Return an audio file's version and, if `normalize` made it, the hash of its settings."""
+    version = FileVersion.of(audio)
     comment = read_comment(audio) if audio.suffix.lower() == ".wav" else ""
     stored = parse_provenance(comment)
     norm = {"norm": str(stored["rec"])} if is_ours(stored) else {}
-    return {"src": digest_file(audio), **norm}
+    return version, norm
 
 
 def made_by(

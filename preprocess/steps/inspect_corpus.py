@@ -11,6 +11,7 @@ from preprocess.audit.audit_config import AuditConfig
 from preprocess.core.errors import PreprocessError, UsageError
 from preprocess.core.files import temporary_folder, write_bytes
 from preprocess.core.jobs import cpu_count
+from preprocess.core.locks import only_run
 from preprocess.core.progress import Progress
 from preprocess.core.report import Report, plural
 from preprocess.core.temporaries import remove_stale
@@ -72,7 +73,8 @@ def inspect_corpus(
     if not corpus.rows:
         raise PreprocessError(next(iter(corpus.unreadable.values()), f"{source.name} has no clips"))
     findings = _audited(source, corpus, place)
-    with temporary_folder(place.out.absolute()) as scratch:
+    out = place.out.absolute()
+    with only_run(out.with_name(f".{out.name}.lock"), place.out), temporary_folder(out) as scratch:
         new = scratch / "page"
         extras = Extras(findings=_counted(findings or ()))
         clips = _decoded(source, corpus, sample(corpus, extras.findings, count), decoder, report)

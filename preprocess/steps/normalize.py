@@ -22,7 +22,8 @@ from preprocess.audio.audio_files import (
     write_audio,
 )
 from preprocess.core.errors import disk_errors
-from preprocess.core.files import digest_file, pair_outputs
+from preprocess.core.file_version import FileVersion
+from preprocess.core.files import pair_outputs
 from preprocess.core.jobs import run_items
 from preprocess.core.progress import Progress
 from preprocess.core.provenance import (
@@ -140,9 +141,11 @@ def normalize_file(
 
     Raises:
         AudioError: The file cannot be read, is silent, or is shorter than one sample.
+        FileChangedError: The file changed while it was read.
         ForeignOutputError: `target` exists and was not made by this step.
     """
-    origin = provenance(digest_file(source), normalize_digest(spec, config))
+    version = FileVersion.of(source)
+    origin = provenance(version.digest, normalize_digest(spec, config))
     if not config.overwrite and is_current(_stored(target), origin):
         return Normalized(current=True)
     if target.exists() and target.stat().st_size and not owns_wav(target):
@@ -151,6 +154,7 @@ def normalize_file(
     # On Linux the temporary file has no name, so it vanishes with its process.
     with disk_errors(target), tempfile.SpooledTemporaryFile(SPOOL_BYTES, dir=folder) as spool:
         samples, rms, peak = _measure(source, spec, config.window_ms, spool)
+        version.require(source)
         gain, note = _gain(rms, peak, config)
         duration_s = samples / spec.sample_rate
         if not config.dry_run:

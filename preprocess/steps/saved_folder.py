@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from preprocess.core.errors import UsageError
+from preprocess.core.locks import only_run
 from preprocess.core.provenance import is_current
 from preprocess.core.report import Report, plural
 from preprocess.core.temporaries import remove_stale
@@ -92,16 +93,19 @@ def update_folder(
 
     Raises:
         UsageError: The folder is inside `root` or contains it, or `check_replaceable` refuses it.
+        LockError: Another run makes the folder.
     """
     clips = sum(map(len, splits.values()))
     refuse_nested(root, folder.path)
+    remove_stale(folder.path.parent, recursive=False)
+    lock = folder.path.with_name(f".{folder.path.name}.lock")
     if is_current(read_marker(folder.path, folder.marker), origin):
         report.current = clips
     else:
         check_replaceable(folder)
-        remove_stale(folder.path.parent, recursive=False)
-        for note in make():
-            report.note(note)
+        with only_run(lock, folder.path):
+            for note in make():
+                report.note(note)
         report.done = clips
     counts = ", ".join(f"{name} {len(rels)}" for name, rels in splits.items())
     report.detail = f"{plural('split', len(splits))} {counts}"

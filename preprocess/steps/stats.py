@@ -14,6 +14,7 @@ from preprocess.core.jobs import run_items
 from preprocess.core.progress import Progress
 from preprocess.core.report import Report, plural
 from preprocess.core.settings import CondRoot, ShardConfig
+from preprocess.core.temporaries import remove_stale
 from preprocess.dataset.clips import find_clips
 from preprocess.dataset.options import RowOptions
 from preprocess.dataset.splits import find_splits
@@ -111,6 +112,7 @@ def format_stats(splits: dict[str, CorpusStats]) -> str:
 
 
 def _write(report: Report, output: Path, stats: dict[str, CorpusStats]) -> Report:
+    remove_stale(output.absolute().parent, recursive=False)
     write_stats(output, stats)
     names = dict.fromkeys(name for corpus in stats.values() for name in corpus)
     report.detail = f"{len(names)} {plural('parameter', len(names))}"
