@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from preprocess.core.files import digest_bytes
+from preprocess.core.untrusted import clipped, shown
 from preprocess.sidecar.parameters import Parameter, SidecarError, measure
 from preprocess.sidecar.records import Record, read_records
 from preprocess.tokens.frames import time_model
@@ -124,16 +125,17 @@ def parse_array(data: bytes, path: Path) -> NDArray[np.floating]:
         )
     except Exception as error:  # from numpy, tokenize or ast
         reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise SidecarError(f"{path} is not an .npy file: {reason}") from None
+        raise SidecarError(f"{path} is not an .npy file: {clipped(reason)}") from None
     if dtype not in (np.float16, np.float32, np.float64) or len(shape) != 2:
         raise SidecarError(
-            f"{path} must be float16, float32 or float64 [T, D], got {dtype} {list(shape)}"
+            f"{path} must be float16, float32 or float64 [T, D], got {clipped(dtype)} "
+            f"{shown(list(shape))}"
         )
     body = data[start:]
     possible = all(type(n) is int and 0 <= n <= _MAX_FRAMES for n in shape)
     if not possible or len(body) != shape[0] * shape[1] * dtype.itemsize:
         raise SidecarError(
-            f"{path} holds {len(body)} bytes, which do not fit its shape {list(shape)} of {dtype}"
+            f"{path} holds {len(body)} bytes, which do not fit its shape {shown(list(shape))} of {dtype}"
         )
     return np.frombuffer(body, dtype).reshape(shape, order="F" if fortran else "C")
 
@@ -177,7 +179,7 @@ def parse_sidecar(
             the array's columns.
     """
     columns = meta.get("features", meta.get("names", ()))
-    count = len(columns) if isinstance(columns, (dict, list)) else 0
+    count = len(columns) if isinstance(columns, (dict, list, str)) else 0
     if count > MAX_PARAMETERS:
         raise SidecarError(
             f"{meta_path} names {count:,} parameters; at most {MAX_PARAMETERS:,} are allowed"
@@ -189,10 +191,10 @@ def parse_sidecar(
         time = dict(meta.get("time") or {})
         records = read_records(dict(meta.get("provenance") or {}))
     except (TypeError, ValueError, AttributeError, LookupError, OverflowError) as error:
-        raise SidecarError(f"{meta_path} has an unknown format: {error}") from None
+        raise SidecarError(f"{meta_path} has an unknown format: {clipped(error)}") from None
     if version > SCHEMA_VERSION:
         raise SidecarError(
-            f"{meta_path} is version {version}; versions up to {SCHEMA_VERSION} are supported"
+            f"{meta_path} is version {shown(version)}; versions up to {SCHEMA_VERSION} are supported"
         )
     if len(described) != array.shape[1]:
         raise SidecarError(
@@ -248,20 +250,21 @@ def _described(meta: dict[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 def _entry(entry: dict[str, Any]) -> dict[str, Any]:
-    def number(key: str) -> float | None:
-        value = entry.get(key)
-        return float(value) if value is not None and math.isfinite(value) else None
-
     return {
         "units": str(entry.get("units") or ""),
         "doc_string": str(entry.get("doc_string") or ""),
         "kind": str(entry.get("kind") or "continuous"),
         "nan": str(entry.get("nan") or ""),
         "source": str(entry.get("source") or ""),
-        "min": number("min"),
-        "max": number("max"),
-        "mean": number("mean"),
-        "std": number("std"),
+        "min": _number(entry.get("min")),
+        "max": _number(entry.get("max")),
+        "mean": _number(entry.get("mean")),
+        "std": _number(entry.get("std")),
         "declared": bool(entry.get("declared", False)),
-        "measured": dict(entry.get("measured") or {}),
+        "measured": {str(k): _number(v) for k, v in dict(entry.get("measured") or {}).items()},
     }
+
+
+def _number(value: Any) -> float | None:
+    """Return a stored number; None for NaN and infinity, as for a missing one."""
+    return float(value) if value is not None and math.isfinite(value) else None

@@ -6,7 +6,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any
 
-import yaml
 from pydantic import BeforeValidator, Field
 
 from preprocess.audit.audit_config import AuditConfig
@@ -15,6 +14,8 @@ from preprocess.core.errors import UsageError
 from preprocess.core.flags import validate
 from preprocess.core.jobs import cpu_count
 from preprocess.core.settings import Jobs
+from preprocess.core.untrusted import clipped
+from preprocess.core.yaml_files import MAX_YAML_BYTES, load_yaml
 from preprocess.params import Producer, parse_producer
 from preprocess.sidecar.array_config import ArrayConfig
 from preprocess.steps.build_config import BuildConfig
@@ -42,20 +43,6 @@ class Recipe(CodecConfig, ArrayConfig):
     build: BuildConfig = field(default_factory=BuildConfig)
 
 
-class _UniqueKeyLoader(yaml.SafeLoader):
-    """A safe loader that refuses duplicate keys instead of using the last."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        merge = "tag:yaml.org,2002:merge"  # `<<: *other` may appear more than once
-        keys = [self.construct_object(k, deep=True) for k, _ in node.value if k.tag != merge]
-        twice = [key for i, key in enumerate(keys) if key in keys[:i]]
-        if twice:
-            raise yaml.constructor.ConstructorError(
-                None, None, f"the key {twice[0]!r} appears twice", node.start_mark
-            )
-        return super().construct_mapping(node, deep)
-
-
 def read_recipe(path: Path) -> Recipe:
     """Read a recipe; paths in it are relative to the working folder, as on the command line.
 
@@ -63,12 +50,12 @@ def read_recipe(path: Path) -> Recipe:
         UsageError: The file cannot be read, is not valid YAML, or has an invalid key or value.
     """
     try:
-        data = yaml.load(path.read_text(encoding="utf-8"), _UniqueKeyLoader)  # noqa: S506, a SafeLoader
+        with open(path, encoding="utf-8") as file:
+            data = load_yaml(file.read(MAX_YAML_BYTES + 1))
     except OSError as error:
         raise UsageError(f"recipe {path}: {error.strerror}") from None
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        problem = " ".join(str(error).split())
-        raise UsageError(f"recipe {path} cannot be read: {problem[:300]}") from None
+    except ValueError as error:  # also of the encoding
+        raise UsageError(f"recipe {path} cannot be read: {clipped(error)}") from None
     if not isinstance(data, dict):
         raise UsageError(f"recipe {path}: expected keys and values")
     given = {key: value for key, value in data.items() if value is not None}  # `encode:` alone
