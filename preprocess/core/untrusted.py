@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import reprlib
 import stat
-from pathlib import Path
+from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any, BinaryIO
 
 from preprocess.core.errors import PreprocessError, printable
@@ -74,3 +74,10 @@ def require_regular(path: Path) -> None:
         return
     if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
         raise PreprocessError(f"{path} is not a regular file, but a device or a pipe")
+
+
+def is_inside(name: str) -> bool:
+    """Whether a path that a file names stays in its folder: relative, without `..` and zero bytes."""
+    path = PurePosixPath(name.replace("\\", "/"))
+    away = path.is_absolute() or PureWindowsPath(name).drive or "\0" in name
+    return not away and ".." not in path.parts

@@ -42,16 +42,21 @@ class _UniqueKeyLoader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
-def load_yaml(text: str) -> Any:
+def load_yaml(text: str, most: int = MAX_YAML_BYTES) -> Any:
     """Return the value of a YAML document; a key that appears twice is an error.
+
+    Args:
+        text: The document.
+        most: The most characters that it may have.
 
     Raises:
         YamlError: It is not valid YAML, or too large.
     """
-    if len(text) > MAX_YAML_BYTES:
-        raise YamlError(f"it is larger than {MAX_YAML_BYTES >> 10} KiB")
-    loader = _UniqueKeyLoader(text)
+    if len(text) > most:
+        raise YamlError(f"it is larger than {most >> 10} KiB")
+    loader = None
     try:
+        loader = _UniqueKeyLoader(text)
         node = loader.get_single_node()
         if node is None:
             return None
@@ -68,7 +73,8 @@ def load_yaml(text: str) -> Any:
         text = str(error) if isinstance(error, yaml.YAMLError | ValueError) else ""
         raise YamlError(clipped(text or "a value does not match its type")) from None
     finally:
-        loader.dispose()
+        if loader is not None:
+            loader.dispose()
 
 
 def _size(node: yaml.Node, known: dict[int, int]) -> int:

@@ -10,10 +10,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
 from preprocess.core.errors import PreprocessError, printable
 from preprocess.core.quiet import errors_only
+from preprocess.core.untrusted import clipped, shown
+from preprocess.core.yaml_files import load_yaml
 from preprocess.dataset.schema import describe_range
 from preprocess.publish.card_yaml import config_entry, info_entry, put_entry
 from preprocess.publish.listen import ListenFiles, listen_info
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from huggingface_hub import DatasetCard
 
 BEGIN, END = "<!-- enchf: generated from here -->", "<!-- enchf: to here -->"
+_MAX_CARD_YAML = 4 << 20
 TAGS = ("audio", "encodec", "audio-tokens")
 PARAMETER_TITLES = (
     *("parameter", "unit", "kind", "declared range", "min", "max", "mean", "std"),
@@ -119,12 +120,35 @@ def _parse(old: str | None) -> DatasetCard:
     from huggingface_hub import DatasetCard
 
     try:
+        load_yaml(
+            _yaml_block(old or ""), _MAX_CARD_YAML
+        )  # refuses what grows; the next line reads it again
         with errors_only("huggingface_hub"):  # it warns about a card without YAML
-            return DatasetCard(old or "")
-    except (ValueError, yaml.YAMLError) as error:
+            card = DatasetCard(old or "")
+        _check_types(card.data.to_dict())
+    except Exception as error:  # from a value whose type DatasetCard does not expect, too
         raise PreprocessError(
-            f"the YAML of the repository's README.md cannot be read: {' '.join(str(error).split())}"
+            f"the YAML of the repository's README.md cannot be read: {clipped(error)}"
         ) from None
+    return card
+
+
+def _yaml_block(text: str) -> str:
+    from huggingface_hub.repocard import REGEX_YAML_BLOCK
+
+    match = REGEX_YAML_BLOCK.search(text)
+    return str(match[2]) if match else ""
+
+
+def _check_types(data: Mapping[str, Any]) -> None:
+    """Raise `ValueError` if a key that a push changes has another type than the Hub gives it."""
+    for key in ("configs", "dataset_info"):
+        entries = _entries(data, key)
+        if not all(isinstance(entry, dict) for entry in entries):
+            raise ValueError(f"{key} must be a list of keys and values")
+    tags = data.get("tags") or []
+    if not isinstance(tags, list) or not all(isinstance(tag, str) for tag in tags):
+        raise ValueError(f"tags must be a list of words, got {shown(tags)}")
 
 
 def _put_entries(
@@ -245,7 +269,7 @@ def _cell(value: Any) -> str:
 
 
 def _usage(about: About, data: Mapping[str, Any], subsets: Mapping[str, Subset]) -> str:
-    name = next(e["config_name"] for e in data["configs"] if e.get("default"))
+    name = next(e.get("config_name", "default") for e in data["configs"] if e.get("default"))
     subset = subsets.get(name) or next(iter(subsets.values()))
     split = next(iter(subset.splits))
     provenance = "\n".join(

@@ -231,12 +231,12 @@ def _with_measured(parameter: Parameter) -> Parameter:
 def _described(meta: dict[str, Any]) -> dict[str, dict[str, Any]]:
     """Return the parameters in metadata of any version, in the order of the columns."""
     if "features" in meta:
-        return {name: _entry(entry) for name, entry in meta["features"].items()}
+        return {_text(name): _entry(entry) for name, entry in meta["features"].items()}
     names = meta.get("names", [])
     if "stats" in meta:  # a format between versions 1 and 2
         texts = {"units": meta.get("units") or {}, "doc_string": meta.get("docs") or {}}
         return {
-            str(name): _entry(
+            _text(name): _entry(
                 {**meta["stats"].get(name, {}), **{k: t.get(name) for k, t in texts.items()}}
             )
             for name in names
@@ -244,18 +244,18 @@ def _described(meta: dict[str, Any]) -> dict[str, dict[str, Any]]:
     norm = meta.get("norm", {})
     columns = {key: norm.get(key) or [None] * len(names) for key in ("min", "max", "mean", "std")}
     return {
-        str(name): _entry({key: values[i] for key, values in columns.items()})
+        _text(name): _entry({key: values[i] for key, values in columns.items()})
         for i, name in enumerate(names)
     }
 
 
 def _entry(entry: dict[str, Any]) -> dict[str, Any]:
     return {
-        "units": str(entry.get("units") or ""),
-        "doc_string": str(entry.get("doc_string") or ""),
-        "kind": str(entry.get("kind") or "continuous"),
-        "nan": str(entry.get("nan") or ""),
-        "source": str(entry.get("source") or ""),
+        "units": _text(entry.get("units") or ""),
+        "doc_string": _text(entry.get("doc_string") or ""),
+        "kind": _text(entry.get("kind") or "continuous"),
+        "nan": _text(entry.get("nan") or ""),
+        "source": _text(entry.get("source") or ""),
         "min": _number(entry.get("min")),
         "max": _number(entry.get("max")),
         "mean": _number(entry.get("mean")),
@@ -268,3 +268,10 @@ def _entry(entry: dict[str, Any]) -> dict[str, Any]:
 def _number(value: Any) -> float | None:
     """Return a stored number; None for NaN and infinity, as for a missing one."""
     return float(value) if value is not None and math.isfinite(value) else None
+
+
+def _text(value: Any) -> str:
+    """Return a stored text; half of a surrogate pair, which cannot be written, is a `ValueError`."""
+    text = str(value)
+    text.encode()
+    return text

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import tempfile
 from collections.abc import Mapping
@@ -37,6 +36,7 @@ from preprocess.publish.subset import (
     write_info,
 )
 from preprocess.steps.built_dataset import MARKER
+from preprocess.steps.saved_folder import read_marker
 
 if TYPE_CHECKING:
     from datasets import DatasetDict
@@ -157,8 +157,7 @@ def _load(folder: Path) -> DatasetDict:
 
 def _origin(folder: Path) -> dict[str, Any]:
     """Return the provenance that a built dataset records."""
-    path = folder / MARKER
-    origin = dict(json.loads(path.read_bytes())) if path.exists() else {}
+    origin = read_marker(folder, MARKER)
     origin.pop("tokens_subdir", None)
     return origin
 
