@@ -242,7 +242,17 @@ def read_description(data: bytes, folder: Path) -> None:
     _ = info.period, info.to_json()
 
 
-_TABLES = ("tables", "columns", "cells", "numerals", "clip_table", "curves", "curve_times")
+_TABLES = (
+    "tables",
+    "table_size",
+    "parquet_rows",
+    "columns",
+    "cells",
+    "numerals",
+    "clip_table",
+    "curves",
+    "curve_times",
+)
 _PARAMS = tuple(f"preprocess.params.{name}" for name in (*_TABLES, "curve_cells", "text_files"))
 _SIDECAR = ("preprocess.sidecar",)
 
@@ -276,7 +286,7 @@ READERS = {
             seeds.midi_files,
             "binary",
             400,
-            ("preprocess.params.midi", "preprocess.params.midi_file", "mido"),
+            ("preprocess.params.midi", "preprocess.params.midi_file"),
             "mido",
         ),
         Reader(

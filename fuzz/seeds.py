@@ -115,12 +115,12 @@ input: sounds
 output: results
 codec: encodec_24khz
 jobs: 2
-normalize: {target_rms: -20}
+normalize: {target_rms: 0.05}
 encode: &e {bandwidth: 6}
 annotate:
   - ramp: {name: position, start: 0, end: 1}
   - table: {path: table.csv, labels: {scene: [rain, wind]}}
-  - curve: {root: curves, columns: [pitch], default: {cc1: 0}}
+  - curve: {root: curves, columns: [pitch], default: {pitch: 0}}
 audit: {require: [position]}
 build: {split_by: folders, bandwidth: 6}
 """
@@ -236,8 +236,8 @@ def midi(events: bytes, tracks: int = 1, size: int | None = None, division: int 
 
 
 EVENTS = bytes.fromhex(
-    "00ff5103 07a120 00c005 00903c40 60803c00 00b04040 1090404060 30 4000"
-    "00e00050 00d040 00b06500 00b06400 00b0060c 00b07b00 00f00341f7f7 00ff2f00"
+    "00ff5103 07a120 00c005 00903c40 60803c00 00b04040 10904040 304000"
+    "00e00050 00d040 00b06500 00b06400 00b0060c 00b07b00 00f00241f7 00ff2f00"
 )
 
 
@@ -287,8 +287,10 @@ def cards() -> list[bytes]:
 
 
 def markers() -> list[bytes]:
-    """Return an `enchf_build.json`."""
-    return [b'{"src": "a", "rec": "b", "by": "enchf-dataset 1", "tokens_subdir": "tokens"}']
+    """Return an `enchf_build.json` that is a `dataset_dict.json`, too."""
+    return [
+        b'{"src": "a", "by": "enchf-dataset 1", "tokens_subdir": "tokens", "splits": ["train"]}'
+    ]
 
 
 def descriptions() -> list[bytes]:

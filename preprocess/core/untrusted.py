@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import reprlib
 import stat
 from pathlib import Path, PurePosixPath, PureWindowsPath
@@ -10,6 +11,7 @@ from typing import Any, BinaryIO
 
 from preprocess.core.errors import PreprocessError, printable
 
+_ADDRESS = re.compile(r" object at 0x[0-9a-f]+")
 MAX_SHOWN = 200
 """Characters of a file's content that a message may quote."""
 
@@ -36,7 +38,7 @@ def shown(value: Any) -> str:
 
 def clipped(text: object) -> str:
     """Return a text, such as another package's error, as one line of at most `MAX_SHOWN` characters."""
-    line = " ".join(str(text)[: 4 * MAX_SHOWN].split())
+    line = _ADDRESS.sub("", " ".join(str(text)[: 4 * MAX_SHOWN].split()))
     return printable(line if len(line) <= MAX_SHOWN else f"{line[: MAX_SHOWN - 3]}...")
 
 

@@ -16,6 +16,7 @@ from preprocess.core.untrusted import clipped, shown
 MAX_YAML_BYTES = 256 << 10
 """PyYAML reads about this much in two seconds."""
 MAX_YAML_VALUES = 100_000
+MAX_YAML_DEPTH = 100
 
 
 class YamlError(ValueError):
@@ -23,7 +24,13 @@ class YamlError(ValueError):
 
 
 class _UniqueKeyLoader(yaml.SafeLoader):
-    """A safe loader that refuses duplicate keys instead of using the last."""
+    """A safe loader that refuses duplicate keys instead of using the last, and depth early."""
+
+    def fetch_flow_collection_start(self, token_class: Any) -> None:
+        # Each token costs the scanner as many steps as brackets are open.
+        if self.flow_level >= MAX_YAML_DEPTH:
+            raise YamlError("it is nested too deeply")
+        super().fetch_flow_collection_start(token_class)  # type: ignore[misc]
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         merge = "tag:yaml.org,2002:merge"  # `<<: *other` may appear more than once

@@ -74,7 +74,8 @@ def _from_numbers(numbers: Seconds, time_as: TimeAs) -> Seconds:
     if time_as == "auto" and len(numbers):
         unit = next((unit for least, unit in _UNIX_UNITS if numbers[0] >= least), None)
     # Subtract first: the difference is small enough to be exact.
-    return numbers if unit is None else (numbers - numbers[0]) * unit
+    with np.errstate(invalid="ignore", over="ignore"):  # infinite times are refused later
+        return numbers if unit is None else (numbers - numbers[0]) * unit
 
 
 def _iso(cell: Any) -> tuple[np.datetime64, bool] | None:

@@ -117,11 +117,11 @@ def _from_array(path: Path, names: list[str], form: CurveFormat) -> dict[str, Po
     if form.rate_hz is None:
         raise PreprocessError(f"{path} has no times: set rate_hz")
     try:
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
+        array = np.lib.format.open_memmap(path, mode="r")  # np.load also takes archives, pickles
     except Exception as error:  # numpy parses the header with tokenize and ast
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise PreprocessError(f"{path} is not an array: {clipped(reason)}") from None
-    if not isinstance(array, np.ndarray) or array.dtype.kind not in "fiub":
+    if array.dtype.kind not in "fiub":
         raise PreprocessError(f"{path} must be an array of numbers, got {clipped(array.dtype)}")
     if array.ndim == 1:
         array = array[:, None]

@@ -8,6 +8,8 @@ range of 2 semitones).
 
 from __future__ import annotations
 
+import io
+import os
 from collections import defaultdict, deque
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from preprocess.core.errors import PreprocessError
-from preprocess.core.untrusted import clipped, require_regular
+from preprocess.core.untrusted import clipped, open_regular
 from preprocess.params.points import SAME_TIME_S, Indices, Values
 
 Changes = tuple[Values, Values]
@@ -248,11 +250,12 @@ def _messages(path: Path) -> Iterator[tuple[float, Any]]:
         raise PreprocessError(
             f"{path}: mido is not installed; pip install 'enchf-dataset[parameters]'"
         ) from None
-    require_regular(path)
-    if path.stat().st_size > MAX_MIDI_BYTES:
-        raise PreprocessError(f"{path} is larger than {MAX_MIDI_BYTES >> 20} MiB")
+    with open_regular(path) as stream:
+        if os.fstat(stream.fileno()).st_size > MAX_MIDI_BYTES:
+            raise PreprocessError(f"{path} is larger than {MAX_MIDI_BYTES >> 20} MiB")
+        data = io.BytesIO(stream.read())  # a file would allocate what a chunk claims to have
     try:
-        file = mido.MidiFile(path)
+        file = mido.MidiFile(file=data)
         if file.type == 2 or file.ticks_per_beat <= 0:
             raise ValueError("asynchronous tracks and SMPTE time are not supported")
     except Exception as error:  # mido's parser may raise anything

@@ -14,18 +14,17 @@ from pathlib import Path
 from typing import Any
 
 from preprocess.core.errors import UsageError
-from preprocess.core.untrusted import clipped, shown
+from preprocess.core.untrusted import shown
 from preprocess.params.cells import cell_text
 from preprocess.params.excel import read_sheet
+from preprocess.params.parquet_rows import read_parquet
 from preprocess.params.spelling import nfc
-from preprocess.params.table_size import MAX_CELLS, CellRoom, check_rows
+from preprocess.params.table_size import CellRoom, check_rows
 from preprocess.params.text_files import read_text
 
 _SEPARATORS = (",", ";", "\t", "|")
 _SEPARATOR_LINE = re.compile(r'"?sep=(.)"?\s*')  # Excel's, above the header
 _TRIED = 20
-MAX_PARQUET_BYTES = 256 << 20
-_PARQUET_ROWS = 256
 Row = dict[str, Any]
 
 
@@ -209,27 +208,7 @@ def _read_json_lines(path: Path, layout: Layout) -> list[Row]:
 
 
 def _read_parquet(path: Path, layout: Layout) -> list[Row]:
-    import pyarrow
-    import pyarrow.parquet
-
-    rows: list[Row] = []
-    left = MAX_PARQUET_BYTES
-    try:
-        with pyarrow.parquet.ParquetFile(path) as file:
-            facts = file.metadata
-            check_rows(path, facts.num_rows)
-            CellRoom(path).take(MAX_CELLS, facts.num_rows * facts.num_columns)
-            for batch in file.iter_batches(batch_size=_PARQUET_ROWS):
-                left -= batch.nbytes
-                if left < 0:
-                    raise UsageError(
-                        f"table {path} is larger than {MAX_PARQUET_BYTES >> 20} MiB when decoded"
-                    )
-                rows += map(_composed, batch.to_pylist())
-    except (pyarrow.ArrowException, OSError, ValueError, OverflowError) as error:
-        # ValueError of text that is not UTF-8, OverflowError of a date beyond Python's
-        raise UsageError(f"table {path} is not a Parquet file: {clipped(error)}") from None
-    return rows
+    return [_composed(row) for row in read_parquet(path)]
 
 
 def _composed(row: Iterable[Any] | Row) -> Row:

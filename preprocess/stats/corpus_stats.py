@@ -13,6 +13,7 @@ mean of 350 and 10 degrees is 0, not 180.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -135,10 +136,9 @@ def read_stats(path: Path) -> dict[str, CorpusStats]:
     """
     try:
         with open_regular(path) as file:
-            data = file.read(_MAX_STATS_BYTES + 1)
-        if len(data) > _MAX_STATS_BYTES:
-            raise StatsError(f"{path} is larger than {_MAX_STATS_BYTES >> 20} MiB")
-        stored = json.loads(data)
+            if os.fstat(file.fileno()).st_size > _MAX_STATS_BYTES:
+                raise StatsError(f"{path} is larger than {_MAX_STATS_BYTES >> 20} MiB")
+            stored = json.loads(file.read())
         if stored["version"] != STATS_VERSION:
             raise StatsError(
                 f"{path} is version {shown(stored['version'])}, not {STATS_VERSION}: rewrite it with "
