@@ -20,12 +20,13 @@ def read_parquet(path: Path) -> Iterator[dict[str, Any]]:
     Raises:
         UsageError: The file cannot be read, or is too large when decoded.
     """
-    import pyarrow
-
     try:
         yield from _rows(path)
-    except (pyarrow.ArrowException, OSError, ValueError, OverflowError) as error:
-        # ValueError of text that is not UTF-8, OverflowError of a date beyond Python's.
+    except UsageError:
+        raise
+    except (
+        Exception
+    ) as error:  # Arrow's own, ValueError of text that is not UTF-8, RuntimeError, ...
         raise UsageError(f"table {path} is not a Parquet file: {clipped(error)}") from None
 
 

@@ -50,6 +50,8 @@ def npz() -> bytes:
 
 SUBSET = ("subsets", "six")
 SHEET = "xl/worksheets/sheet1.xml"
+MAIN = "http://schemas.openxmlformats.org/spreadsheetml/2006/main"
+CUT = f'<worksheet xmlns="{MAIN}"><dimension ref="A1:B9"/><sheetData><row r="1"><c'.encode()
 INFO, STATS, META = seeds.infos()[0], seeds.statistics()[0], seeds.metadata()[0]
 TRAIN = ("splits", "train", "features")
 PARQUET = seeds.parquet_tables()[0]
@@ -89,7 +91,7 @@ FINDINGS: dict[str, tuple[str, bytes, str]] = {
         PARQUET.replace(b"one", b"o\xffe"),
         "Parquet",
     ),
-    "a sheet that is cut": ("xlsx", with_part(SHEET, b"<worksheet><sheetData><row"), "Excel"),
+    "a sheet that is cut": ("xlsx", with_part(SHEET, CUT), "Excel"),
     "a text that the sheet's list lacks": (
         "xlsx",
         with_part("xl/sharedStrings.xml", b"<sst/>"),
@@ -97,8 +99,8 @@ FINDINGS: dict[str, tuple[str, bytes, str]] = {
     ),
     "a book without a sheet": (
         "xlsx",
-        with_part("xl/_rels/workbook.xml.rels", b"<Relationships/>"),
-        "",
+        with_part("xl/workbook.xml", f'<workbook xmlns="{MAIN}"><sheets/></workbook>'.encode()),
+        "has no sheet",
     ),
     "an Ogg page of four bytes": ("frames", b"OggS", ""),
     # YAML
@@ -235,7 +237,6 @@ QUOTED = {
     "a rate": ("curve_json", b'{"rate_hz": "%s", "pitch": [1]}' % LONG.encode()),
     "words for labels": ("curve_json", b'{"rate_hz": 1, "pitch": ["x\\ny", "%s"]}' % LONG.encode()),
     "the columns of a table": ("curve_json", b'{"rate_hz": 1, "%s": [1]}' % LONG.encode()),
-    "the name of a column": ("csv", b"id,%s\na,1\n" % LONG.encode()),
     "a version": ("stats", changed(STATS, "version", value="x\ny" + LONG)),
     "a version of info": ("info", changed(INFO, "version", value=LONG)),
     "a kind": ("stats", changed(STATS, *TRAIN, "continuous", "kind", value=LONG)),
