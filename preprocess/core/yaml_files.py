@@ -30,7 +30,7 @@ class _UniqueKeyLoader(yaml.SafeLoader):
         # Each token costs the scanner as many steps as brackets are open.
         if self.flow_level >= MAX_YAML_DEPTH:
             raise YamlError("it is nested too deeply")
-        super().fetch_flow_collection_start(token_class)  # type: ignore[misc]
+        super().fetch_flow_collection_start(token_class)
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         merge = "tag:yaml.org,2002:merge"  # `<<: *other` may appear more than once

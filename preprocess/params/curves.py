@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from preprocess.core.errors import PreprocessError, nearest
 from preprocess.core.untrusted import clipped, require_regular, shown
@@ -117,7 +118,8 @@ def _from_array(path: Path, names: list[str], form: CurveFormat) -> dict[str, Po
     if form.rate_hz is None:
         raise PreprocessError(f"{path} has no times: set rate_hz")
     try:
-        array = np.lib.format.open_memmap(path, mode="r")  # np.load also takes archives, pickles
+        # np.load would also read archives and pickles.
+        array: NDArray[Any] = np.lib.format.open_memmap(path, mode="r")
     except Exception as error:  # numpy parses the header with tokenize and ast
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise PreprocessError(f"{path} is not an array: {clipped(reason)}") from None

@@ -8,10 +8,12 @@ from typing import Any
 
 from preprocess.core.errors import UsageError
 from preprocess.core.untrusted import clipped
+from preprocess.params.cells import Unreadable
 from preprocess.params.table_size import MAX_CELLS, CellRoom, check_rows
 
 MAX_PARQUET_BYTES = 256 << 20
 _BATCH_ROWS = 256
+_NESTED = Unreadable("it holds lists or structs, which a table's cells are not")
 
 
 def read_parquet(path: Path) -> Iterator[dict[str, Any]]:
@@ -35,24 +37,27 @@ def _rows(path: Path) -> Iterator[dict[str, Any]]:
     import pyarrow.parquet
 
     with pyarrow.parquet.ParquetFile(path) as file:
-        facts = file.metadata
-        check_rows(path, facts.num_rows)
-        groups = [facts.row_group(at) for at in range(facts.num_row_groups)]
-        cells = [g.column(at).num_values for g in groups for at in range(g.num_columns)]
-        CellRoom(path).take(MAX_CELLS, max(sum(cells), facts.num_rows * facts.num_columns))
-        texts = [field.name for field in file.schema_arrow if _is_text(field.type)]
-    left = MAX_PARQUET_BYTES
+        # No `row_group(0).column(0)`: for a damaged file, Arrow 26 ends the process there.
+        rows, fields = file.metadata.num_rows, list(file.schema_arrow)
+    check_rows(path, rows)
+    CellRoom(path).take(MAX_CELLS, rows * len(fields))
+    names = [field.name for field in fields]
+    # One list can have as many values as a table, so none is read.
+    flat = [field.name for field in fields if not pyarrow.types.is_nested(field.type)]
     # As dictionaries: a text that all rows share is one object, in Arrow and in Python.
+    texts = [field.name for field in fields if _is_text(field.type)]
+    left = MAX_PARQUET_BYTES
     with pyarrow.parquet.ParquetFile(path, read_dictionary=texts) as file:
-        for batch in file.iter_batches(batch_size=_BATCH_ROWS):
+        for batch in file.iter_batches(batch_size=_BATCH_ROWS, columns=flat):
             left -= batch.nbytes
             if left < 0:
                 raise UsageError(
                     f"table {path} is larger than {MAX_PARQUET_BYTES >> 20} MiB when decoded"
                 )
-            columns = [_cells(column) for column in batch.columns]
+            there = dict(zip(batch.schema.names, map(_cells, batch.columns), strict=True))
+            columns = [there.get(name) or [_NESTED] * batch.num_rows for name in names]
             for row in zip(*columns, strict=True):
-                yield dict(zip(batch.schema.names, row, strict=True))
+                yield dict(zip(names, row, strict=True))
 
 
 def _is_text(kind: Any) -> bool:
