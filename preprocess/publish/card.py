@@ -12,7 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 from preprocess.core.errors import printable
 from preprocess.dataset.schema import describe_range
-from preprocess.publish.card_yaml import config_entry, info_entry, parse_card, put_entry
+from preprocess.publish.card_yaml import (
+    card_entries,
+    config_entry,
+    info_entry,
+    parse_card,
+    put_entry,
+)
 from preprocess.publish.listen import ListenFiles, listen_info
 from preprocess.publish.listen_card import listen_section
 from preprocess.publish.listen_info import LISTEN, Listen
@@ -118,7 +124,7 @@ def _put_entries(
 ) -> None:
     """Put the subsets of this push into the YAML; the first of all is the default."""
     for key in ("configs", "dataset_info"):
-        data[key] = _entries(data, key)
+        data[key] = card_entries(data, key)
     for name, splits in files.items():
         put_entry(data, "dataset_info", info_entry(name, splits, features))
         put_entry(data, "configs", config_entry(name, splits))
@@ -127,12 +133,6 @@ def _put_entries(
         put_entry(data, "configs", config_entry(LISTEN, listen_files.shards))
     if not any(entry.get("default") for entry in data["configs"]):
         data["configs"][0]["default"] = True
-
-
-def _entries(data: Mapping[str, Any], key: str) -> list[dict[str, Any]]:
-    """Return the list of entries under `key`; a card may have a single entry without a list."""
-    entries = data.get(key) or []
-    return [entries] if isinstance(entries, dict) else list(entries)
 
 
 def _about(data: Mapping[str, Any]) -> str:
@@ -230,7 +230,7 @@ def _cell(value: Any) -> str:
 def _usage(
     about: About, data: Mapping[str, Any], subsets: Mapping[str, Subset], packed: bool
 ) -> str:
-    name = next(e["config_name"] for e in data["configs"] if e.get("default"))
+    name = next(e.get("config_name", "default") for e in data["configs"] if e.get("default"))
     subset = subsets.get(name) or next(iter(subsets.values()))
     split = next(iter(subset.splits))
     provenance = "\n".join(

@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
 from preprocess.core.errors import PreprocessError
 from preprocess.core.quiet import errors_only
+from preprocess.core.untrusted import clipped, shown
+from preprocess.core.yaml_files import load_yaml
 from preprocess.publish.parquet import Shards
 
 if TYPE_CHECKING:
     from datasets import Features
     from huggingface_hub import DatasetCard
+
+_MAX_CARD_YAML = 4 << 20
 
 
 def parse_card(old: str | None) -> DatasetCard:
@@ -25,12 +27,40 @@ def parse_card(old: str | None) -> DatasetCard:
     from huggingface_hub import DatasetCard
 
     try:
+        # Refuses what grows; the next line reads it again.
+        load_yaml(_yaml_block(old or ""), _MAX_CARD_YAML)
         with errors_only("huggingface_hub"):  # it warns about a card without YAML
-            return DatasetCard(old or "")
-    except (ValueError, yaml.YAMLError) as error:
+            card = DatasetCard(old or "")
+        _check_types(card.data.to_dict())
+    except Exception as error:  # from a value whose type DatasetCard does not expect, too
         raise PreprocessError(
-            f"the YAML of the repository's README.md cannot be read: {' '.join(str(error).split())}"
+            f"the YAML of the repository's README.md cannot be read: {clipped(error)}"
         ) from None
+    return card
+
+
+def _yaml_block(text: str) -> str:
+    from huggingface_hub.repocard import REGEX_YAML_BLOCK
+
+    match = REGEX_YAML_BLOCK.search(text)
+    return str(match[2]) if match else ""
+
+
+def _check_types(data: Mapping[str, Any]) -> None:
+    """Raise `ValueError` if a key that a push changes has another type than the Hub gives it."""
+    for key in ("configs", "dataset_info"):
+        entries = card_entries(data, key)
+        if not all(isinstance(entry, dict) for entry in entries):
+            raise ValueError(f"{key} must be a list of keys and values")
+    tags = data.get("tags") or []
+    if not isinstance(tags, list) or not all(isinstance(tag, str) for tag in tags):
+        raise ValueError(f"tags must be a list of words, got {shown(tags)}")
+
+
+def card_entries(data: Mapping[str, Any], key: str) -> list[dict[str, Any]]:
+    """Return the list of entries under `key`; a card may have a single entry without a list."""
+    entries = data.get(key) or []
+    return [entries] if isinstance(entries, dict) else list(entries)
 
 
 def config_folders(card: str | None) -> dict[str, set[str]]:

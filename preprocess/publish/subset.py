@@ -14,10 +14,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from preprocess.core.errors import PreprocessError, UsageError, nearest
+from preprocess.core.untrusted import clipped, shown
 from preprocess.dataset.clips import DatasetError
 from preprocess.dataset.corpus import corpus_stats
 from preprocess.dataset.schema import read_parameters
 from preprocess.publish.listen_info import Listen
+from preprocess.publish.stored_info import check_listen, check_subsets
 from preprocess.shards.reading import INFO_NAME
 from preprocess.sidecar.parameter_info import ParameterInfo
 from preprocess.stats.corpus_stats import STATS_NAME, CorpusStats, read_stats
@@ -178,8 +180,9 @@ def read_info(data: bytes) -> dict[str, Subset]:
         PreprocessError: It is invalid, or from a later version.
     """
     with _readable():
-        stored = _stored(data)
-        return {str(name): Subset(**entry) for name, entry in stored["subsets"].items()}
+        subsets = _stored(data)["subsets"]
+        check_subsets(subsets)
+        return {name: Subset(**entry) for name, entry in subsets.items()}
 
 
 def read_listen(data: bytes) -> Listen | None:
@@ -190,13 +193,17 @@ def read_listen(data: bytes) -> Listen | None:
     """
     with _readable():
         stored = _stored(data)
-        return Listen.from_dict(stored["listen"]) if "listen" in stored else None
+        if "listen" not in stored:
+            return None
+        check_listen(stored["listen"])
+        return Listen.from_dict(stored["listen"])
 
 
 def _stored(data: bytes) -> dict[str, Any]:
     stored: dict[str, Any] = json.loads(data)
     if stored["version"] != _INFO_VERSION:
-        raise ValueError(f"version {stored['version']!r}")
+        raise ValueError(f"version {shown(stored['version'])}")
+    json.dumps(stored, ensure_ascii=False).encode()  # half of a surrogate pair cannot be written
     return stored
 
 
@@ -206,5 +213,5 @@ def _readable() -> Iterator[None]:
         yield
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise PreprocessError(
-            f"{INFO_NAME} of the repository cannot be read ({error}); delete it there to continue"
+            f"{INFO_NAME} of the repository cannot be read ({clipped(error)}); delete it there to continue"
         ) from None

@@ -21,9 +21,10 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from preprocess.core.errors import DiskError, disk_errors
+from preprocess.core.errors import DiskError, PreprocessError, disk_errors
 from preprocess.core.files import digest_bytes
 from preprocess.core.locks import WAIT_S, LockError, locked
+from preprocess.core.untrusted import open_regular
 from preprocess.sidecar.parameters import SidecarError
 
 MAX_META_BYTES = 4 << 20
@@ -198,12 +199,16 @@ def _read(path: Path, most: int | None = None) -> bytes | None:
     """Return a file's bytes, or None if it does not exist.
 
     Raises:
-        SidecarError: The file is larger than `most` bytes.
+        SidecarError: The file is larger than `most` bytes, or a device or a pipe.
     """
     try:
-        with open(path, "rb") as file:
+        with open_regular(path) as file:
             if most is not None and os.fstat(file.fileno()).st_size > most:
                 raise SidecarError(f"{path} is larger than {most >> 20} MiB")
             return file.read()
     except (FileNotFoundError, IsADirectoryError):
         return None
+    except SidecarError:
+        raise
+    except PreprocessError as error:
+        raise SidecarError(str(error)) from None

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from preprocess.core.files import digest_bytes
+from preprocess.core.untrusted import clipped, shown
 from preprocess.sidecar.parameters import Parameter, SidecarError, measure
 from preprocess.sidecar.records import Record, read_records
 from preprocess.tokens.frames import time_model
@@ -123,7 +124,7 @@ def parse_array(data: bytes, path: Path) -> NDArray[np.floating]:
     possible = all(type(n) is int and 0 <= n <= _MAX_FRAMES for n in shape)
     if not possible or len(body) != shape[0] * shape[1] * dtype.itemsize:
         raise SidecarError(
-            f"{path} holds {len(body)} bytes, which do not fit its shape {list(shape)} of {dtype}"
+            f"{path} holds {len(body)} bytes, which do not fit its shape {shown(list(shape))} of {dtype}"
         )
     return np.frombuffer(body, dtype).reshape(shape, order="F" if fortran else "C")
 
@@ -147,11 +148,12 @@ def array_header(data: bytes, path: Path) -> ArrayHeader:
         header = _array_header(data[: min(_header_size(data), _MAX_HEADER_BYTES)])
     except Exception as error:  # from numpy, tokenize or ast
         reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise SidecarError(f"{path} is not an .npy file: {reason}") from None
+        raise SidecarError(f"{path} is not an .npy file: {clipped(reason)}") from None
     shape, _, dtype, _ = header
     if dtype not in (np.float16, np.float32, np.float64) or len(shape) != 2:
         raise SidecarError(
-            f"{path} must be float16, float32 or float64 [T, D], got {dtype} {list(shape)}"
+            f"{path} must be float16, float32 or float64 [T, D], got {clipped(dtype)} "
+            f"{shown(list(shape))}"
         )
     return header
 
@@ -205,10 +207,10 @@ def parse_sidecar(
         time = dict(meta.get("time") or {})
         records = read_records(dict(meta.get("provenance") or {}))
     except (TypeError, ValueError, AttributeError, LookupError, OverflowError) as error:
-        raise SidecarError(f"{meta_path} has an unknown format: {error}") from None
+        raise SidecarError(f"{meta_path} has an unknown format: {clipped(error)}") from None
     if version > SCHEMA_VERSION:
         raise SidecarError(
-            f"{meta_path} is version {version}; versions up to {SCHEMA_VERSION} are supported"
+            f"{meta_path} is version {shown(version)}; versions up to {SCHEMA_VERSION} are supported"
         )
     if len(described) != array.shape[1]:
         raise SidecarError(
@@ -251,12 +253,12 @@ def _with_measured(parameter: Parameter) -> Parameter:
 def _described(meta: dict[str, Any]) -> dict[str, dict[str, Any]]:
     """Return the parameters in metadata of any version, in the order of the columns."""
     if "features" in meta:
-        return {name: _entry(entry) for name, entry in meta["features"].items()}
+        return {_text(name): _entry(entry) for name, entry in meta["features"].items()}
     names = meta.get("names", [])
     if "stats" in meta:  # a format between versions 1 and 2
         texts = {"units": meta.get("units") or {}, "doc_string": meta.get("docs") or {}}
         return {
-            str(name): _entry(
+            _text(name): _entry(
                 {**meta["stats"].get(name, {}), **{k: t.get(name) for k, t in texts.items()}}
             )
             for name in names
@@ -264,26 +266,34 @@ def _described(meta: dict[str, Any]) -> dict[str, dict[str, Any]]:
     norm = meta.get("norm", {})
     columns = {key: norm.get(key) or [None] * len(names) for key in ("min", "max", "mean", "std")}
     return {
-        str(name): _entry({key: values[i] for key, values in columns.items()})
+        _text(name): _entry({key: values[i] for key, values in columns.items()})
         for i, name in enumerate(names)
     }
 
 
 def _entry(entry: dict[str, Any]) -> dict[str, Any]:
-    def number(key: str) -> float | None:
-        value = entry.get(key)
-        return float(value) if value is not None and math.isfinite(value) else None
-
     return {
-        "units": str(entry.get("units") or ""),
-        "doc_string": str(entry.get("doc_string") or ""),
-        "kind": str(entry.get("kind") or "continuous"),
-        "nan": str(entry.get("nan") or ""),
-        "source": str(entry.get("source") or ""),
-        "min": number("min"),
-        "max": number("max"),
-        "mean": number("mean"),
-        "std": number("std"),
+        "units": _text(entry.get("units") or ""),
+        "doc_string": _text(entry.get("doc_string") or ""),
+        "kind": _text(entry.get("kind") or "continuous"),
+        "nan": _text(entry.get("nan") or ""),
+        "source": _text(entry.get("source") or ""),
+        "min": _number(entry.get("min")),
+        "max": _number(entry.get("max")),
+        "mean": _number(entry.get("mean")),
+        "std": _number(entry.get("std")),
         "declared": bool(entry.get("declared", False)),
-        "measured": dict(entry.get("measured") or {}),
+        "measured": {str(k): _number(v) for k, v in dict(entry.get("measured") or {}).items()},
     }
+
+
+def _number(value: Any) -> float | None:
+    """Return a stored number; None for NaN and infinity, as for a missing one."""
+    return float(value) if value is not None and math.isfinite(value) else None
+
+
+def _text(value: Any) -> str:
+    """Return a stored text; half of a surrogate pair, which cannot be written, is a `ValueError`."""
+    text = str(value)
+    text.encode()
+    return text

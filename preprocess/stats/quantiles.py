@@ -22,6 +22,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from preprocess.core.untrusted import shown
+
 MAX_BINS = 4096
 """The largest number of different values that are kept exactly, and of bins beyond that."""
 RELATIVE_ERROR = 1e-3
@@ -150,12 +152,15 @@ class QuantileSketch:
         """
         exponent, counts, steps = stored["exponent"], stored["counts"], stored["steps"]
         if type(exponent) is not int or not _FINEST <= exponent <= _COARSEST:
-            raise ValueError(f"exponent {exponent!r} must be {_FINEST} to {_COARSEST}")
+            raise ValueError(f"exponent {shown(exponent)} must be {_FINEST} to {_COARSEST}")
         fits = len(steps) == max(len(counts) - 1, 0) and len(counts) <= MAX_BINS
         if not fits or not all(type(n) is int and n > 0 for n in (*counts, *steps)):
             raise ValueError(f"expected at most {MAX_BINS} bins, in order, none of them empty")
         sketch = cls()
-        places = accumulate(steps, initial=int(stored["first"])) if counts else ()
+        first = stored["first"]
+        if type(first) is not int:
+            raise TypeError(f"first {shown(first)} must be a whole number")
+        places = accumulate(steps, initial=first) if counts else ()
         unit = Fraction(2) ** exponent
         sketch._bins = np.array([float(place * unit) for place in places], np.float64)
         sketch._counts = np.array(counts, np.int64)

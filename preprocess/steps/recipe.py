@@ -15,6 +15,8 @@ from preprocess.core.errors import UsageError
 from preprocess.core.flags import validate
 from preprocess.core.jobs import cpu_count
 from preprocess.core.settings import Jobs
+from preprocess.core.untrusted import clipped
+from preprocess.core.yaml_files import MAX_YAML_BYTES, load_yaml
 from preprocess.params import Producer, parse_producer
 from preprocess.sidecar.array_config import ArrayConfig
 from preprocess.steps.build_config import BuildConfig
@@ -85,20 +87,6 @@ class Recipe(CodecConfig, ArrayConfig):
         return _local(self.output, "output")
 
 
-class _UniqueKeyLoader(yaml.SafeLoader):
-    """A safe loader that refuses duplicate keys instead of using the last."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        merge = "tag:yaml.org,2002:merge"  # `<<: *other` may appear more than once
-        keys = [self.construct_object(k, deep=True) for k, _ in node.value if k.tag != merge]
-        twice = [key for i, key in enumerate(keys) if key in keys[:i]]
-        if twice:
-            raise yaml.constructor.ConstructorError(
-                None, None, f"the key {twice[0]!r} appears twice", node.start_mark
-            )
-        return super().construct_mapping(node, deep)
-
-
 def read_recipe(path: Path) -> Recipe:
     """Read a recipe; paths in it are relative to the working folder, as on the command line.
 
@@ -110,11 +98,12 @@ def read_recipe(path: Path) -> Recipe:
 
 def _text(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8")
+        with open(path, encoding="utf-8") as file:
+            return file.read(MAX_YAML_BYTES + 1)
     except OSError as error:
         raise UsageError(f"recipe {path}: {error.strerror}") from None
-    except ValueError as error:
-        raise UsageError(f"recipe {path} cannot be read: {error}") from None
+    except ValueError as error:  # of the encoding
+        raise UsageError(f"recipe {path} cannot be read: {clipped(error)}") from None
 
 
 def recipe_text(path: Path, **values: Any) -> str:
@@ -150,10 +139,9 @@ def parse_recipe(text: str, name: str) -> Recipe:
 
 def _parsed(text: str, name: str) -> dict[str, Any]:
     try:
-        data = yaml.load(text, _UniqueKeyLoader)  # noqa: S506, a SafeLoader
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        problem = " ".join(str(error).split())
-        raise UsageError(f"{name} cannot be read: {problem[:300]}") from None
+        data = load_yaml(text)
+    except ValueError as error:
+        raise UsageError(f"{name} cannot be read: {clipped(error)}") from None
     if not isinstance(data, dict):
         raise UsageError(f"{name}: expected keys and values")
     return data

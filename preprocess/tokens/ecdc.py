@@ -26,7 +26,9 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+from preprocess.core.errors import PreprocessError
 from preprocess.core.files import write_bytes
+from preprocess.core.untrusted import open_regular, shown
 from preprocess.tokens.bits import pack, packed_size, unpack
 from preprocess.tokens.frames import n_frames, segment_frames, segment_runs
 from preprocess.tokens.legacy import read_legacy
@@ -64,7 +66,7 @@ def read_header(path: str | Path) -> EcdcHeader:
         OSError: The file cannot be opened.
     """
     path = Path(path)
-    with open(path, "rb") as file:
+    with _open(path) as file:
         if not _is_legacy(file):
             return _read_meta_header(file, path)[0]
     return read_legacy(path, lazy=True).header
@@ -78,7 +80,7 @@ def read_ecdc(path: str | Path) -> Ecdc:
         OSError: The file cannot be opened.
     """
     path = Path(path)
-    with open(path, "rb") as file:
+    with _open(path) as file:
         if not _is_legacy(file):
             return _read_payload(file, path, _read_meta_header(file, path)[0])
     return read_legacy(path)
@@ -87,7 +89,7 @@ def read_ecdc(path: str | Path) -> Ecdc:
 def read_stored(path: str | Path) -> StoredEcdc:
     """Read the tokens of one clip and the text of its header; raises as `read_ecdc` does."""
     path = Path(path)
-    with open(path, "rb") as file:
+    with _open(path) as file:
         if not _is_legacy(file):
             header, text = _read_meta_header(file, path)
             ecdc = _read_payload(file, path, header)
@@ -155,6 +157,13 @@ def _container(ecdc: Ecdc, text: bytes) -> bytes:
     return b"".join(parts)
 
 
+def _open(path: Path) -> BinaryIO:
+    try:
+        return open_regular(path)
+    except PreprocessError as error:
+        raise EcdcError(str(error)) from None
+
+
 def _is_legacy(file: BinaryIO) -> bool:
     magic = file.read(len(MAGIC))
     file.seek(0)
@@ -186,7 +195,8 @@ def _read_meta_header(file: BinaryIO, path: Path) -> tuple[EcdcHeader, bytes]:
     expected, actual = payload_size(header), os.fstat(file.fileno()).st_size - file.tell()
     if actual != expected:
         what = "is truncated" if actual < expected else "is too long"
-        raise EcdcError(f"{path} {what}: expected {expected:,} bytes of codes, got {actual:,}")
+        wanted = f"{expected:,}" if expected < 1 << 64 else "more than any file's"
+        raise EcdcError(f"{path} {what}: expected {wanted} bytes of codes, got {actual:,}")
     return header, text
 
 
@@ -195,12 +205,12 @@ def _parse_header(fields: Any, path: Path) -> EcdcHeader:
         raise EcdcError(f"{path} has a header that is not a JSON object")
     model, length, k = (fields.pop(key, None) for key in ("m", "al", "nc"))
     if not isinstance(model, str) or model not in CODECS:
-        raise EcdcError(f"{path} uses the unknown codec {model!r}; known: {', '.join(CODECS)}")
+        raise EcdcError(f"{path} uses the unknown codec {shown(model)}; known: {', '.join(CODECS)}")
     if type(length) is not int or length < 1:
-        raise EcdcError(f"{path} claims an audio length of {length!r} samples")
+        raise EcdcError(f"{path} claims an audio length of {shown(length)} samples")
     most = CODECS[model].max_codebooks
     if type(k) is not int or not 1 <= k <= most:
-        raise EcdcError(f"{path} claims {k!r} codebooks; {model} has 1 to {most}")
+        raise EcdcError(f"{path} claims {shown(k)} codebooks; {model} has 1 to {most}")
     if fields.pop("lm", False):
         raise EcdcError(f"{path} was compressed with the language model, which is not supported")
     return EcdcHeader(model, length, k, fields)
