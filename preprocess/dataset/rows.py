@@ -82,7 +82,7 @@ def survey(
         DatasetError: A clip lacks a requested or required parameter, has other parameters than
             the clips before it when all are requested, or gives another unit or kind.
     """
-    merged = dict(schema.parameters)
+    merged: Mapping[str, ParameterInfo] = schema.parameters
     for rel in clips.described:
         path = clips.cond_root / rel
         sidecar = read_description(path)
@@ -92,8 +92,7 @@ def survey(
         _check_names(path, described, options)
         if not options.parameters and described.keys() != merged.keys():
             raise DatasetError(_difference(path, set(described), set(merged)))
-        for name, known in merged.items():
-            merged[name] = _merged(name, known, described[name].info, path)
+        merged = merge_parameters(merged, {n: described[n].info for n in merged}, path)
     return dataclasses.replace(schema, parameters=merged)
 
 
@@ -223,6 +222,22 @@ def _values(
             )
         row[name] = parameter.values.astype(schema.dtype)
     return row
+
+
+def merge_parameters(
+    known: Mapping[str, ParameterInfo], new: Mapping[str, ParameterInfo], path: Path
+) -> dict[str, ParameterInfo]:
+    """Return descriptions whose declared ranges cover those of `known` and `new`.
+
+    Args:
+        known: Name -> description in earlier clips.
+        new: The same names -> description in the clip `path`.
+        path: For messages.
+
+    Raises:
+        DatasetError: A unit or kind differs.
+    """
+    return {name: _merged(name, info, new[name], path) for name, info in known.items()}
 
 
 def _merged(name: str, known: ParameterInfo, new: ParameterInfo, path: Path) -> ParameterInfo:
