@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from preprocess.core.errors import nearest
 from preprocess.dataset.clips import Clips, DatasetError, clip_id
+from preprocess.dataset.merging import merge_parameters
 from preprocess.dataset.options import RowOptions
 from preprocess.dataset.schema import Schema
 from preprocess.sidecar.parameter_info import ParameterInfo
@@ -222,39 +223,6 @@ def _values(
             )
         row[name] = parameter.values.astype(schema.dtype)
     return row
-
-
-def merge_parameters(
-    known: Mapping[str, ParameterInfo], new: Mapping[str, ParameterInfo], path: Path
-) -> dict[str, ParameterInfo]:
-    """Return descriptions whose declared ranges cover those of `known` and `new`.
-
-    Args:
-        known: Name -> description in earlier clips.
-        new: The same names -> description in the clip `path`.
-        path: For messages.
-
-    Raises:
-        DatasetError: A unit or kind differs.
-    """
-    return {name: _merged(name, info, new[name], path) for name, info in known.items()}
-
-
-def _merged(name: str, known: ParameterInfo, new: ParameterInfo, path: Path) -> ParameterInfo:
-    for what in ("units", "kind"):
-        a, b = getattr(known, what), getattr(new, what)
-        if a != b:
-            raise DatasetError(
-                f"{path}: parameter {name!r} has {what} {b!r}, the clips before it {a!r}"
-            )
-    if known == new:
-        return known
-    return dataclasses.replace(
-        known,
-        doc_string=known.doc_string or new.doc_string,
-        min=None if known.min is None or new.min is None else min(known.min, new.min),
-        max=None if known.max is None or new.max is None else max(known.max, new.max),
-    )
 
 
 def _check_names(path: Path, described: Mapping[str, Any], options: RowOptions) -> None:

@@ -208,7 +208,10 @@ def _fitting_exponent(ordered: Floats, exponent: int) -> int:
 
     if fits(exponent):
         return exponent
-    low, high = exponent + 1, _COARSEST + 1  # `high` fits: from 2^1023 on, four bins hold everything
+    low, high = (
+        exponent + 1,
+        _COARSEST + 1,
+    )  # `high` fits: from 2^1023 on, four bins hold everything
     span = float(ordered[-1]) - float(ordered[0])
     if math.isfinite(span):  # half of the bins hold the whole span: search from here downwards
         high = max(low, min(high, math.frexp(span)[1] - int(math.log2(MAX_BINS)) + 1))

@@ -10,8 +10,9 @@ from pathlib import Path
 from preprocess.audit.mixing import Makings, parameter_makers, token_makings
 from preprocess.core.processes import Processes
 from preprocess.dataset.clips import Clips
+from preprocess.dataset.merging import merge_parameters
 from preprocess.dataset.options import RowOptions
-from preprocess.dataset.rows import merge_parameters, read_schema, survey
+from preprocess.dataset.rows import read_schema, survey
 from preprocess.dataset.schema import Schema
 from preprocess.sidecar.raw import stored_dtype
 from preprocess.sidecar.sidecar_format import Sidecar
