@@ -96,6 +96,13 @@ class Makings:
         for what, maker in makers.items():
             self._clips.setdefault((what, group), {}).setdefault(maker, []).append(clip)
 
+    def merge(self, other: Makings) -> None:
+        """Add the makers of the clips in `other`."""
+        for where, clips_of in other._clips.items():
+            mine = self._clips.setdefault(where, {})
+            for maker, clips in clips_of.items():
+                mine.setdefault(maker, []).extend(clips)
+
     def mixtures(self) -> list[Mixture]:
         """Return how the clips differ.
 

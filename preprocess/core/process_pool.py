@@ -1,4 +1,4 @@
-"""Run a function over items in several processes, in order and with few items under way."""
+"""Run functions over items in several processes, in order and with few items under way."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import multiprocessing
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
-from typing import TypeVar
+from types import TracebackType
+from typing import Any, TypeVar
 
 from preprocess.core.interrupts import children_ignore_interrupts
 
@@ -16,29 +17,49 @@ _AHEAD = 4
 """Number of items under way for each process; their values wait in memory."""
 
 
-def in_processes(
-    step: Callable[[Item], Value], items: Iterable[Item], processes: int
-) -> Iterator[Value]:
-    """Yield `step(item)` for each item, in order; an error of `step` ends it.
+class Processes:
+    """Processes for several functions, one after another.
 
     Args:
-        step: A function that can be pickled, as its items and values can.
-        items: The items.
-        processes: Number of processes; 1 runs `step` in this one.
+        count: Number of processes; 1 runs all functions in this one.
     """
-    if processes < 2:
-        yield from map(step, items)
-        return
-    context = multiprocessing.get_context("spawn")  # a fork copies locks that threads may hold
-    executor = ProcessPoolExecutor(processes, context)
-    waiting: deque[Future[Value]] = deque()
-    try:
+
+    def __init__(self, count: int) -> None:
+        self._count = count
+        self._executor: ProcessPoolExecutor | None = None
+
+    def __enter__(self) -> Processes:
+        if self._count > 1:
+            # A fork would copy locks that threads may hold.
+            context = multiprocessing.get_context("spawn")
+            self._executor = ProcessPoolExecutor(self._count, context)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        at: TracebackType | None,
+    ) -> None:
+        """Wait for items under way, and end the processes."""
+        if self._executor is not None:
+            self._executor.shutdown(wait=True, cancel_futures=True)
+
+    def run(self, step: Callable[[Item], Value], items: Iterable[Item]) -> Iterator[Value]:
+        """Yield `step(item)` for each item, in order; an error of `step` ends it.
+
+        Args:
+            step: A function that can be pickled, as its items and values can.
+            items: The items.
+        """
+        if self._executor is None:
+            yield from map(step, items)
+            return
+        waiting: deque[Future[Any]] = deque()
         for item in items:
             with children_ignore_interrupts():  # a process starts when it gets its first item
-                waiting.append(executor.submit(step, item))
-            if len(waiting) >= _AHEAD * processes:
+                waiting.append(self._executor.submit(step, item))
+            if len(waiting) >= _AHEAD * self._count:
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
-    finally:
-        executor.shutdown(wait=True, cancel_futures=True)

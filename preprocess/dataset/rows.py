@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from preprocess.core.errors import nearest
 from preprocess.dataset.clips import Clips, DatasetError, clip_id
+from preprocess.dataset.merging import merge_parameters
 from preprocess.dataset.options import RowOptions
 from preprocess.dataset.schema import Schema
 from preprocess.sidecar.parameter_info import ParameterInfo
@@ -82,7 +83,7 @@ def survey(
         DatasetError: A clip lacks a requested or required parameter, has other parameters than
             the clips before it when all are requested, or gives another unit or kind.
     """
-    merged = dict(schema.parameters)
+    merged: Mapping[str, ParameterInfo] = schema.parameters
     for rel in clips.described:
         path = clips.cond_root / rel
         sidecar = read_description(path)
@@ -92,8 +93,7 @@ def survey(
         check_names(path, described, options)
         if not options.parameters and described.keys() != merged.keys():
             raise DatasetError(_difference(path, set(described), set(merged)))
-        for name, known in merged.items():
-            merged[name] = merge_info(name, known, described[name].info, path)
+        merged = merge_parameters(merged, {n: described[n].info for n in merged}, path)
     return dataclasses.replace(schema, parameters=merged)
 
 
@@ -223,34 +223,6 @@ def _values(
             )
         row[name] = parameter.values.astype(schema.dtype)
     return row
-
-
-def merge_info(name: str, known: ParameterInfo, new: ParameterInfo, path: Path) -> ParameterInfo:
-    """Return the description of a parameter of several clips, with the range that covers all.
-
-    Args:
-        name: The parameter.
-        known: Its description in the clips before.
-        new: Its description in one more clip.
-        path: That clip's file, for messages.
-
-    Raises:
-        DatasetError: The units or kinds differ.
-    """
-    for what in ("units", "kind"):
-        a, b = getattr(known, what), getattr(new, what)
-        if a != b:
-            raise DatasetError(
-                f"{path}: parameter {name!r} has {what} {b!r}, the clips before it {a!r}"
-            )
-    if known == new:
-        return known
-    return dataclasses.replace(
-        known,
-        doc_string=known.doc_string or new.doc_string,
-        min=None if known.min is None or new.min is None else min(known.min, new.min),
-        max=None if known.max is None or new.max is None else max(known.max, new.max),
-    )
 
 
 def check_names(path: Path, described: Mapping[str, Any], options: RowOptions) -> None:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pyarrow as pa
 
 from preprocess.dataset.corpus import table_stats
-from preprocess.dataset.rows import merge_info
+from preprocess.dataset.merging import merge_parameters
 from preprocess.dataset.schema import Schema
 from preprocess.plan.clip_table import CLIP_TABLE
 from preprocess.plan.parts import RowSource
@@ -120,24 +120,14 @@ def _batches(tables: Iterator[pa.Table]) -> Iterator[pa.Table]:
 
 def _merged_infos(clips: pa.Table, schema: Schema) -> dict[str, ParameterInfo]:
     """Return the description of each parameter, merged over the clips in order."""
-    merged = dict(schema.parameters)
-    if clips.num_rows:
-        known = [
-            t
-            for t, e in zip(
-                clips["parameters"].to_pylist(), clips["error"].to_pylist(), strict=True
-            )
-            if not e
-        ]
-        for index, text in enumerate(dict.fromkeys(known)):
-            infos = {n: ParameterInfo(**entry) for n, entry in json.loads(text).items()}
-            for name, info in infos.items():
-                # The plan's description is that of one clip: it does not widen a shard's range.
-                before = (
-                    replace(merged[name], min=info.min, max=info.max) if not index else merged[name]
-                )
-                merged[name] = merge_info(name, before, info, Path(name))
-    return merged
+    texts, errors = clips["parameters"].to_pylist(), clips["error"].to_pylist()
+    made = [text for text, error in zip(texts, errors, strict=True) if not error]
+    merged: dict[str, ParameterInfo] = {}
+    for text in dict.fromkeys(made):  # most clips have the same
+        stored = json.loads(text)
+        new = {name: ParameterInfo(**stored[name]) for name in schema.parameters}
+        merged = merge_parameters(merged, new, Path("a clip")) if merged else new
+    return merged or dict(schema.parameters)
 
 
 def _add_tools(tools: dict[str, set[str]], table: pa.Table) -> None:

@@ -22,7 +22,8 @@ from preprocess.codec.model_config import ModelConfig
 from preprocess.core.errors import DiskError
 from preprocess.core.jobs import Outcome, attempt
 from preprocess.dataset.clips import DatasetError
-from preprocess.dataset.rows import check_names, merge_info
+from preprocess.dataset.merging import merge_parameters
+from preprocess.dataset.rows import check_names
 from preprocess.dataset.schema import Schema
 from preprocess.params.clip import Clip
 from preprocess.plan.making import Making
@@ -215,8 +216,7 @@ class ClipMaker:
                 raise DatasetError(
                     f"{path}: has the parameters {made}; the plan expects {expected}"
                 )
-            for name, known in schema.parameters.items():
-                merge_info(name, known, described[name], path)
+            merge_parameters(schema.parameters, described, path)
         return {name: described[name] for name in names}
 
     def _result(self, scratch: Path, outcome: Outcome[PlannedClip, MadeClip]) -> MadeClip:

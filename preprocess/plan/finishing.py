@@ -17,7 +17,7 @@ from preprocess.core.errors import PreprocessError
 from preprocess.core.files import digest_bytes
 from preprocess.core.provenance import provenance
 from preprocess.core.report import Report, listed, plural
-from preprocess.dataset.rows import merge_info
+from preprocess.dataset.merging import merge_parameters
 from preprocess.plan.corpus_tables import ShardFiles, print_tables, read_tables
 from preprocess.plan.finish_config import FinishConfig
 from preprocess.plan.making import Making
@@ -188,11 +188,8 @@ def _merged_infos(plan: PlanFolder, reports: Mapping[str, ShardReport]) -> dict[
     for shard in plan.info.shards:
         if not reports[shard.name].rows:
             continue
-        for name, info in reports[shard.name].parameters.items():
-            known = merged.get(name)
-            merged[name] = (
-                info if known is None else merge_info(name, known, info, Path(shard.name))
-            )
+        new = reports[shard.name].parameters
+        merged = merge_parameters(merged, new, Path(shard.name)) if merged else dict(new)
     return {name: merged[name] for name in plan.info.parameters if name in merged}
 
 

@@ -14,16 +14,15 @@ from typing import Any
 from tqdm import tqdm
 
 from preprocess.audit.audit_config import AuditConfig
-from preprocess.audit.mixing import describe, parameter_makers, refuse_mixed, token_makings
+from preprocess.audit.mixing import describe, refuse_mixed
 from preprocess.audit.row_check import RowCheck
 from preprocess.core.errors import UsageError
 from preprocess.core.files import temporary_folder
-from preprocess.core.process_pool import in_processes
+from preprocess.core.process_pool import Processes
 from preprocess.core.provenance import provenance, settings_digest
 from preprocess.core.report import Report, plural
 from preprocess.dataset.clips import Clips, find_clips, manifest_digest
 from preprocess.dataset.options import RowOptions, check_options, row_options
-from preprocess.dataset.rows import read_schema, survey
 from preprocess.dataset.schema import Schema
 from preprocess.dataset.splits import find_splits
 from preprocess.publish.finishing import CARD_NAME, FINISHED, MARKER, SplitFacts, finish_folder
@@ -31,10 +30,9 @@ from preprocess.shards.names import FOLDER, parse_name, shard_count, shard_name
 from preprocess.shards.packing import Batch, Made, Packer, Sizes, batches, estimate_sizes, in_shards
 from preprocess.shards.rows import shard_schema
 from preprocess.shards.writing import ShardWriter
-from preprocess.sidecar.raw import stored_dtype
-from preprocess.sidecar.sidecar_format import Sidecar
 from preprocess.stats.corpus_stats import STATS_VERSION, CorpusStats
 from preprocess.steps.pack_config import PackConfig
+from preprocess.steps.pack_survey import survey_clips
 from preprocess.steps.saved_folder import SavedFolder, replace_folder, update_folder
 
 LEAST_CLIPS = 500
@@ -139,25 +137,25 @@ def _check_shards(output: Path) -> None:
 
 def _make(run: _Run, output: Path, origin: Mapping[str, str]) -> list[str]:
     """Make the folder and move it into place; return notes on it."""
-    makings, tools = token_makings(run.root, run.clips.tokens)
-    options = _options(run.config)
+    count = max(1, min(run.jobs, len(run.clips.tokens) // LEAST_CLIPS))
+    with Processes(count) as processes:
+        return _make_in(processes, run, output, origin)
 
-    def look(rel: str, sidecar: Sidecar) -> None:
-        names = [n for n in sidecar.parameters if not options.parameters or n in options.parameters]
-        makings.add(rel, parameter_makers(sidecar.records, names))
 
-    first = read_schema(run.root, run.clips, options)
-    schema = survey(run.root, run.clips, first, options, look)
-    mixed = describe(makings.mixtures())
+def _make_in(processes: Processes, run: _Run, output: Path, origin: Mapping[str, str]) -> list[str]:
+    seen = survey_clips(run.root, run.clips, _options(run.config), processes)
+    mixed = describe(seen.makings.mixtures())
     if run.audit.fails("mixed") and not run.config.allow_mixed:
         refuse_mixed(run.root, mixed)
+    schema = seen.schema
     if run.config.dtype == "auto":
-        schema = dataclasses.replace(schema, dtype=_widest(run.clips))
+        schema = dataclasses.replace(schema, dtype=seen.dtype)
+    tools = {what: ", ".join(sorted(names)[:10]) for what, names in seen.tools.items()}
     old = output / CARD_NAME
     card = old.read_text(encoding="utf-8", errors="replace") if old.exists() else None
     with temporary_folder(output) as scratch:
         new = Path(scratch, "shards")
-        _write(run, schema, new)
+        _write(processes, run, schema, new)
         stored = {**origin, **tools} | ({"mixed": mixed} if mixed else {})
         finish_folder(new, schema, run.facts, run.stats, stored, output.resolve().name, card)
         replace_folder(new, output, Path(scratch, "old"))
@@ -168,21 +166,14 @@ def _make(run: _Run, output: Path, origin: Mapping[str, str]) -> list[str]:
     ]
 
 
-def _widest(clips: Clips) -> str:
-    """Return float64 if a sidecar has it, else float32."""
-    dtypes = (stored_dtype(clips.cond_root / rel) for rel in clips.described)
-    return "float64" if "float64" in dtypes else "float32"
-
-
-def _write(run: _Run, schema: Schema, folder: Path) -> None:
+def _write(processes: Processes, run: _Run, schema: Schema, folder: Path) -> None:
     """Write the shards of all splits, and add up what is in them."""
     sizes = estimate_sizes(run.root, run.clips)
     shards = list(_shards(run, sizes))
     (folder / FOLDER).mkdir(parents=True)
     packer = Packer(run.root, run.clips.cond_root, schema, RowCheck(run.audit))
     every = [batch for _, _, own in shards for batch in own]
-    processes = max(1, min(run.jobs, len(run.clips.tokens) // LEAST_CLIPS))
-    made = in_processes(packer, every, processes)
+    made = processes.run(packer, every)
     with tqdm(total=len(run.clips.tokens), desc="pack", leave=False, disable=None) as bar:
         for split, name, own in shards:
             facts = run.facts.get(split, SplitFacts())

@@ -12,7 +12,7 @@ from tqdm import tqdm
 
 from preprocess.core.errors import UsageError
 from preprocess.core.files import temporary_folder
-from preprocess.core.process_pool import in_processes
+from preprocess.core.process_pool import Processes
 from preprocess.core.provenance import is_current, provenance, settings_digest
 from preprocess.core.report import Report, plural
 from preprocess.core.temporaries import remove_stale
@@ -70,12 +70,12 @@ def _make(
 ) -> Counter[str]:
     """Write the files, and move them into place; return in what they differ."""
     shards = [path for paths in folder.splits.values() for path in paths]
-    processes = max(1, min(jobs, len(shards), clips // LEAST_CLIPS))
+    count = max(1, min(jobs, len(shards), clips // LEAST_CLIPS))
     losses: Counter[str] = Counter()
-    with temporary_folder(output) as scratch:
+    with temporary_folder(output) as scratch, Processes(count) as processes:
         new = Path(scratch, "tokens")
         new.mkdir()
-        written = in_processes(Unpacker(new, folder.schema), shards, processes)
+        written = processes.run(Unpacker(new, folder.schema), shards)
         for found in tqdm(written, "unpack", len(shards), leave=False, disable=None, unit="shard"):
             losses.update(found)
         marker = {**origin, "clips": clips, "files": _listing(new)}

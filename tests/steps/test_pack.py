@@ -112,6 +112,21 @@ def test_every_byte_comes_back(tmp_path, count):
     assert there == contents(root) and len(there) == 9 * 3 - 2 * 2
 
 
+def test_sidecars_of_another_folder_and_suffixes_in_capitals_come_back(tmp_path):
+    root, cond = tmp_path / "clips", tmp_path / "cond"
+    for index in range(3):
+        path = write_clip(root, f"a/c{index}", seed=index)
+        (cond / "a").mkdir(parents=True, exist_ok=True)
+        for part in sidecar_paths(path):
+            part.rename(cond / "a" / part.name)
+        if index:
+            path.rename(path.with_suffix(".ECDC"))
+    back = unpacked(packed(root, "--cond-root", cond))
+    suffixes = (".ecdc", ".ECDC", ".npy")
+    assert contents(back, suffixes) == {**contents(root, suffixes), **contents(cond, suffixes)}
+    assert len(contents(back, (".ECDC",))) == 2
+
+
 def test_scales_of_48_khz_come_back(tmp_path, capsys):
     root = tmp_path / "clips"
     for index, samples in enumerate((1000, 48_000, 200_000)):
