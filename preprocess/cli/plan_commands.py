@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from argparse import Namespace
+from typing import TYPE_CHECKING
 
 from preprocess.cli.commands import finish
 from preprocess.core.errors import UsageError
@@ -10,6 +11,9 @@ from preprocess.core.flags import from_flags
 from preprocess.core.report import run_and_print
 from preprocess.plan.finish_config import FinishConfig
 from preprocess.plan.launch_config import LaunchConfig
+
+if TYPE_CHECKING:
+    from preprocess.steps.recipe import Recipe
 
 
 def run_command(args: Namespace) -> int:
@@ -19,7 +23,7 @@ def run_command(args: Namespace) -> int:
         raise UsageError("run: name either a recipe or --plan PLAN")
     if args.plan is not None:
         return _run_plan(args, launch)
-    from preprocess.steps.recipe import parse_recipe, recipe_text
+    from preprocess.steps.recipe import parse_recipe, recipe_text, with_overrides
 
     text = recipe_text(args.recipe, input=args.input, output=args.output)
     recipe = parse_recipe(text, f"recipe {args.recipe}")
@@ -31,16 +35,12 @@ def run_command(args: Namespace) -> int:
         return run_and_print(run_shards(text, args.recipe.name, launch))
     if launch != LaunchConfig():
         raise UsageError("run: flags of shards require `format: shards` in the recipe")
-    return _run_folder(args)
+    return _run_folder(args, with_overrides(recipe, prune=args.prune or None))
 
 
-def _run_folder(args: Namespace) -> int:
-    from preprocess.steps.recipe import read_recipe, with_overrides
+def _run_folder(args: Namespace, recipe: Recipe) -> int:
     from preprocess.steps.run import run_recipe
 
-    recipe = with_overrides(
-        read_recipe(args.recipe), input=args.input, output=args.output, prune=args.prune or None
-    )
     if not args.dry_run:
         return run_and_print(run_recipe(recipe, args.recipe))
     from preprocess.steps.pruning import plan_pruning

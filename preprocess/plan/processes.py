@@ -12,7 +12,7 @@ import time
 from dataclasses import dataclass
 from multiprocessing.context import SpawnProcess
 from multiprocessing.queues import Queue
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from preprocess.core.errors import PreprocessError
 from preprocess.core.interrupts import children_ignore_interrupts
@@ -20,10 +20,8 @@ from preprocess.core.report import print_note
 from preprocess.plan.launch_config import LaunchConfig, WorkerConfig
 from preprocess.plan.plan_file import PlanFolder, PlannedShard
 from preprocess.plan.shares import share_of
+from preprocess.plan.tally import Tally
 from preprocess.plan.worker import MOST_ATTEMPTS, work
-
-if TYPE_CHECKING:
-    from preprocess.plan.launching import Tally
 
 _LOOK_EVERY_S = 0.2
 _END_S = 1.0

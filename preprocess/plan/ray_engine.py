@@ -10,16 +10,14 @@ from __future__ import annotations
 import os
 import time
 from collections import Counter, deque
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from preprocess.core.errors import PreprocessError, UsageError
 from preprocess.core.report import print_note
 from preprocess.plan.launch_config import LaunchConfig, WorkerConfig
 from preprocess.plan.plan_file import PlanFolder, PlannedShard
+from preprocess.plan.tally import Tally
 from preprocess.plan.worker import MOST_ATTEMPTS, Tried, Worker
-
-if TYPE_CHECKING:
-    from preprocess.plan.launching import Tally
 
 Made = tuple[Tried, list[tuple[str, float, str]]]
 """What became of a shard; path, seconds and error of each clip that was made."""

@@ -8,7 +8,7 @@ from itertools import count
 import pytest
 
 from preprocess.core.errors import PreprocessError
-from preprocess.core.processes import Processes
+from preprocess.core.process_pool import Processes
 
 
 def place(item: int) -> tuple[int, int]:
