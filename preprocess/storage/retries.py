@@ -122,18 +122,15 @@ def _passing(error: BaseException) -> str:
     codes, status = _codes(error), _status(error)
     if isinstance(error, PermissionError | FileNotFoundError | FileExistsError):
         return ""
-    if status in _PASSING_STATUS or codes & _PASSING_CODES:
-        return " ".join(filter(None, (f"HTTP {status}" if status else "", *sorted(codes))))
-    if status:
-        return ""
-    for link in _chain(error):
+    for link in _chain(error):  # before the status: a cut answer may have been 200
         timeouts = (TimeoutError, asyncio.TimeoutError, ConnectionError, EOFError)
         names = {kind.__name__ for kind in type(link).__mro__}
         if isinstance(link, timeouts) or names & _PASSING_NAMES:
             return one_line(error)
-        if isinstance(link, OSError) and link.errno in _PASSING_ERRNO:
-            return one_line(error)
-    return ""
+    if status in _PASSING_STATUS or codes & _PASSING_CODES:
+        return " ".join(filter(None, (f"HTTP {status}" if status else "", *sorted(codes))))
+    system = (link.errno for link in _chain(error) if isinstance(link, OSError))
+    return one_line(error) if not status and _PASSING_ERRNO & set(system) else ""
 
 
 def _final(error: Exception, what: str) -> StorageError:
@@ -171,7 +168,8 @@ def _status(error: BaseException) -> int:
             found = response.get("ResponseMetadata", {}).get("HTTPStatusCode")
         else:
             found = getattr(response, "status_code", None)
-        for value in (found, getattr(link, "status", None), getattr(link, "code", None)):
+        code = getattr(link, "code", None) if type(link).__name__ == "HttpError" else None  # gcsfs
+        for value in (found, getattr(link, "status", None), code):
             if isinstance(value, int) and 100 <= value < 600:
                 return value
     return 0
