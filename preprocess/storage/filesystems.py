@@ -74,7 +74,7 @@ def _make(protocol: str, retries: Retries, uploads: bool) -> Any:
         made = kind(**options)
     except Exception as error:
         raise PreprocessError(f"{protocol}:// cannot be opened: {one_line(error)}") from error
-    if hasattr(made, "retries") and protocol in ("s3", "s3a", "gs", "gcs"):
+    if protocol in ("s3", "s3a"):
         made.retries = _PART_TRIES if uploads else 1  # else each try would be several
     return made
 

@@ -158,7 +158,7 @@ class RemoteFolder:
                     return action()
                 except Exception as error:
                     if is_missing(error):
-                        raise MissingError(what) from error
+                        raise MissingError(f"{what}: it does not exist") from error
                     raise
 
             return self.retries.call(tell_missing, what)

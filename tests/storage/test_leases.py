@@ -200,6 +200,16 @@ def test_a_killed_process_is_seen_through_s3(s3, workers):
         assert lease.attempts == 2
 
 
+def test_a_dead_number_of_another_start_may_be_another_machine(folder):
+    """Two machines may have one name; only the kernel's own word for its start tells them apart."""
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    here = replace(LeaseRecord.of_this_process(None, 600, 1), pid=ended.pid, started=5)
+    for boot, is_dead in ((here.boot, True), ("another", False)):
+        folder.write("leases/x/000001.json", replace(here, boot=boot).content())
+        assert Leases(folder, "leases").holder("x").is_dead == is_dead
+
+
 def test_a_paused_holder_learns_that_it_was_replaced(folder, workers):
     worker = workers(folder, SHORT_S)
     leases = Leases(folder, "leases", lease_s=SHORT_S)
