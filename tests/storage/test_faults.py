@@ -104,18 +104,17 @@ def test_a_download_takes_the_memory_of_a_block(faulty, tmp_path):
 
 def test_an_upload_takes_the_memory_of_a_few_parts(s3, s3_url, tmp_path):
     source = tmp_path / "source"
-    with open(source, "wb") as file:
-        for _ in range(12):
-            file.write(os.urandom(10_000_000))
+    source.write_bytes(os.urandom(70_000_000))
     setup = (
-        "from pathlib import Path; from preprocess.storage.store import Store; "
+        "from pathlib import Path; from preprocess.storage import remote; "
+        "from preprocess.storage.store import Store; remote._PART_BYTES = 5 << 20; "
         f"store = Store.at({s3!r}); store.exists('no')"
     )
     grown, printed = growth_mib(setup, "store.put(Path(sys.argv[1]), 'big')", source)
     assert not printed
     stored = client(s3_url).get_object(Bucket=s3.removeprefix("s3://"), Key="big")["Body"].read()
     assert hashlib.sha256(stored).digest() == hashlib.sha256(source.read_bytes()).digest()
-    assert grown < 80, "of a file of 114 MiB"
+    assert grown < 55, "of a file of 67 MiB"
 
 
 def test_an_upload_in_parts_repeats_a_part(faulty, tmp_path):

@@ -268,6 +268,16 @@ def test_an_error_in_the_work_releases_the_lease(folder):
     assert leases.take("x").attempts == 1
 
 
+def test_an_interrupt_does_not_wait_for_storage_that_hangs(folder, monkeypatch):
+    hangs = threading.Event()
+    monkeypatch.setattr(Store, "delete", lambda *_: hangs.wait(30))
+    start = time.monotonic()
+    with pytest.raises(KeyboardInterrupt), Leases(folder, "leases").take("x"):
+        raise KeyboardInterrupt
+    assert time.monotonic() - start < 2
+    hangs.set()
+
+
 def test_storage_that_fails_does_not_end_the_work(folder, monkeypatch):
     def fail(*_, **__):
         raise StorageError("the storage cannot be reached")
