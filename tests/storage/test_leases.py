@@ -139,12 +139,12 @@ def test_a_lease_is_renewed_as_long_as_the_work_goes_on(store):
 
 
 def test_a_lease_of_another_machine_is_stale_when_it_does_not_change(store):
-    foreign(store, "x", attempts=2)
-    leases = Leases(store, "leases", lease_s=0.3)
+    foreign(store, "x", attempts=2, lease_s=1.5)
+    leases = Leases(store, "leases", lease_s=1.5)
     assert leases.take("x") is None, "it may have been renewed just now"
     assert str(leases.holder("x")) == "host far, process 7"
     assert not leases.holder("x").is_dead
-    time.sleep(0.35)
+    time.sleep(1.55)
     assert leases.holder("x").is_dead
     with leases.take("x") as lease:
         assert lease.attempts == 3, "two died over it"
