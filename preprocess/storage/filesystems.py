@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import threading
 from typing import Any
 
@@ -73,15 +74,18 @@ def _make(protocol: str, retries: Retries, uploads: bool) -> Any:
         made = kind(**options)
     except Exception as error:
         raise PreprocessError(f"{protocol}:// cannot be opened: {one_line(error)}") from error
-    if hasattr(made, "retries") and protocol in ("s3", "s3a", "gs", "gcs"):
+    if protocol in ("s3", "s3a"):
         made.retries = _PART_TRIES if uploads else 1  # else each try would be several
     return made
 
 
 def _after_fork() -> None:
-    """Let a forked child make its own: the lock may have been held, the threads are gone."""
+    """Let a forked child make its own: a lock may be held, and the threads are gone."""
     global _LOCK
     _LOCK = threading.Lock()
+    asyn = sys.modules.get("fsspec.asyn")
+    if asyn is not None:
+        asyn.reset_lock()  # else it waits for the parent's thread forever
 
 
 if hasattr(os, "register_at_fork"):

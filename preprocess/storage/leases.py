@@ -25,12 +25,11 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from types import TracebackType
 
-from preprocess.core.errors import PreprocessError
 from preprocess.storage.lease_record import LeaseRecord
 from preprocess.storage.store import Store
 
 LEASE_S = 60.0
-_PASSING = (PreprocessError, OSError)
+_INTERRUPTED_S = 1.0
 
 
 @dataclass(frozen=True)
@@ -124,13 +123,9 @@ class Leases:
         Raises:
             StorageError: The storage cannot be reached.
         """
-        start = time.monotonic()
         first = self._all()
         found, open_names = dict(first), {n for n, holder in first.items() if not holder.is_dead}
-        while watch and open_names:
-            waited = max(found[name].record.stale_after_s(self._lease_s) for name in open_names)
-            if time.monotonic() - start > waited:
-                break
+        while watch and open_names:  # each is renewed, released or stale in the end
             time.sleep(self._lease_s / 20)
             found = self._all()
             open_names = {
@@ -222,12 +217,12 @@ class Lease:
 
     def release(self) -> None:
         """Let others take it; they start to count attempts again."""
-        self._end(self._remove)
+        self._end(self._remove, self._leases._lease_s / 2)
 
     def abandon(self) -> None:
         """Let others take it, with the attempts that it had before this worker took it."""
         left = replace(self._record, free=True, attempts=self.attempts - 1)
-        self._end(lambda: self._store.write(self._path, left.content()))
+        self._end(lambda: self._store.write(self._path, left.content()), self._leases._lease_s / 2)
 
     def __enter__(self) -> Lease:
         self._thread = threading.Thread(target=self._keep, name=f"lease {self.name}", daemon=True)
@@ -240,20 +235,30 @@ class Lease:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self.release()
+        if isinstance(error, KeyboardInterrupt):  # the user waits, and the lease expires anyway
+            self._end(self._remove, _INTERRUPTED_S)
+        else:
+            self.release()
 
     def _keep(self) -> None:
         while not self._ended.wait(self._leases._lease_s / 4) and not self.lost:
-            with suppress(*_PASSING):  # the next renewal may succeed
+            with suppress(Exception):  # the next renewal may succeed
                 self.renew()
 
-    def _end(self, leave: Callable[[], None]) -> None:
+    def _end(self, leave: Callable[[], None], patience_s: float) -> None:
+        """Stop renewals, then `leave`; wait for both at most `patience_s`."""
         self._ended.set()
-        if self._thread is not None:
-            self._thread.join(self._leases._lease_s / 4)
-        with suppress(*_PASSING):
-            if not self.lost:
-                leave()
+
+        def finish() -> None:
+            if self._thread is not None:
+                self._thread.join()  # a renewal after `leave` would undo it
+            with suppress(Exception):
+                if not self.lost:
+                    leave()
+
+        ending = threading.Thread(target=finish, name=f"end of lease {self.name}", daemon=True)
+        ending.start()
+        ending.join(patience_s)
 
     def _remove(self) -> None:
         """Remove the files of this lease, its own last: while it is there, nobody counts from 1."""

@@ -14,12 +14,14 @@ from typing import BinaryIO
 
 from preprocess.core.errors import PreprocessError, disk_errors
 from preprocess.core.files import atomic_path, write_bytes
-from preprocess.core.listing import list_folder
+from preprocess.core.listing import Listing, list_folder
 from preprocess.core.temporaries import temporary_name
 from preprocess.storage.names import checked
 from preprocess.storage.types import Entry, SourceChangedError
 
 _NO_LINKS = (errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EMLINK)
+
+_LISTINGS = 20
 
 
 @dataclass(frozen=True)
@@ -36,12 +38,7 @@ class LocalFolder:
     def list(self, suffixes: Iterable[str] | None, under: str) -> Iterator[Entry]:
         """Yield the files in sorted order; a link without a target has the version `broken`."""
         folder, prefix = (self._at(under), f"{under}/") if under else (self.root, "")
-        try:
-            listing = list_folder(folder, suffixes or ())
-        except PreprocessError:
-            if under and not folder.exists():
-                return
-            raise
+        listing = _listing(folder, suffixes or (), may_be_missing=bool(under))
         paths = sorted([*listing.files, *listing.others]) if suffixes is None else listing.files
         for path in paths:
             try:
@@ -116,6 +113,22 @@ class LocalFolder:
 
     def _at(self, path: str) -> Path:
         return self.root / checked(path)
+
+
+def _listing(folder: Path, suffixes: Iterable[str], may_be_missing: bool) -> Listing:
+    """List a folder whose subfolders others may remove meanwhile."""
+    for _ in range(_LISTINGS):
+        try:
+            return list_folder(folder, suffixes)
+        except PreprocessError as error:
+            cause = error.__cause__
+            if not isinstance(cause, FileNotFoundError):
+                raise
+            if str(cause.filename) == str(folder):
+                if may_be_missing:
+                    return Listing()
+                raise
+    raise PreprocessError(f"folder {folder} changes faster than it can be listed")
 
 
 def _entry(path: str, info: os.stat_result) -> Entry:

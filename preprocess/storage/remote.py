@@ -20,7 +20,7 @@ from preprocess.storage.retries import MissingError, Retries, ShortReadError, is
 from preprocess.storage.types import Entry, SourceChangedError
 
 T = TypeVar("T")
-_PART_BYTES, _MOST_PARTS, _PARTS_AT_ONCE = 16 << 20, 9_000, 4
+_PART_BYTES, _MOST_PARTS, _PARTS_AT_ONCE = 8 << 20, 9_000, 3
 _VERSIONS = ("ETag", "etag", "generation", "md5Hash", "sha256", "blob_id", "content_hash")
 _TIMES = ("LastModified", "last_modified", "updated", "mtime", "modified", "created")
 _S3, _GCS = ("s3", "s3a"), ("gs", "gcs")
@@ -158,7 +158,7 @@ class RemoteFolder:
                     return action()
                 except Exception as error:
                     if is_missing(error):
-                        raise MissingError(what) from error
+                        raise MissingError(f"{what}: it does not exist") from error
                     raise
 
             return self.retries.call(tell_missing, what)

@@ -20,8 +20,8 @@ class ShortReadError(Exception):
     """A read returned fewer bytes than were asked for."""
 
 
-class MissingError(Exception):
-    """There is no such file."""
+class MissingError(StorageError):
+    """There is no such file; an error of the storage where something is written."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ class Retries:
         for attempt in range(1, self.tries + 1):
             try:
                 return action()
-            except (PreprocessError, MissingError):
+            except PreprocessError:
                 raise
             except Exception as error:
                 passing = _passing(error)
@@ -108,13 +108,14 @@ _NO_CREDENTIALS = {
     *("DefaultCredentialsError", "ProfileNotFound", "LocalTokenNotFoundError"),
 }
 _NO_BUCKET = frozenset(("NoSuchBucket", "InvalidBucketName"))
+_NO_REPOSITORY = {"RepositoryNotFoundError", "RevisionNotFoundError"}
 _KEYS = "check the credentials (such as AWS_PROFILE or AWS_ACCESS_KEY_ID) and what they allow"
 
 
 def is_missing(error: BaseException) -> bool:
     """Whether an error says that a file is missing, and not its bucket."""
     missing = isinstance(error, FileNotFoundError) or _status(error) == 404
-    return missing and not _codes(error) & _NO_BUCKET and "Repository" not in type(error).__name__
+    return missing and not _codes(error) & _NO_BUCKET and not _names(error) & _NO_REPOSITORY
 
 
 def _passing(error: BaseException) -> str:
@@ -122,24 +123,25 @@ def _passing(error: BaseException) -> str:
     codes, status = _codes(error), _status(error)
     if isinstance(error, PermissionError | FileNotFoundError | FileExistsError):
         return ""
+    timeouts = (TimeoutError, asyncio.TimeoutError, ConnectionError, EOFError)
+    is_timeout = any(isinstance(link, timeouts) for link in _chain(error))
+    if is_timeout or _names(error) & _PASSING_NAMES:  # a cut answer may have been 200
+        return one_line(error)
     if status in _PASSING_STATUS or codes & _PASSING_CODES:
         return " ".join(filter(None, (f"HTTP {status}" if status else "", *sorted(codes))))
-    if status:
-        return ""
-    for link in _chain(error):
-        timeouts = (TimeoutError, asyncio.TimeoutError, ConnectionError, EOFError)
-        names = {kind.__name__ for kind in type(link).__mro__}
-        if isinstance(link, timeouts) or names & _PASSING_NAMES:
-            return one_line(error)
-        if isinstance(link, OSError) and link.errno in _PASSING_ERRNO:
-            return one_line(error)
-    return ""
+    system = (link.errno for link in _chain(error) if isinstance(link, OSError))
+    return one_line(error) if not status and _PASSING_ERRNO & set(system) else ""
 
 
 def _final(error: Exception, what: str) -> StorageError:
     """Return the error that a user sees where another try would not help."""
     codes, status = _codes(error), _status(error)
-    names = {kind.__name__ for link in _chain(error) for kind in type(link).__mro__}
+    names = _names(error)
+    if names & _NO_REPOSITORY:
+        return StorageError(
+            f"{what}: there is no such repository or revision, or it is private; check its name,"
+            " and log in with: hf auth login"
+        )
     if names & _NO_CREDENTIALS:
         return StorageError(f"{what}: no credentials were found; {_KEYS}")
     if codes & _NO_BUCKET:
@@ -163,6 +165,11 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
         link = link.__cause__
 
 
+def _names(error: BaseException) -> set[str]:
+    """Return the names of the classes of an error and of those that it was raised from."""
+    return {kind.__name__ for link in _chain(error) for kind in type(link).__mro__}
+
+
 def _status(error: BaseException) -> int:
     """Return the HTTP status of an error of botocore, aiohttp, gcsfs, requests or httpx, else 0."""
     for link in _chain(error):
@@ -171,7 +178,8 @@ def _status(error: BaseException) -> int:
             found = response.get("ResponseMetadata", {}).get("HTTPStatusCode")
         else:
             found = getattr(response, "status_code", None)
-        for value in (found, getattr(link, "status", None), getattr(link, "code", None)):
+        code = getattr(link, "code", None) if type(link).__name__ == "HttpError" else None  # gcsfs
+        for value in (found, getattr(link, "status", None), code):
             if isinstance(value, int) and 100 <= value < 600:
                 return value
     return 0

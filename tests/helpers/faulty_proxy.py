@@ -17,12 +17,14 @@ class Fault:
     Attributes:
         status: Answer with this status, without asking the server.
         cut_after: Close the connection after so many bytes of the body.
-        stall_s: Wait so long after `cut_after` bytes (or none), then close the connection.
+        stall_s: Wait so long after `cut_after` bytes, then close the connection.
+        drop: Close the connection without an answer, after `stall_s`. The server has one.
     """
 
     status: int | None = None
     cut_after: int | None = None
     stall_s: float = 0.0
+    drop: bool = False
 
 
 @dataclass(frozen=True)
@@ -49,11 +51,13 @@ class FaultyProxy:
         choose: Returns the fault for a request by its method, path and number among those with
             the same method.
         seen: The requests so far.
+        bucket: A bucket on the server, for tests.
     """
 
     server: str
     choose: Callable[[str, str, int], Fault | None] = lambda method, path, number: None
     seen: list[Seen] = field(default_factory=list)
+    bucket: str = ""
 
     def __enter__(self) -> FaultyProxy:
         self._closing = threading.Event()
@@ -103,6 +107,10 @@ def _handler(proxy: FaultyProxy) -> type[BaseHTTPRequestHandler]:
             server.close()
             if not proxy.seen[index].asked:
                 proxy.seen[index] = Seen(self.command, self.path, len(content))
+            if fault.drop:
+                proxy.wait(fault.stall_s)
+                self.close_connection = True
+                return
             self.send_response_only(answer.status, answer.reason)
             for name, value in answer.getheaders():
                 if name.lower() not in ("transfer-encoding", "connection"):

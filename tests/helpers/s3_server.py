@@ -11,6 +11,8 @@ import pytest
 from preprocess.storage import filesystems
 
 _NUMBERS = itertools.count()
+_USED: list[str] = []
+"""The server of the connections that this process has; making some takes half a second."""
 
 
 def start_s3() -> Iterator[str]:
@@ -37,7 +39,9 @@ def use_s3(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     monkeypatch.setenv("AWS_CONFIG_FILE", os.devnull)
     monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", os.devnull)
-    filesystems.forget()
+    if url not in _USED:
+        _USED[:] = [url]
+        filesystems.forget()
 
 
 def make_bucket(url: str) -> str:

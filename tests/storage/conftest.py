@@ -6,9 +6,9 @@ import itertools
 
 import pytest
 
-from preprocess.storage import filesystems
 from preprocess.storage.retries import Retries
 from preprocess.storage.store import Store
+from tests.helpers.faulty_proxy import FaultyProxy
 from tests.helpers.s3_server import make_bucket, start_s3, use_s3
 
 _NUMBERS = itertools.count()
@@ -24,8 +24,7 @@ def s3_url():
 def s3(s3_url, monkeypatch) -> str:
     """The URL of a new bucket, which this process can reach."""
     use_s3(monkeypatch, s3_url)
-    yield f"s3://{make_bucket(s3_url)}"
-    filesystems.forget()
+    return f"s3://{make_bucket(s3_url)}"
 
 
 @pytest.fixture(params=["local", "memory", "s3"])
@@ -37,3 +36,12 @@ def store(request, tmp_path) -> Store:
     if request.param == "memory":
         return Store.at(f"memory://test-{next(_NUMBERS)}/folder")
     return Store.at(request.getfixturevalue("s3") + "/a folder", HURRIED)
+
+
+@pytest.fixture
+def faulty(s3_url, monkeypatch):
+    """A proxy before the server that does as told, with a bucket that is reached through it."""
+    with FaultyProxy(s3_url) as proxy:
+        use_s3(monkeypatch, proxy.url)
+        proxy.bucket = make_bucket(s3_url)
+        yield proxy
