@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from preprocess.core.files import write_bytes
+from preprocess.sidecar.parameter_info import ParameterInfo
 from preprocess.sidecar.parameters import Parameter
 from preprocess.stats.parameter_stats import ParameterStats, StatsError
 
@@ -83,6 +84,11 @@ class CorpusStats(Mapping[str, ParameterStats]):
         for name, stats in other.items():
             self._parameters.setdefault(name, ParameterStats()).merge(stats)
         self.clips += other.clips
+
+    def declare(self, parameters: Mapping[str, ParameterInfo]) -> None:
+        """Set the declared ranges to those of `parameters`, which may cover more clips."""
+        for name, stats in self.items():
+            stats.declared_min, stats.declared_max = parameters[name].min, parameters[name].max
 
     def to_dict(self) -> dict[str, Any]:
         """Return the statistics as JSON values."""
