@@ -18,6 +18,7 @@ import sys
 import tempfile
 from pathlib import Path
 from textwrap import indent
+from typing import NamedTuple
 
 import numpy as np
 
@@ -30,8 +31,10 @@ import os, resource, sys, time
 folder, scratch, num_proc = sys.argv[1], sys.argv[2], int(sys.argv[3])
 """
 END = """
-peak = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-print(seconds, peak / 1000)
+both = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+cpu = sum(resource.getrusage(who).ru_utime + resource.getrusage(who).ru_stime for who in both)
+peak = max(resource.getrusage(who).ru_maxrss for who in both)
+print(seconds, peak / 1000, cpu)
 """
 RAW = """
 start = time.perf_counter()
@@ -80,6 +83,14 @@ if __name__ == "__main__":  # processes that it starts read this again
 RUNS = 3
 
 
+class Run(NamedTuple):
+    """Seconds of one way, peak memory in MB, and seconds of all processors with all imports."""
+
+    seconds: float
+    megabytes: float
+    cpu: float
+
+
 def make_clips(folder: Path, count: int, frames: int, k: int) -> None:
     """Write `count` clips of `frames` frames."""
     rng = np.random.default_rng(0)
@@ -92,15 +103,14 @@ def make_clips(folder: Path, count: int, frames: int, k: int) -> None:
         write_sidecar(path, {"pitch": pitch, "level": rng.random(frames), "scene": scene})
 
 
-def measure(code: str, folder: Path, scratch: Path, num_proc: int = 1) -> tuple[float, float]:
-    """Run `code` in its own process; return its seconds and peak memory in MB."""
+def measure(code: str, folder: Path, scratch: Path, num_proc: int = 1) -> Run:
+    """Run `code` in its own process."""
     end = END if "__main__" not in code else indent(END, "    ")
     command = [sys.executable, "-c", START + code + end, str(folder), str(scratch), str(num_proc)]
     run = subprocess.run(command, capture_output=True, text=True)
     if run.returncode:
         raise SystemExit(run.stderr)
-    seconds, megabytes = run.stdout.split()[-2:]
-    return float(seconds), float(megabytes)
+    return Run(*map(float, run.stdout.split()[-3:]))
 
 
 def report(folder: Path, clips: int) -> None:
@@ -116,13 +126,13 @@ def report(folder: Path, clips: int) -> None:
     ]
     for name, code, processes in ways:
         with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
-            seconds, memory = measure(code, folder, Path(scratch), processes)
+            seconds, memory, _ = measure(code, folder, Path(scratch), processes)
             print(
                 f"  {name:<24}  {seconds:8.2f} s {clips / seconds:12,.0f} clips/s"
                 f" {memory:8,.0f} MB {seconds / raw:6.1f}x the raw read"
             )
             if name.startswith("builder") and processes == 1:
-                seconds, memory = measure(OPEN, folder, Path(scratch))
+                seconds, memory, _ = measure(OPEN, folder, Path(scratch))
                 opened = (
                     f"  opening it again        {'':>2}{seconds:8.2f} s {'':>20} {memory:8,.0f} MB"
                 )
@@ -138,19 +148,20 @@ def compare(folder: Path, clips: int) -> None:
         "pack step, 1 process": (PACK, 1),
         "pack step, 2 processes": (PACK, 2),
     }
-    found: dict[str, list[tuple[float, float]]] = {name: [] for name in ways}
+    found: dict[str, list[Run]] = {name: [] for name in ways}
     packed = 0
     for _ in range(RUNS):
         for name, (code, processes) in ways.items():
             with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
                 found[name].append(measure(code, folder, Path(scratch), processes))
                 packed = _size(Path(scratch, "shards")) if code is PACK else packed
-    best = {name: min(seconds for seconds, _ in runs) for name, runs in found.items()}
+    best = {name: min(run.seconds for run in runs) for name, runs in found.items()}
     for name, runs in found.items():
         ratio = best["build step, 1 process"] / best[name]
         print(
             f"  {name:<24}  {best[name]:8.2f} s {clips / best[name]:12,.0f} clips/s"
-            f" {max(memory for _, memory in runs):8,.0f} MB {ratio:6.2f}x the build step, 1 process"
+            f" {max(run.megabytes for run in runs):8,.0f} MB"
+            f" {min(run.cpu for run in runs):8.2f} s of CPU {ratio:6.2f}x the build step, 1 process"
         )
     single = _size(folder)
     print(f"  bytes a clip: {single / clips:,.0f} as files, {packed / clips:,.0f} in shards")

@@ -56,10 +56,14 @@ class Processes:
             yield from map(step, items)
             return
         waiting: deque[Future[Any]] = deque()
-        for item in items:
-            with children_ignore_interrupts():  # a process starts when it gets its first item
-                waiting.append(self._executor.submit(step, item))
-            if len(waiting) >= _AHEAD * self._count:
+        try:
+            for item in items:
+                with children_ignore_interrupts():  # a process starts when it gets its first item
+                    waiting.append(self._executor.submit(step, item))
+                if len(waiting) >= _AHEAD * self._count:
+                    yield waiting.popleft().result()
+            while waiting:
                 yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
+        finally:
+            for future in waiting:
+                future.cancel()

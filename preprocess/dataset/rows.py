@@ -89,12 +89,29 @@ def survey(
         sidecar = read_description(path)
         if look is not None:
             look(rel, sidecar)
-        described = sidecar.parameters
-        check_names(path, described, options)
-        if not options.parameters and described.keys() != merged.keys():
-            raise DatasetError(_difference(path, set(described), set(merged)))
-        merged = merge_parameters(merged, {n: described[n].info for n in merged}, path)
+        merged = merge_sidecar(path, sidecar, merged, options)
     return dataclasses.replace(schema, parameters=merged)
+
+
+def merge_sidecar(
+    path: Path, sidecar: Sidecar, merged: Mapping[str, ParameterInfo], options: RowOptions
+) -> dict[str, ParameterInfo]:
+    """Return `merged` with declared ranges widened to cover those of one clip.
+
+    Args:
+        path: The clip, for messages.
+        sidecar: Its sidecar, with or without values.
+        merged: Name -> description in other clips.
+        options: The builder's options.
+
+    Raises:
+        DatasetError: See `survey`.
+    """
+    described = sidecar.parameters
+    check_names(path, described, options)
+    if not options.parameters and described.keys() != merged.keys():
+        raise DatasetError(_difference(path, set(described), set(merged)))
+    return merge_parameters(merged, {n: described[n].info for n in merged}, path)
 
 
 def batch_rows(root: Path, clips: Clips) -> int:

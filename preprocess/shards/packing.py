@@ -15,7 +15,7 @@ from preprocess.dataset.corpus import table_stats
 from preprocess.dataset.rows import BATCH_BYTES, Check
 from preprocess.dataset.schema import Schema
 from preprocess.shards.names import shard_of
-from preprocess.shards.rows import packed_row, packed_table, shard_schema
+from preprocess.shards.rows import Look, packed_row, packed_table, shard_schema
 from preprocess.sidecar.sidecar_format import ARRAY_SUFFIX, META_SUFFIX
 from preprocess.stats.corpus_stats import CorpusStats
 
@@ -68,11 +68,11 @@ class Packer:
     schema: Schema
     check: Check | None = None
 
-    def __call__(self, batch: Batch) -> Made:
-        """Return the rows of a batch; raises as `packed_row` does."""
+    def __call__(self, batch: Batch, look: Look | None = None) -> Made:
+        """Return the rows of a batch; see `packed_row`."""
         losses: Counter[str] = Counter()
         rows = [
-            packed_row(self.root, rel, self.schema, known, self.check, self.cond_root, losses)
+            packed_row(self.root, rel, self.schema, known, self.check, self.cond_root, losses, look)
             for rel, known in batch.clips
         ]
         table = packed_table(rows, shard_schema(self.schema))

@@ -10,7 +10,7 @@ The column `provenance` is a struct of texts:
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,9 @@ from preprocess.shards.names import unsafe
 from preprocess.sidecar.raw import RawSidecar, array_dtype, read_raw_sidecar
 from preprocess.sidecar.sidecar_format import TOKEN_SUFFIX
 from preprocess.tokens.ecdc import StoredEcdc, read_stored
+from preprocess.tokens.types import EcdcHeader
 
+Look = Callable[[str, EcdcHeader, RawSidecar | None], None]
 PROVENANCE = "provenance"
 PROVENANCE_TYPE = pa.struct([(name, pa.string()) for name in ("tokens", "sidecar", "dtype")])
 
@@ -62,6 +64,7 @@ def packed_row(
     check: Check | None = None,
     cond_root: Path | None = None,
     losses: Counter[str] | None = None,
+    look: Look | None = None,
 ) -> dict[str, Any]:
     """Return the row of one clip in a shard; see `preprocess.dataset.rows.clip_row`.
 
@@ -73,6 +76,7 @@ def packed_row(
         check: See `clip_row`.
         cond_root: The sidecar folder; None if the sidecars are next to the tokens.
         losses: Counts in what the files differ that `preprocess unpack` gives back.
+        look: Called with the token file, its header and the sidecar, for further checks.
 
     Raises:
         DatasetError: The clip does not match the schema, its sidecar does not match its tokens,
@@ -84,6 +88,8 @@ def packed_row(
         raise DatasetError(f"{root / rel} cannot be packed under its name: {reason}; rename it")
     tokens = read_stored(root / rel)
     sidecar = read_raw_sidecar((cond_root or root) / rel) if has_sidecar else None
+    if look is not None:
+        look(rel, tokens.ecdc.header, sidecar)
     content = None if sidecar is None else sidecar.sidecar
     row = make_row(root, rel, schema, tokens.ecdc, content, "", cond_root, check)
     row[PROVENANCE] = {

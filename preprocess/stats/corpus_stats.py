@@ -21,6 +21,7 @@ from typing import Any
 from preprocess.core.errors import PreprocessError
 from preprocess.core.files import write_bytes
 from preprocess.core.untrusted import clipped, open_regular, shown
+from preprocess.sidecar.parameter_info import ParameterInfo
 from preprocess.sidecar.parameters import Parameter
 from preprocess.stats.labels import stored_count
 from preprocess.stats.parameter_stats import ParameterStats, StatsError
@@ -87,6 +88,11 @@ class CorpusStats(Mapping[str, ParameterStats]):
         for name, stats in other.items():
             self._parameters.setdefault(name, ParameterStats()).merge(stats)
         self.clips += other.clips
+
+    def declare(self, parameters: Mapping[str, ParameterInfo]) -> None:
+        """Set the declared ranges to those of `parameters`, which may cover more clips."""
+        for name, stats in self.items():
+            stats.declared_min, stats.declared_max = parameters[name].min, parameters[name].max
 
     def to_dict(self) -> dict[str, Any]:
         """Return the statistics as JSON values."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import shutil
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,10 +12,17 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import pyarrow.compute as pc
 from tqdm import tqdm
 
 from preprocess.audit.audit_config import AuditConfig
-from preprocess.audit.mixing import describe, refuse_mixed
+from preprocess.audit.mixing import (
+    describe,
+    parameter_makers,
+    refuse_mixed,
+    token_makings,
+    tool_texts,
+)
 from preprocess.audit.row_check import RowCheck
 from preprocess.core.errors import UsageError
 from preprocess.core.files import temporary_folder
@@ -23,6 +31,7 @@ from preprocess.core.provenance import provenance, settings_digest
 from preprocess.core.report import Report, plural
 from preprocess.dataset.clips import Clips, find_clips, manifest_digest
 from preprocess.dataset.options import RowOptions, check_options, row_options
+from preprocess.dataset.rows import read_schema, survey
 from preprocess.dataset.schema import Schema
 from preprocess.dataset.splits import find_splits
 from preprocess.publish.finishing import CARD_NAME, FINISHED, MARKER, SplitFacts, finish_folder
@@ -30,9 +39,10 @@ from preprocess.shards.names import FOLDER, parse_name, shard_count, shard_name
 from preprocess.shards.packing import Batch, Made, Packer, Sizes, batches, estimate_sizes, in_shards
 from preprocess.shards.rows import shard_schema
 from preprocess.shards.writing import ShardWriter
+from preprocess.sidecar.sidecar_format import Sidecar
 from preprocess.stats.corpus_stats import STATS_VERSION, CorpusStats
 from preprocess.steps.pack_config import PackConfig
-from preprocess.steps.pack_survey import survey_clips
+from preprocess.steps.pack_rows import RowMaker, Seen, WiderError
 from preprocess.steps.saved_folder import SavedFolder, replace_folder, update_folder
 
 LEAST_CLIPS = 500
@@ -143,20 +153,13 @@ def _make(run: _Run, output: Path, origin: Mapping[str, str]) -> list[str]:
 
 
 def _make_in(processes: Processes, run: _Run, output: Path, origin: Mapping[str, str]) -> list[str]:
-    seen = survey_clips(run.root, run.clips, _options(run.config), processes)
-    mixed = describe(seen.makings.mixtures())
-    if run.audit.fails("mixed") and not run.config.allow_mixed:
-        refuse_mixed(run.root, mixed)
-    schema = seen.schema
-    if run.config.dtype == "auto":
-        schema = dataclasses.replace(schema, dtype=seen.dtype)
-    tools = {what: ", ".join(sorted(names)[:10]) for what, names in seen.tools.items()}
     old = output / CARD_NAME
     card = old.read_text(encoding="utf-8", errors="replace") if old.exists() else None
     with temporary_folder(output) as scratch:
         new = Path(scratch, "shards")
-        _write(processes, run, schema, new)
-        stored = {**origin, **tools} | ({"mixed": mixed} if mixed else {})
+        schema, seen = _write(processes, run, new)
+        mixed = describe(seen.makings.mixtures())
+        stored = {**origin, **tool_texts(seen.tools)} | ({"mixed": mixed} if mixed else {})
         finish_folder(new, schema, run.facts, run.stats, stored, output.resolve().name, card)
         replace_folder(new, output, Path(scratch, "old"))
     notes = [f"mixed: {mixed}"] if mixed else []
@@ -166,21 +169,75 @@ def _make_in(processes: Processes, run: _Run, output: Path, origin: Mapping[str,
     ]
 
 
-def _write(processes: Processes, run: _Run, schema: Schema, folder: Path) -> None:
+def _write(processes: Processes, run: _Run, folder: Path) -> tuple[Schema, Seen]:
+    """Write all shards; return what their rows share.
+
+    The declared ranges of all clips are known only at the end. Columns do not depend on them, but
+    the dtype of a later clip, or the period of an angle, may make it necessary to start again.
+    """
+    auto = run.config.dtype == "auto"
+    schema = read_schema(run.root, run.clips, _options(run.config))
+    schema = dataclasses.replace(schema, dtype="float32") if auto else schema
+    while True:
+        try:
+            seen = _write_once(processes, run, schema, folder)
+        except WiderError:
+            schema = dataclasses.replace(schema, dtype="float64")
+            continue
+        whole = dataclasses.replace(schema, parameters=seen.parameters)
+        if all(p.period == whole.parameters[n].period for n, p in schema.parameters.items()):
+            break
+        schema = whole
+    for stats in run.stats.values():
+        stats.declare(whole.parameters)
+    return whole, seen
+
+
+def _write_once(processes: Processes, run: _Run, schema: Schema, folder: Path) -> Seen:
     """Write the shards of all splits, and add up what is in them."""
-    sizes = estimate_sizes(run.root, run.clips)
-    shards = list(_shards(run, sizes))
+    shutil.rmtree(folder, ignore_errors=True)
     (folder / FOLDER).mkdir(parents=True)
+    run.facts, run.stats, run.losses, run.shards = {}, {}, Counter(), 0
+    shards = list(_shards(run, estimate_sizes(run.root, run.clips)))
     packer = Packer(run.root, run.clips.cond_root, schema, RowCheck(run.audit))
-    every = [batch for _, _, own in shards for batch in own]
-    made = processes.run(packer, every)
+    maker = RowMaker(packer, _options(run.config), run.config.dtype == "auto")
+    made = processes.run(maker, [batch for _, _, own in shards for batch in own])
+    seen = Seen(schema.parameters)
     with tqdm(total=len(run.clips.tokens), desc="pack", leave=False, disable=None) as bar:
         for split, name, own in shards:
-            facts = run.facts.get(split, SplitFacts())
-            run.facts[split] = facts + _write_shard(
-                run, folder / name, schema, split, own, made, bar
-            )
+            rows = _looked_at(run, own, made, seen, bar)
+            facts = _write_shard(run, folder / name, schema, split, rows)
+            run.facts[split] = run.facts.get(split, SplitFacts()) + facts
             run.shards += 1
+    return seen
+
+
+def _looked_at(
+    run: _Run, own: Sequence[Batch], made: Iterator[tuple[Made, Seen]], seen: Seen, bar: Any
+) -> Iterator[tuple[Batch, Made]]:
+    """Yield the next batches with their rows, after adding what was seen of them to `seen`."""
+    refuse = run.audit.fails("mixed") and not run.config.allow_mixed
+    for batch in own:
+        rows, looked = next(made)
+        seen.merge(looked, run.root / batch.clips[0][0])
+        if refuse and seen.makings.differ:
+            _refuse_mixed(run)
+        yield batch, rows
+        bar.update(len(batch.clips))
+
+
+def _refuse_mixed(run: _Run) -> None:
+    """Look at all clips, to say how many differ, and refuse them."""
+    makings, _ = token_makings(run.root, run.clips.tokens)
+    options = _options(run.config)
+    schema = read_schema(run.root, run.clips, options)
+
+    def look(rel: str, sidecar: Sidecar) -> None:
+        names = [name for name in sidecar.parameters if name in schema.parameters]
+        makings.add(rel, parameter_makers(sidecar.records, names))
+
+    survey(run.root, run.clips, schema, options, look)
+    refuse_mixed(run.root, describe(makings.mixtures()))
 
 
 def _shards(run: _Run, sizes: Sizes) -> Iterator[tuple[str, str, list[Batch]]]:
@@ -194,23 +251,15 @@ def _shards(run: _Run, sizes: Sizes) -> Iterator[tuple[str, str, list[Batch]]]:
 
 
 def _write_shard(
-    run: _Run,
-    path: Path,
-    schema: Schema,
-    split: str,
-    own: Sequence[Batch],
-    made: Iterator[Made],
-    bar: Any,
+    run: _Run, path: Path, schema: Schema, split: str, rows: Iterator[tuple[Batch, Made]]
 ) -> SplitFacts:
-    """Write the next `own` batches of `made` as one shard."""
+    """Write one shard; return the sums of its rows."""
     samples = 0
     with ShardWriter(path, shard_schema(schema)) as writer:
-        for batch in own:
-            piece = next(made)
-            writer.write(piece.table)
-            samples += int(sum(piece.table["audio_length"].to_pylist()))
-            run.losses.update(piece.losses)
+        for batch, made in rows:
+            writer.write(made.table)
+            samples += int(pc.sum(made.table["audio_length"]).as_py())
+            run.losses.update(made.losses)
             if batch.measured:
-                run.stats.setdefault(split, CorpusStats()).merge(piece.stats)
-            bar.update(len(batch.clips))
+                run.stats.setdefault(split, CorpusStats()).merge(made.stats)
     return SplitFacts(writer.rows, samples, writer.num_bytes, path.stat().st_size)

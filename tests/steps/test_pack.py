@@ -18,6 +18,7 @@ from preprocess.cli.main import main
 from preprocess.shards.reading import ShardFolder
 from preprocess.sidecar.reading import read_sidecar
 from preprocess.sidecar.sidecar_format import sidecar_paths
+from preprocess.sidecar.writing import write_sidecar
 from preprocess.stats.corpus_stats import read_stats
 from preprocess.steps import pack as pack_step
 from preprocess.steps import unpack as unpack_step
@@ -206,11 +207,16 @@ def test_what_was_left_out_is_said_and_the_rest_is_whole(clips, capsys):
     assert run("audit", back, "--fail-on", "unreadable_tokens,unreadable_sidecar,misaligned") == 0
 
 
-def test_a_folder_of_float64_keeps_it(tmp_path):
+def test_one_clip_of_float64_makes_the_columns_wide(tmp_path, monkeypatch):
     root = tmp_path / "clips"
-    write_clip(root, "a", dtype="float64")
-    write_clip(root, "b", dtype="float32", seed=1)
-    assert ShardFolder.at(packed(root)).dtype == "float64"
+    for index in range(6):
+        write_clip(root, f"c{index}", dtype="float64" if index == 4 else "float32", seed=index)
+    monkeypatch.setattr("preprocess.shards.packing._MOST_ROWS", 2)
+    shards = packed(root, "--count", "2")
+    assert ShardFolder.at(shards).dtype == "float64"
+    subset = json.loads((shards / "enchf.json").read_text())["subsets"]["encodec_24khz_3kbps"]
+    assert subset["splits"]["train"]["clips"] == 6  # none is counted twice
+    assert contents(unpacked(shards), (".ecdc", ".npy")) == contents(root, (".ecdc", ".npy"))
 
 
 def test_the_shards_do_not_depend_on_processes_or_order(clips, monkeypatch):
@@ -245,6 +251,30 @@ def test_a_run_makes_only_what_changed(clips, capsys):
     after = files(out)
     changed = [n for n in before if n.endswith(".parquet") and before[n] != after[n]]
     assert len(changed) == 1 and changed[0].startswith("data/train-")
+
+
+def test_statistics_are_those_of_build(tmp_path, monkeypatch):
+    """Declared ranges differ between clips: those of angles change their period."""
+    monkeypatch.setattr("preprocess.shards.packing._MOST_ROWS", 2)
+    root = tmp_path / "clips"
+    for index in range(7):
+        path = write_clip(root, f"{('train', 'test')[index % 2]}/c{index}", dtype="", seed=index)
+        frames = read_header(path).n_frames
+        values = np.random.default_rng(index).uniform(0, 90, frames)
+        angle = {"values": values, "kind": "circular", "min": 0, "max": 90 * (1 + index)}
+        height = {"values": values, "units": "m", "min": -index, "max": 100}
+        write_sidecar(path, {"angle": angle, "height": height, "free": values})
+    assert run("build", root, tmp_path / "built") == 0
+    built = read_stats(tmp_path / "built/stats.json")["train"]
+    own = read_stats(packed(root) / "stats.json")["train"]
+    assert own.clips == built.clips == 4
+    for name in ("angle", "height", "free"):
+        mine, theirs = own[name].to_dict(), built[name].to_dict()
+        assert mine.pop("mean") == pytest.approx(theirs.pop("mean"))
+        assert mine.pop("std") == pytest.approx(theirs.pop("std"))
+        for key in ("declared_min", "declared_max", "min", "max", "count", "quantiles", "period"):
+            assert mine.get(key) == theirs.get(key), (name, key)
+    assert own["angle"].period == 630 and own["height"].declared_min == -6
 
 
 def test_text_that_a_user_adds_to_the_card_stays(clips):
