@@ -80,7 +80,7 @@ def children_ignore_interrupts() -> Iterator[None]:
             signal.signal(signal.SIGINT, handler)
 
 
-_forks_ignore = False
+_forks_ignore = _main_forks = False
 _parent = 0
 _PR_SET_PDEATHSIG = 1
 
@@ -108,10 +108,16 @@ def forks_ignore_interrupts() -> Iterator[None]:
         _forks_ignore = False
 
 
+def _before_fork() -> None:
+    global _main_forks
+    _main_forks = threading.current_thread() is threading.main_thread()
+
+
 def _after_fork() -> None:
     if _forks_ignore:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-        end_with_parent(_parent)
+        if _main_forks:  # other threads of a pool end before it; their processes must not
+            end_with_parent(_parent)
 
 
 def end_with_parent(parent: int) -> None:
@@ -131,7 +137,7 @@ def end_with_parent(parent: int) -> None:
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
+    os.register_at_fork(before=_before_fork, after_in_child=_after_fork)
 
 
 def silence() -> int:
