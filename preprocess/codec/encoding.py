@@ -153,6 +153,9 @@ class Part(Protocol):
     def finish(self) -> None:
         """Wait for the codes and add them to the clips; clips that end here are done."""
 
+    def clips(self) -> list[Encoding]:
+        """Return the clips that it is a part of."""
+
 
 class Encoder(Protocol):
     """Turns the audio of open clips into codes, part by part (`preprocess.codec.encoders`)."""
@@ -199,11 +202,11 @@ def encode_streams(
                 return
             with torch.inference_mode():
                 unread = [clip for clip in clips if not clip.read_all]
-                following = encoder.start(unread) if unread else None
+                following = _start(encoder, unread) if unread else None
                 if recurring is not None:
-                    recurring.finish()
+                    _attempt(recurring.finish, recurring.clips())
                 if started is not None:
-                    started.recur()
+                    _attempt(started.recur, started.clips())
             if on_part is not None and recurring is not None:
                 on_part(sum(clip.new_frames() for clip in clips) * _frame_seconds(spec))
             recurring, started = started, following
@@ -213,6 +216,22 @@ def encode_streams(
     finally:
         if pool is not None:
             pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _start(encoder: Encoder, clips: list[Encoding]) -> Part | None:
+    parts: list[Part] = []
+    _attempt(lambda: parts.append(encoder.start(clips)), clips)
+    return parts[0] if parts else None
+
+
+def _attempt(call: Callable[[], None], clips: list[Encoding]) -> None:
+    """Call `call`; if it fails, as when memory runs out, fail `clips` and go on with the others."""
+    try:
+        call()
+    except Exception as error:  # reported as theirs
+        for clip in clips:
+            if not clip.done:
+                clip.fail(error)
 
 
 def _frame_seconds(spec: CodecSpec) -> float:

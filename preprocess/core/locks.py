@@ -107,6 +107,13 @@ def only_run(path: Path, output: Path) -> Iterator[None]:
         _release(descriptor)
 
 
+def remove_left_lock(path: Path) -> None:
+    """Remove a lock file that nobody holds: one that a killed run left."""
+    if path.exists():
+        with suppress(LockError), only_run(path, path.parent):
+            pass
+
+
 def _this_process() -> str:
     now = datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M:%S")
     return f"process {os.getpid()} on host {socket.gethostname()} has been running since {now} UTC"

@@ -226,7 +226,7 @@ class Progress:
 
 
 def take_interrupted() -> Progress | None:
-    """Return the progress of the phase that an interrupt ended, once; None if none was running."""
+    """Return the progress of the phase that an interrupt ends, once; None if none was running."""
     global _latest
     interrupted, _latest = _latest, None
     return interrupted

@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TextIO
 
 from preprocess.core.errors import PreprocessError, UsageError, os_error_text, printable
@@ -13,6 +14,7 @@ from preprocess.core.event_log import event_log, log_event
 from preprocess.core.installation import explaining_imports
 from preprocess.core.interrupts import INTERRUPTED, allow_interrupts, silence, work_is_over
 from preprocess.core.progress import Progress, take_interrupted
+from preprocess.core.temporaries import remove_own
 
 SHARED_BY = 5
 """The number of items from which a shared failure is printed once."""
@@ -131,7 +133,7 @@ def exit_status(prog: str, command: Callable[[], int], log: str | None = None) -
 
 def _status(prog: str, command: Callable[[], int]) -> int:
     try:
-        allow_interrupts()
+        allow_interrupts(partial(_end_late, prog))
         status = explaining_imports(command)
         print(end="", flush=True)
         return status
@@ -144,12 +146,23 @@ def _status(prog: str, command: Callable[[], int]) -> int:
     except OSError as error:
         return _print_last(prog, f"error: {os_error_text(error)}", 1)
     except KeyboardInterrupt:
-        progress = take_interrupted()
-        done = f" {progress.step}: {progress.line()}" if progress else ""
-        line = f"interrupted{done}; finished files are kept, run again to resume"
-        return _print_last(prog, line, INTERRUPTED)
+        return _say_interrupted(prog)
     finally:
         work_is_over()
+
+
+def _say_interrupted(prog: str) -> int:
+    progress = take_interrupted()
+    done = f" in {progress.step} after {progress.line()}" if progress else ""
+    text = f"interrupted{done}; finished files are kept, run again to resume"
+    return _print_last(prog, text, INTERRUPTED)
+
+
+def _end_late(prog: str, is_said: bool) -> None:
+    """Prepare the end of an interrupted process whose threads still work."""
+    remove_own()
+    if not is_said:
+        _say_interrupted(prog)
 
 
 def _print_last(prog: str, text: str, status: int) -> int:

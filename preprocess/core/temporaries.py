@@ -16,6 +16,8 @@ import re
 import shutil
 import time
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from preprocess.core.processes import is_dead, machine_id, started
@@ -32,6 +34,27 @@ def temporary_name(name: str) -> str:
     pid = os.getpid()
     kept = os.fsdecode(os.fsencode(name)[:_MAX_NAME_BYTES])
     return f".{kept}.{machine_id()}-{pid}-{started(pid) or 0}-{uuid.uuid4().hex[:8]}.tmp"
+
+
+_live: set[Path] = set()
+"""Temporary files and folders that this process is writing."""
+
+
+@contextmanager
+def temporary_path(target: Path) -> Iterator[Path]:
+    """Yield a temporary path next to `target` for the caller to make, and to rename or remove."""
+    path = target.with_name(temporary_name(target.name))
+    _live.add(path)
+    try:
+        yield path
+    finally:
+        _live.discard(path)
+
+
+def remove_own() -> None:
+    """Remove what this process is writing; for a process that ends while its threads still work."""
+    for path in tuple(_live):
+        shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
 
 
 def remove_stale(folder: Path, recursive: bool = True) -> int:

@@ -6,6 +6,7 @@ import multiprocessing
 import os
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -15,6 +16,7 @@ from preprocess.audit.clip_checks import check_clip
 from preprocess.audit.corpus_checks import check_corpus
 from preprocess.audit.findings import Finding
 from preprocess.audit.summaries import Checked, ClipSummary
+from preprocess.core.errors import PreprocessError
 from preprocess.core.files import find_files, require_folder
 from preprocess.core.interrupts import children_ignore_interrupts, end_with_parent
 from preprocess.core.jobs import Outcome, run_items
@@ -94,9 +96,20 @@ def _check_clips(
         return
     spawn = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(count, spawn, end_with_parent, (os.getpid(),)) as executor:
-        with children_ignore_interrupts():  # map() starts the processes
-            checked = executor.map(step, tokens, chunksize=_CHUNK)
-        yield from checked
+        others = set(multiprocessing.active_children())
+        try:
+            with children_ignore_interrupts():  # map() starts the processes
+                checked = executor.map(step, tokens, chunksize=_CHUNK)
+            yield from checked
+        except BrokenProcessPool:
+            raise PreprocessError(
+                "a process that checks clips was killed, perhaps because memory ran out; use fewer "
+                "--jobs"
+            ) from None
+        except (KeyboardInterrupt, GeneratorExit):
+            for child in set(multiprocessing.active_children()) - others:
+                child.terminate()  # they only read
+            raise
 
 
 def _check(root: Path, config: AuditConfig, rel: Path) -> Checked:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from preprocess.audit.audit_config import AuditConfig
 from preprocess.audit.mixing import Makings, describe, parameter_makers, refuse_mixed, token_makings
 from preprocess.audit.row_check import RowCheck
+from preprocess.core.errors import PreprocessError
 from preprocess.core.files import temporary_folder
 from preprocess.core.interrupts import forks_ignore_interrupts
 from preprocess.core.progress import Progress
@@ -161,6 +162,13 @@ def _prepare(builder: Any, num_proc: int, progress: Progress) -> None:
     try:
         with rows_written(progress.update):
             builder.download_and_prepare(num_proc=num_proc)
+    except RuntimeError as error:
+        if "abruptly died" not in str(error):
+            raise
+        raise PreprocessError(
+            "a process that makes rows was killed, perhaps because memory ran out; use a smaller "
+            "--num-proc"
+        ) from None
     except DatasetGenerationError as error:
         cause = error.__cause__
         if isinstance(cause, OSError):

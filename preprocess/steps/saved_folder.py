@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from preprocess.core.errors import UsageError
-from preprocess.core.locks import only_run
+from preprocess.core.locks import only_run, remove_left_lock
 from preprocess.core.provenance import is_current
 from preprocess.core.report import Report, plural
 from preprocess.core.temporaries import remove_stale
@@ -111,6 +111,7 @@ def update_folder(
     lock = folder.path.with_name(f".{folder.path.name}.lock")
     if is_current(read_marker(folder.path, folder.marker), origin):
         report.current = clips
+        remove_left_lock(lock)
     else:
         check_replaceable(folder)
         with only_run(lock, folder.path):

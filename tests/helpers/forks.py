@@ -125,6 +125,7 @@ class ForkServer:
         """
         self._started += 1
         output = folder.with_name(f"{folder.name}.output{self._started}")
+        output.touch()
         job = {
             "words": [*map(str, words)],
             "folder": str(folder),
