@@ -19,6 +19,7 @@ from preprocess.core.report import Report
 from preprocess.core.settings import Settings
 from preprocess.core.temporaries import remove_stale
 from preprocess.dataset.quiet import quiet_datasets
+from preprocess.dataset.saved import load_saved
 from preprocess.page.clip_data import Decoder
 from preprocess.publish.card import About, make_card
 from preprocess.publish.hub import HubRepo
@@ -143,15 +144,10 @@ def _write_subsets(
 
 
 def _load(folder: Path) -> DatasetDict:
-    from datasets import DatasetDict, load_from_disk
+    from datasets import DatasetDict
 
     require_folder(folder, "dataset")
-    try:
-        saved = load_from_disk(str(folder))
-    except (FileNotFoundError, ValueError) as error:
-        raise UsageError(
-            f"{folder} is not a saved dataset; make one with preprocess build ({str(error)[:120]})"
-        ) from None
+    saved = load_saved(folder)
     return saved if isinstance(saved, DatasetDict) else DatasetDict({"train": saved})
 
 

@@ -169,6 +169,14 @@ BOMBS: dict[str, tuple[str, Callable[[], bytes]]] = {
         ),
     ),
     "entities": ("xlsx", laughs),
+    "an entity from a file": (
+        "xlsx",
+        lambda: entities('<!ENTITY a SYSTEM "file:///etc/passwd">', "&a;"),
+    ),
+    "an entity from the network": (
+        "xlsx",
+        lambda: entities('<!ENTITY % a SYSTEM "http://127.0.0.1:9/a.dtd"> %a;', "&b;"),
+    ),
     "entities of 30 kB": (
         "xlsx",
         lambda: entities(f'<!ENTITY a "{"a" * 30_000}">', "&a;" * 30_000),

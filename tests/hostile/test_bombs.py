@@ -50,6 +50,8 @@ def cost(name: str, data: bytes, folder: Path) -> tuple[int, float, str | None]:
 @pytest.mark.parametrize("bomb", BOMBS)
 def test_a_bomb_costs_little(bomb, tmp_path):
     name, make = BOMBS[bomb]
+    if "entit" in bomb:
+        pytest.importorskip("defusedxml", reason="openpyxl refuses entities only with defusedxml")
     data = make()
     peak, seconds, refusal = cost(name, data, tmp_path)
     print(f"{bomb}: {len(data):,} bytes, {peak / len(data):.1f} times, {seconds:.2f} s, {refusal}")
