@@ -41,8 +41,8 @@ def main() -> None:
     reader = READERS[name]
     flags = [word for word in words if word.startswith("-")]
     corpus = next((Path(w) for w in words if not w.startswith("-")), ROOT / ".fuzz" / name)
-    write_corpus(name, corpus)
     with atheris.instrument_imports(include=list(reader.modules), enable_loader_override=False):
+        write_corpus(name, corpus)
         warm_up(reader)  # imports what it needs
     folder = Path(tempfile.mkdtemp(prefix=f"fuzz-{name}-"))
 

@@ -13,6 +13,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -122,6 +123,7 @@ def check(reader: Reader, data: bytes, folder: Path) -> str | None:
     return text
 
 
+@lru_cache
 def warm_up(reader: Reader) -> None:
     """Read the valid files once, so that imports are done; the first must be accepted."""
     with tempfile.TemporaryDirectory() as folder:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from preprocess.codec.playback import row_tokens
 from preprocess.core.errors import UsageError, one_line
 from preprocess.dataset.quiet import quiet_datasets
+from preprocess.dataset.saved import load_saved
 from preprocess.dataset.schema import read_parameters
 from preprocess.page.clip_data import ClipData
 from preprocess.page.originals import Originals
@@ -88,10 +89,7 @@ class SavedClips(DatasetClips):
     """The rows of a folder that `build` or `save_to_disk` wrote."""
 
     def __init__(self, folder: Path, originals: Originals) -> None:
-        from datasets import load_from_disk
-
-        with quiet_datasets():
-            saved = load_from_disk(str(folder))
+        saved = load_saved(folder)
         rows = list(saved.values()) if isinstance(saved, dict) else [saved]
         super().__init__(str(folder), rows, originals)
 

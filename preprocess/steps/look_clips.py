@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from preprocess.core.errors import PreprocessError, UsageError
 from preprocess.core.files import find_files, require_folder
 from preprocess.core.untrusted import is_inside
-from preprocess.dataset.quiet import quiet_datasets
+from preprocess.dataset.saved import load_saved
 from preprocess.page.clip_sources import ClipSource
 from preprocess.page.folder_clips import FolderClips
 from preprocess.sidecar.reading import existing_paths, read_sidecar
@@ -174,14 +174,8 @@ def dataset_clips(folder: Path, split: str) -> tuple[list[Clip], str]:
     Raises:
         UsageError: `folder` is not a saved dataset, or has no such split.
     """
-    from datasets import load_from_disk
-
     require_folder(folder, "dataset")
-    try:
-        with quiet_datasets():
-            dataset = load_from_disk(str(folder))
-    except FileNotFoundError:
-        raise UsageError(f"{folder} is not a saved dataset") from None
+    dataset = load_saved(folder)
     if split not in dataset:
         raise UsageError(f"{folder} has no split {split!r}; it has {', '.join(map(str, dataset))}")
     rows = dataset[split]

@@ -6,14 +6,15 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import pyarrow.parquet as pq
 
-from preprocess.core.errors import PreprocessError, UsageError
+from preprocess.core.errors import PreprocessError
 from preprocess.core.files import require_folder
 from preprocess.dataset.clips import DatasetError
 from preprocess.dataset.quiet import quiet_datasets
+from preprocess.dataset.saved import load_saved
 from preprocess.publish.card_yaml import parse_card
 from preprocess.publish.finishing import CARD_NAME
 from preprocess.publish.finishing import MARKER as SHARDS_MARKER
@@ -170,12 +171,7 @@ class ShardsSource:
 
 
 def _load(folder: Path) -> DatasetDict:
-    from datasets import DatasetDict, load_from_disk
+    from datasets import DatasetDict
 
-    try:
-        saved: Any = load_from_disk(str(folder))
-    except (FileNotFoundError, ValueError) as error:
-        raise UsageError(
-            f"{folder} is not a saved dataset; make one with preprocess build ({str(error)[:120]})"
-        ) from None
+    saved = load_saved(folder)
     return saved if isinstance(saved, DatasetDict) else DatasetDict({"train": saved})

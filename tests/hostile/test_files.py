@@ -18,6 +18,7 @@ from preprocess.audio.audio_files import read_audio
 from preprocess.core.errors import PreprocessError
 from preprocess.core.locks import locked
 from preprocess.core.untrusted import is_inside
+from preprocess.dataset.saved import load_saved
 from preprocess.params.curves import CurveFormat, read_curves
 from preprocess.params.midi_file import MidiSettings, read_performance
 from preprocess.params.tables import read_table
@@ -155,6 +156,47 @@ def test_a_dataset_shows_no_token_file_outside_of_its_folder(tmp_path):
     with pytest.raises(PreprocessError) as error:
         dataset_clips(folder, "train")
     assert "outside of the dataset's folder" in str(error.value)
+
+
+@pytest.mark.parametrize("split", ["../secret", "/tmp", "..", "a/b", "a\0b", 5, None, "", "x\ny"])
+def test_a_dataset_has_no_split_outside_of_its_folder(split, tmp_path):
+    """`push` read it there, and wrote its shards beside the folder for them."""
+    from datasets import Dataset
+
+    Dataset.from_dict({"id": ["a"]}).save_to_disk(str(tmp_path / "secret"))
+    folder = tmp_path / "data"
+    folder.mkdir()
+    (folder / "dataset_dict.json").write_text(json.dumps({"splits": [split]}))
+    with pytest.raises(PreprocessError) as error:
+        load_saved(folder)
+    assert "which is not a name" in str(error.value) and "\n" not in str(error.value)
+
+
+def test_a_dataset_has_no_rows_outside_of_its_folder(tmp_path):
+    from datasets import Dataset
+
+    for name in ("secret", "data"):
+        Dataset.from_dict({"id": [name]}).save_to_disk(str(tmp_path / name))
+    state = tmp_path / "data" / "state.json"
+    stored = json.loads(state.read_text())
+    assert load_saved(tmp_path / "data")["id"] == ["data"]
+    stored["_data_files"] = [{"filename": "../secret/data-00000-of-00001.arrow"}]
+    state.write_text(json.dumps(stored))
+    with pytest.raises(PreprocessError) as error:
+        load_saved(tmp_path / "data")
+    assert "names a file outside" in str(error.value)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "null", "5", "[" * 100_000])
+@pytest.mark.parametrize("name", ["state.json", "dataset_info.json"])
+def test_a_damaged_dataset_is_one_line(text, name, tmp_path):
+    from datasets import Dataset
+
+    Dataset.from_dict({"id": ["a"]}).save_to_disk(str(tmp_path / "data"))
+    (tmp_path / "data" / name).write_text(text)
+    with pytest.raises(PreprocessError) as error:
+        load_saved(tmp_path / "data")
+    assert "is not a saved dataset" in str(error.value) and "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize("subdir", ["../..", "/etc", 5, None, ["a"], "a\0b"])

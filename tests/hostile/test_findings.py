@@ -109,6 +109,11 @@ FINDINGS: dict[str, tuple[str, bytes, str]] = {
     "a Boolean that is none": ("recipe", b"jobs: !!bool maybe", "does not match its type"),
     "a time that is none": ("recipe", b"jobs: !!timestamp soon", "does not match its type"),
     "a fraction in base 60 above 1.8e308": ("recipe", b"jobs: 1" + b":59" * 400 + b".5", "match"),
+    "keys and values for the name of a column": (
+        "recipe",
+        b"input: a\noutput: b\nannotate: [{curve: {root: c, columns: [{pitch: Hz}]}}]",
+        "columns: should be keys and values",
+    ),
     "a number that Python does not print": (
         "recipe",
         b"input: a\noutput: b\njobs: -0x" + b"f" * 9000,

@@ -18,7 +18,7 @@ from fuzz.readers import READERS, Reader
 from tests.helpers.formats import examples
 
 pytestmark = pytest.mark.filterwarnings("error::RuntimeWarning")  # of numpy: lines of their own
-EFFORT = 12
+EFFORT = 8
 """How many mutations of each kind are tried for each valid file; `fuzz.fuzz_reader` tries more."""
 ALL = pytest.mark.parametrize("reader", READERS.values(), ids=READERS)
 EDIT = st.tuples(
@@ -58,7 +58,7 @@ def test_mutations_are_read_or_refused_in_one_line(reader, tmp_path):
 
 @ALL
 @given(data=st.data())
-@examples(60)
+@examples(40)
 def test_edits_anywhere_are_read_or_refused_in_one_line(reader: Reader, tmp_path: Path, data):
     content = data.draw(st.sampled_from(reader.seeds()))
     for where, gone, new in data.draw(st.lists(EDIT, min_size=1, max_size=4)):
@@ -79,7 +79,7 @@ JSON = [reader for reader in READERS.values() if reader.form == "json"]
 
 @pytest.mark.parametrize("reader", JSON, ids=[reader.name for reader in JSON])
 @given(data=st.data())
-@examples(60)
+@examples(40)
 def test_any_value_under_any_key_is_read_or_refused_in_one_line(reader, tmp_path, data):
     import json
 
