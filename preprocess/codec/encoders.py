@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from functools import partial
 from typing import TYPE_CHECKING
@@ -14,6 +14,7 @@ from preprocess.codec.network import Parts
 from preprocess.codec.recurrent import ROWS
 from preprocess.codec.runner import RECURRENT, Runner, Window
 from preprocess.codec.streaming import Step, Track
+from preprocess.codec.transfer import to_device, to_host
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -51,7 +52,7 @@ class StreamEncoder:
         windows_a_step = max(ROWS, self._runner.rows * len(self._runner.workers))
         share = max(1, windows_a_step // len(clips))
         running: list[tuple[Encoding, Track, list[Window]]] = []
-        short: list[tuple[Encoding, Future[Codes]]] = []
+        short: list[tuple[Encoding, Future[Tensor]]] = []
         for clip in clips:
             try:
                 track = self._tracks.get(clip.index)
@@ -81,7 +82,7 @@ class StreamEncoder:
         track.first.push(self._given(audio))
         return None
 
-    def _encode_whole(self, audio: Tensor) -> Future[Codes]:
+    def _encode_whole(self, audio: Tensor) -> Future[Tensor]:
         return self._runner.workers.submit(lambda: self._codes(self._parts.whole(audio)))
 
     def _next(self, clip: Encoding, track: Track, share: int) -> list[Window]:
@@ -102,10 +103,10 @@ class StreamEncoder:
         return result
 
     def _given(self, audio: Tensor) -> Tensor:
-        return audio.to(self._parts.device, self._parts.dtype)
+        return to_device(audio, self._parts.device, self._parts.dtype)
 
-    def _codes(self, embeddings: Tensor) -> Codes:
-        return _to_codes(self._quantizer.encode(embeddings, self._n_codebooks))
+    def _codes(self, embeddings: Tensor) -> Tensor:
+        return self._quantizer.encode(embeddings, self._n_codebooks).to(torch.int16)
 
 
 class _StreamPart:
@@ -115,8 +116,8 @@ class _StreamPart:
         self,
         step: Step,
         clips: list[Encoding],
-        short: list[tuple[Encoding, Future[Codes]]],
-        codes: Callable[[Tensor], Codes],
+        short: list[tuple[Encoding, Future[Tensor]]],
+        codes: Callable[[Tensor], Tensor],
     ) -> None:
         self._step, self._clips, self._short, self._codes = step, clips, short, codes
 
@@ -131,11 +132,13 @@ class _StreamPart:
     def finish(self) -> None:
         """Wait for the codes and add them to the clips."""
         outputs = self._step.finish(self._codes)
-        for clip, ends, codes in zip(self._clips, self._step.ends, outputs, strict=True):
-            clip.codes += codes
+        flat = [codes for own in outputs for codes in own]
+        found = iter(_to_codes([*flat, *(whole.result() for _, whole in self._short)]))
+        for clip, ends, own in zip(self._clips, self._step.ends, outputs, strict=True):
+            clip.codes += [next(found) for _ in own]
             clip.done = clip.done or ends
-        for clip, whole in self._short:
-            clip.codes, clip.done = [whole.result()], True
+        for clip, _ in self._short:
+            clip.codes, clip.done = [next(found)], True
 
 
 class SegmentEncoder:
@@ -200,7 +203,7 @@ class SegmentEncoder:
         wanted = (share - 1) * self._stride + self._size
         audio = source.take(wanted - have) if have < wanted and not source.ended else None
         if audio is not None:
-            audio = audio.to(self._parts.device)
+            audio = to_device(audio, self._parts.device, audio.dtype)
             held = audio if held is None else torch.cat([held, audio], dim=2)
         if held is None:
             clip.read_all = True
@@ -215,8 +218,8 @@ class SegmentEncoder:
         clip.read_all = source.ended and not held.shape[2]
         return segments
 
-    def _codes(self, embeddings: Tensor) -> Codes:
-        return _to_codes(self._quantizer.encode(embeddings, self._n_codebooks))
+    def _codes(self, embeddings: Tensor) -> Tensor:
+        return self._quantizer.encode(embeddings, self._n_codebooks).to(torch.int16)
 
 
 class _SegmentPart:
@@ -224,9 +227,9 @@ class _SegmentPart:
 
     def __init__(
         self,
-        segments: list[tuple[Encoding, float]],
+        segments: list[tuple[Encoding, Tensor]],
         full: list[bool],
-        waits: list[Callable[[], list[Codes]]],
+        waits: list[Callable[[], list[Tensor]]],
         ends: list[Encoding],
     ) -> None:
         self._segments, self._full, self._waits, self._ends = segments, full, waits, ends
@@ -240,21 +243,22 @@ class _SegmentPart:
 
     def finish(self) -> None:
         """Wait for the codes and add them to the clips."""
-        whole, short = (iter(wait()) for wait in self._waits)
-        for (clip, scale), is_full in zip(self._segments, self._full, strict=True):
+        whole, short = (iter(_to_codes(wait())) for wait in self._waits)
+        scales = to_host([scale.reshape(1) for _, scale in self._segments])
+        for (clip, _), scale, is_full in zip(self._segments, scales, self._full, strict=True):
             clip.codes.append(next(whole if is_full else short))
-            clip.scales.append(scale)
+            clip.scales.append(float(scale))
         for clip in self._ends:
             clip.done = True
 
 
-def _rescale(segments: list[Tensor]) -> list[tuple[Tensor, float]]:
+def _rescale(segments: list[Tensor]) -> list[tuple[Tensor, Tensor]]:
     """Scale each segment `[1, C, n]` to an RMS of 1 as encodec does; return it with its scale."""
     scaled = []
     for segment in segments:
         mono = segment.mean(dim=1, keepdim=True)
         scale = 1e-8 + _mean(mono.pow(2)).sqrt()
-        scaled.append((segment / scale, float(scale)))
+        scaled.append((segment / scale, scale))
     return scaled
 
 
@@ -270,7 +274,6 @@ def _mean(x: Tensor) -> Tensor:
     return sum(half.sum(2, keepdim=True) for half in x.split(-(-n // 2), dim=2)) / n
 
 
-def _to_codes(codes: Tensor) -> Codes:
-    """Return codes as int16 `[K, n]` in the CPU's memory."""
-    result: Codes = codes.to(torch.int16).cpu().numpy()
-    return result
+def _to_codes(parts: Sequence[Tensor]) -> list[Codes]:
+    """Return codes int16 `[K, n]` in the processor's memory."""
+    return [codes.numpy() for codes in to_host(parts)]
