@@ -142,6 +142,17 @@ def stated_samples(path: Path, sample_rate: int) -> int | None:
         return int(file.frames) if file.samplerate == sample_rate else None
 
 
+def stated_seconds(path: Path) -> float | None:
+    """Return the seconds that an audio file declares, None if none, 0 if it cannot be read."""
+    if _is_ffmpegs(path):
+        return None
+    try:
+        with _open(path) as file:
+            return float(file.frames) / float(file.samplerate)
+    except (AudioError, OSError):
+        return 0.0
+
+
 class PeakRms:
     """Peak RMS: the RMS of the loudest window of a stream, as the predecessor measured level.
 

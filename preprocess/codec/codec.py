@@ -7,7 +7,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from copy import deepcopy
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -124,7 +124,11 @@ class Codec:
         return [clip.result(self.spec) for clip in done]
 
     def encode_streams(
-        self, streams: Iterable[Iterable[Wave]], bandwidth_kbps: float, read_ahead: bool = True
+        self,
+        streams: Iterable[Iterable[Wave]],
+        bandwidth_kbps: float,
+        read_ahead: bool = True,
+        on_part: Callable[[float], None] | None = None,
     ) -> Iterator[Encoding]:
         """Encode any number of clips, several at a time, each in blocks as in `encode_blocks`.
 
@@ -132,6 +136,7 @@ class Codec:
             streams: The blocks of each clip. An error that they raise fails only that clip.
             bandwidth_kbps: One of the codec's bandwidths.
             read_ahead: Read in separate threads, ahead of the model.
+            on_part: Called with the seconds of audio that were encoded since the last call.
 
         Yields:
             Each clip when it is done, with its index in `streams`; `Encoding.result` returns its
@@ -140,10 +145,14 @@ class Codec:
         Raises:
             UsageError: The codec does not have this bandwidth.
         """
-        return self._encode(streams, self.spec.n_codebooks(bandwidth_kbps), read_ahead)
+        return self._encode(streams, self.spec.n_codebooks(bandwidth_kbps), read_ahead, on_part)
 
     def _encode(
-        self, streams: Iterable[Iterable[Wave]], n_codebooks: int, read_ahead: bool
+        self,
+        streams: Iterable[Iterable[Wave]],
+        n_codebooks: int,
+        read_ahead: bool,
+        on_part: Callable[[float], None] | None,
     ) -> Iterator[Encoding]:
         from preprocess.codec.encoding import encode_streams
         from preprocess.codec.recurrent import ROWS
@@ -156,7 +165,7 @@ class Codec:
         with Workers(threads) as workers:
             runner = Runner(self._rows, workers)
             encoder = self._encoder(n_codebooks, runner)
-            clips = encode_streams(encoder, streams, self.spec, open_clips, loaders)
+            clips = encode_streams(encoder, streams, self.spec, open_clips, loaders, on_part)
             yield from self._under_flags(clips)
             self._rows = runner.rows
 

@@ -120,6 +120,10 @@ class _StreamPart:
     ) -> None:
         self._step, self._clips, self._short, self._codes = step, clips, short, codes
 
+    def clips(self) -> list[Encoding]:
+        """Return the clips that it is a part of."""
+        return [*self._clips, *(clip for clip, _ in self._short)]
+
     def recur(self) -> None:
         """Start the LSTM, which needs the states of the previous part."""
         self._step.recur()
@@ -226,6 +230,10 @@ class _SegmentPart:
         ends: list[Encoding],
     ) -> None:
         self._segments, self._full, self._waits, self._ends = segments, full, waits, ends
+
+    def clips(self) -> list[Encoding]:
+        """Return the clips that it is a part of."""
+        return [*(clip for clip, _ in self._segments), *self._ends]
 
     def recur(self) -> None:
         """Do nothing: segments are independent."""

@@ -10,7 +10,7 @@ other open clips; see `preprocess.codec.layers`.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from itertools import islice
 from typing import TYPE_CHECKING, Protocol
@@ -116,10 +116,16 @@ class Encoding:
         self.scales: list[float] = []
         self.read_all = self.done = False
         self.error: Exception | None = None
+        self._counted = 0
 
     def fail(self, error: Exception) -> None:
         """Mark the clip as failed."""
         self.error, self.read_all, self.done = error, True, True
+
+    def new_frames(self) -> int:
+        """Return the number of frames that were encoded since the last call."""
+        new, self._counted = self.codes[self._counted :], len(self.codes)
+        return sum(codes.shape[1] for codes in new)
 
     def result(self, spec: CodecSpec) -> Ecdc:
         """Return the tokens of a clip that is done.
@@ -147,6 +153,9 @@ class Part(Protocol):
     def finish(self) -> None:
         """Wait for the codes and add them to the clips; clips that end here are done."""
 
+    def clips(self) -> list[Encoding]:
+        """Return the clips that it is a part of."""
+
 
 class Encoder(Protocol):
     """Turns the audio of open clips into codes, part by part (`preprocess.codec.encoders`)."""
@@ -161,6 +170,7 @@ def encode_streams(
     spec: CodecSpec,
     rows: int,
     loaders: int,
+    on_part: Callable[[float], None] | None = None,
 ) -> Iterator[Encoding]:
     """Encode clips, several at a time, and yield each when it is done, in no fixed order.
 
@@ -170,6 +180,7 @@ def encode_streams(
         spec: The codec.
         rows: Number of clips open at once.
         loaders: Threads that read ahead; 0 reads blocks only when they are needed.
+        on_part: Called with the seconds of audio that were encoded since the last call.
     """
     _keep_pages()
     pool = ThreadPoolExecutor(loaders) if loaders else None
@@ -191,11 +202,13 @@ def encode_streams(
                 return
             with torch.inference_mode():
                 unread = [clip for clip in clips if not clip.read_all]
-                following = encoder.start(unread) if unread else None
+                following = _start(encoder, unread) if unread else None
                 if recurring is not None:
-                    recurring.finish()
+                    _attempt(recurring.finish, recurring.clips())
                 if started is not None:
-                    started.recur()
+                    _attempt(started.recur, started.clips())
+            if on_part is not None and recurring is not None:
+                on_part(sum(clip.new_frames() for clip in clips) * _frame_seconds(spec))
             recurring, started = started, following
             done = [clip for clip in clips if clip.done]
             clips = [clip for clip in clips if not clip.done]
@@ -203,6 +216,29 @@ def encode_streams(
     finally:
         if pool is not None:
             pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _start(encoder: Encoder, clips: list[Encoding]) -> Part | None:
+    parts: list[Part] = []
+    _attempt(lambda: parts.append(encoder.start(clips)), clips)
+    return parts[0] if parts else None
+
+
+def _attempt(call: Callable[[], None], clips: list[Encoding]) -> None:
+    """Call `call`; if it fails, as when memory runs out, fail `clips` and go on with the others."""
+    try:
+        call()
+    except Exception as error:  # reported as theirs
+        for clip in clips:
+            if not clip.done:
+                clip.fail(error)
+
+
+def _frame_seconds(spec: CodecSpec) -> float:
+    """Return the seconds of new audio in a frame; segments overlap."""
+    if spec.segment_samples is None or spec.stride_samples is None:
+        return 1 / spec.fps
+    return spec.stride_samples / spec.segment_samples / spec.fps
 
 
 def _keep_pages() -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from preprocess.core.errors import DiskError, UsageError, disk_errors
 from preprocess.core.listing import list_folder
-from preprocess.core.temporaries import temporary_name
+from preprocess.core.temporaries import temporary_path
 
 
 def require_folder(path: Path, what: str) -> Path:
@@ -55,8 +55,7 @@ def atomic_path(target: Path) -> Iterator[Path]:
     Raises:
         DiskError: The disk is full or read-only, or permission is denied.
     """
-    temporary = target.with_name(temporary_name(target.name))
-    with disk_errors(target):
+    with disk_errors(target), temporary_path(target) as temporary:
         target.parent.mkdir(parents=True, exist_ok=True)
         try:
             yield temporary
@@ -68,8 +67,7 @@ def atomic_path(target: Path) -> Iterator[Path]:
 @contextmanager
 def temporary_folder(target: Path) -> Iterator[Path]:
     """Yield a new folder next to `target`, removed at the end with everything in it."""
-    folder = target.with_name(temporary_name(target.name))
-    with disk_errors(target):
+    with disk_errors(target), temporary_path(target) as folder:
         folder.mkdir(parents=True)
         try:
             yield folder

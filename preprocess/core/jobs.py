@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 from preprocess.core.errors import DiskError, PreprocessError, one_line, os_error_text
 
@@ -53,15 +53,8 @@ def attempt(step: Callable[[Item], Value], item: Item) -> Outcome[Item, Value]:
         return Outcome(item, None, error)
 
 
-def progress(total: int, label: str) -> Any:
-    """Return a progress bar as a context manager; it is shown only if stderr is a terminal."""
-    from tqdm import tqdm
-
-    return tqdm(total=total, desc=label, unit="file", leave=False, disable=None)
-
-
 def run_items(
-    step: Callable[[Item], Value], items: Sequence[Item], jobs: int, label: str
+    step: Callable[[Item], Value], items: Sequence[Item], jobs: int
 ) -> Iterator[Outcome[Item, Value]]:
     """Run `step` over `items` in `jobs` threads and yield the outcomes in order.
 
@@ -71,15 +64,10 @@ def run_items(
         DiskError: The disk cannot be written to.
     """
     run = partial(attempt, step)
-    with progress(len(items), label) as bar:
-        if jobs == 1 or len(items) < 2:
-            for item in items:
-                yield run(item)
-                bar.update()
-            return
-        for outcome in _in_threads(run, items, jobs):
-            yield outcome
-            bar.update()
+    if jobs == 1 or len(items) < 2:
+        yield from map(run, items)
+    else:
+        yield from _in_threads(run, items, jobs)
 
 
 def _in_threads(

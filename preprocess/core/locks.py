@@ -1,4 +1,4 @@
-"""A lock on a file name that leaves no file behind.
+"""A lock on a file name that leaves no file behind, and a run that others must not disturb.
 
 The kernel keeps the lock (`flock`) and releases it when its holder ends, even when killed, so a
 leftover lock file locks nothing. `filelock` would also work, but leaves a file for every clip.
@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import errno
 import os
+import socket
 import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from datetime import datetime, timezone
 from pathlib import Path
 
 try:
@@ -19,7 +21,7 @@ try:
 except ImportError:  # no such system call on Windows
     fcntl = None  # type: ignore[assignment]
 
-from preprocess.core.errors import PreprocessError, disk_errors
+from preprocess.core.errors import DiskError, PreprocessError, disk_errors, printable
 
 WAIT_S = 60.0
 """How long to wait for another writer; a write takes milliseconds."""
@@ -61,6 +63,68 @@ def locked(path: Path, wait_s: float = WAIT_S, target: Path | None = None) -> It
         with suppress(OSError):
             os.unlink(path)
         _release(descriptor)
+
+
+@contextmanager
+def only_run(path: Path, output: Path) -> Iterator[None]:
+    """Refuse to run on an output while another run does.
+
+    The lock file names its holder. On a disk that cannot be written to nothing is locked: the run
+    has nothing to do, or fails at its first file.
+
+    Args:
+        path: The lock file.
+        output: The output that messages name.
+
+    Raises:
+        LockError: Another run works on the output; the message names its process and machine.
+    """
+    if fcntl is None:
+        yield
+        return
+    made = not path.parent.exists()
+    try:
+        with disk_errors(output):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            descriptor = _acquire(path, time.monotonic() + _LONGEST_S)
+    except LockError:
+        raise LockError(
+            f"{output}: {_holder(path)}; wait until it ends, or choose another output"
+        ) from None
+    except DiskError:
+        yield
+        return
+    with suppress(OSError):  # on a full disk it locks without a name
+        os.write(descriptor, _this_process().encode("utf-8", "surrogateescape"))
+    try:
+        yield
+    finally:
+        with suppress(OSError):
+            os.unlink(path)
+        if made:  # and nothing was written
+            with suppress(OSError):
+                path.parent.rmdir()
+        _release(descriptor)
+
+
+def remove_left_lock(path: Path) -> None:
+    """Remove a lock file that nobody holds: one that a killed run left."""
+    if path.exists():
+        with suppress(LockError), only_run(path, path.parent):
+            pass
+
+
+def _this_process() -> str:
+    now = datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M:%S")
+    return f"process {os.getpid()} on host {socket.gethostname()} has been running since {now} UTC"
+
+
+def _holder(path: Path) -> str:
+    try:
+        with open(path, "rb") as file:
+            return printable(os.fsdecode(file.read(500))) or "another run has just begun"
+    except OSError:
+        return "another run has just ended"
 
 
 def _acquire(path: Path, deadline: float) -> int:

@@ -6,11 +6,15 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TextIO
 
 from preprocess.core.errors import PreprocessError, UsageError, os_error_text, printable
+from preprocess.core.event_log import event_log, log_event
 from preprocess.core.installation import explaining_imports
-from preprocess.core.interrupts import INTERRUPTED, allow_interrupts, silence
+from preprocess.core.interrupts import INTERRUPTED, allow_interrupts, silence, work_is_over
+from preprocess.core.progress import Progress, take_interrupted
+from preprocess.core.temporaries import remove_own
 
 SHARED_BY = 5
 """The number of items from which a shared failure is printed once."""
@@ -69,6 +73,13 @@ class Report:
     def fail(self, item: object, error: Exception | str) -> None:
         """Record a failed item and the reason."""
         self.failures.append((str(item), str(error)))
+        log_event("failure", self.step, item=printable(str(item)), message=printable(str(error)))
+
+    def add(self, progress: Progress) -> None:
+        """Add what a phase made and what was up to date; failures are recorded by `fail`."""
+        self.done += progress.done
+        self.current += progress.current
+        self.audio_s += progress.audio_s
 
     def note(self, text: str) -> None:
         """Record a line worth a user's attention, unless it is empty."""
@@ -101,39 +112,73 @@ def plural(noun: str, count: int) -> str:
     return noun if count == 1 else f"{noun}s"
 
 
-def exit_status(prog: str, command: Callable[[], int]) -> int:
+def exit_status(prog: str, command: Callable[[], int], log: str | None = None) -> int:
     """Run a command and return its exit status, or that of the error it raised.
 
     2 for wrong usage, 1 for other expected errors, 130 for an interrupt, each with one line on
     stderr. 141, without output, if the reader closed the pipe, as `| head` does; the command then
     ends between two outputs, not within one.
+
+    Args:
+        prog: Name of the command.
+        command: The command.
+        log: Where to log events; see `preprocess.core.event_log`.
     """
     try:
-        allow_interrupts()
+        with event_log(log):
+            return _status(prog, command)
+    except UsageError as error:  # the log cannot be opened
+        return _print_last(prog, f"error: {error}", 2)
+
+
+def _status(prog: str, command: Callable[[], int]) -> int:
+    try:
+        allow_interrupts(partial(_end_late, prog))
         status = explaining_imports(command)
         print(end="", flush=True)
         return status
     except BrokenPipeError:
         return silence()
     except UsageError as error:
-        return _print_last(f"{prog}: error: {error}", 2)
+        return _print_last(prog, f"error: {error}", 2)
     except PreprocessError as error:
-        return _print_last(f"{prog}: error: {error}", 1)
+        return _print_last(prog, f"error: {error}", 1)
     except OSError as error:
-        return _print_last(f"{prog}: error: {os_error_text(error)}", 1)
+        return _print_last(prog, f"error: {os_error_text(error)}", 1)
     except KeyboardInterrupt:
-        return _print_last(
-            f"{prog}: interrupted; finished files are kept, run again to resume", INTERRUPTED
-        )
+        return _say_interrupted(prog)
+    finally:
+        work_is_over()
 
 
-def _print_last(line: str, status: int) -> int:
-    """Print a last line to stderr and return the exit status."""
+def _say_interrupted(prog: str) -> int:
+    progress = take_interrupted()
+    done = f" in {progress.step} after {progress.line()}" if progress else ""
+    text = f"interrupted{done}; finished files are kept, run again to resume"
+    return _print_last(prog, text, INTERRUPTED)
+
+
+def _end_late(prog: str, is_said: bool) -> None:
+    """Prepare the end of an interrupted process whose threads still work."""
+    remove_own()
+    if not is_said:
+        _say_interrupted(prog)
+
+
+def _print_last(prog: str, text: str, status: int) -> int:
+    """Print and log the command's last line and return the exit status."""
+    line = printable(text)
+    log_event("stop", "", status=status, message=line)
     try:
-        print(printable(line), file=sys.stderr, flush=True)
+        print(f"{prog}: {line}", file=sys.stderr, flush=True)
     except BrokenPipeError:
         return silence()
     return status
+
+
+def print_note(step: str, text: str) -> None:
+    """Print a line worth a user's attention to stderr, while a step runs."""
+    print(f"{step}: note: {printable(text)}", file=sys.stderr, flush=True)
 
 
 def listed(names: Sequence[str], most: int = 20) -> str:
@@ -165,6 +210,23 @@ def print_report(
             more = len(lines) - most
             print(f"{report.step}: {more:,} more {plural(what, more)}, not listed", file=err)
     print(printable(report.line()), file=out or sys.stdout, flush=True)
+    log_report(report)
+
+
+def log_report(report: Report) -> None:
+    """Log what a step did; `print_report` does this as well."""
+    log_event(
+        "end",
+        report.step,
+        done=report.done,
+        current=report.current,
+        failed=len(report.failures),
+        pruned=report.pruned,
+        audio_s=round(report.audio_s, 3),
+        seconds=round(report.seconds, 3),
+        skipped=printable(report.skipped),
+        output=printable(report.output),
+    )
 
 
 def _shared(failures: Sequence[tuple[str, str]]) -> list[str]:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from preprocess.core.jobs import run_items
+from preprocess.core.progress import Progress
 from preprocess.page.clip_columns import label_names
 from preprocess.page.clip_data import ClipData
 from preprocess.page.clip_sources import ClipSource
@@ -94,16 +95,16 @@ def measure_corpus(source: ClipSource) -> Corpus:
     """Measure the clips of `source` without decoding them."""
     corpus, batch = Corpus(), list[ClipData]()
     ids = source.ids
-    for outcome in run_items(
-        lambda clip: source.read(clip, with_original=False), ids, 1, "measure"
-    ):
-        if outcome.value is None:
-            corpus.unreadable[outcome.item] = outcome.message()
-            continue
-        batch.append(outcome.value)
-        if len(batch) == _BATCH_CLIPS:
-            _take(corpus, source, batch)
-            batch.clear()
+    with Progress("inspect", len(ids), phase="measure") as progress:
+        for outcome in run_items(lambda clip: source.read(clip, with_original=False), ids, 1):
+            progress.update(failed=outcome.value is None)
+            if outcome.value is None:
+                corpus.unreadable[outcome.item] = outcome.message()
+                continue
+            batch.append(outcome.value)
+            if len(batch) == _BATCH_CLIPS:
+                _take(corpus, source, batch)
+                batch.clear()
     _take(corpus, source, batch)
     if not corpus.stats:  # only tokens: no clip should have parameters
         corpus.problems.clear()

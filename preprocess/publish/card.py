@@ -10,12 +10,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from preprocess.core.errors import PreprocessError, printable
-from preprocess.core.quiet import errors_only
-from preprocess.core.untrusted import clipped, shown
-from preprocess.core.yaml_files import load_yaml
+from preprocess.core.errors import printable
 from preprocess.dataset.schema import describe_range
-from preprocess.publish.card_yaml import config_entry, info_entry, put_entry
+from preprocess.publish.card_yaml import (
+    card_entries,
+    config_entry,
+    info_entry,
+    parse_card,
+    put_entry,
+)
 from preprocess.publish.listen import ListenFiles, listen_info
 from preprocess.publish.listen_card import listen_section
 from preprocess.publish.listen_info import LISTEN, Listen
@@ -25,15 +28,17 @@ from preprocess.publish.subset import Subset
 
 if TYPE_CHECKING:
     from datasets import Features
-    from huggingface_hub import DatasetCard
 
 BEGIN, END = "<!-- enchf: generated from here -->", "<!-- enchf: to here -->"
-_MAX_CARD_YAML = 4 << 20
 TAGS = ("audio", "encodec", "audio-tokens")
 PARAMETER_TITLES = (
     *("parameter", "unit", "kind", "declared range", "min", "max", "mean", "std"),
     *("5 %", "median", "95 %", "values", "NaN", "meaning"),
 )
+_UNPACK = """
+
+Column `provenance` has the header of each clip's `.ecdc` and its sidecar's metadata: `preprocess
+unpack FOLDER OUT` gives these files back from a copy of this repository."""
 _BLOCK = re.compile(f"{re.escape(BEGIN)}.*?{re.escape(END)}", re.DOTALL)
 
 
@@ -77,7 +82,7 @@ def make_card(
     Raises:
         PreprocessError: The YAML of the existing card cannot be read.
     """
-    card = _parse(old)
+    card = parse_card(old)
     data, text = card.data.to_dict(), card.text
     _put_entries(data, files, features, listen_files)
     data["tags"] = list(dict.fromkeys([*(data.get("tags") or []), *TAGS]))
@@ -92,7 +97,7 @@ def make_card(
             *([listen_section(listen, about.repo_id, about.revision)] if listen else []),
             _subsets(subsets),
             *_parameters(subsets),
-            _usage(about, data, subsets),
+            _usage(about, data, subsets, "provenance" in features),
             END,
         ]
     )
@@ -111,46 +116,6 @@ def _with_block(text: str, block: str, about: About) -> str:
     return f"{start}\n\n{block}\n"
 
 
-def _parse(old: str | None) -> DatasetCard:
-    """Return the existing card, or an empty one.
-
-    Raises:
-        PreprocessError: The YAML of the existing card cannot be read.
-    """
-    from huggingface_hub import DatasetCard
-
-    try:
-        load_yaml(
-            _yaml_block(old or ""), _MAX_CARD_YAML
-        )  # refuses what grows; the next line reads it again
-        with errors_only("huggingface_hub"):  # it warns about a card without YAML
-            card = DatasetCard(old or "")
-        _check_types(card.data.to_dict())
-    except Exception as error:  # from a value whose type DatasetCard does not expect, too
-        raise PreprocessError(
-            f"the YAML of the repository's README.md cannot be read: {clipped(error)}"
-        ) from None
-    return card
-
-
-def _yaml_block(text: str) -> str:
-    from huggingface_hub.repocard import REGEX_YAML_BLOCK
-
-    match = REGEX_YAML_BLOCK.search(text)
-    return str(match[2]) if match else ""
-
-
-def _check_types(data: Mapping[str, Any]) -> None:
-    """Raise `ValueError` if a key that a push changes has another type than the Hub gives it."""
-    for key in ("configs", "dataset_info"):
-        entries = _entries(data, key)
-        if not all(isinstance(entry, dict) for entry in entries):
-            raise ValueError(f"{key} must be a list of keys and values")
-    tags = data.get("tags") or []
-    if not isinstance(tags, list) or not all(isinstance(tag, str) for tag in tags):
-        raise ValueError(f"tags must be a list of words, got {shown(tags)}")
-
-
 def _put_entries(
     data: dict[str, Any],
     files: Mapping[str, Mapping[str, Shards]],
@@ -159,7 +124,7 @@ def _put_entries(
 ) -> None:
     """Put the subsets of this push into the YAML; the first of all is the default."""
     for key in ("configs", "dataset_info"):
-        data[key] = _entries(data, key)
+        data[key] = card_entries(data, key)
     for name, splits in files.items():
         put_entry(data, "dataset_info", info_entry(name, splits, features))
         put_entry(data, "configs", config_entry(name, splits))
@@ -168,12 +133,6 @@ def _put_entries(
         put_entry(data, "configs", config_entry(LISTEN, listen_files.shards))
     if not any(entry.get("default") for entry in data["configs"]):
         data["configs"][0]["default"] = True
-
-
-def _entries(data: Mapping[str, Any], key: str) -> list[dict[str, Any]]:
-    """Return the list of entries under `key`; a card may have a single entry without a list."""
-    entries = data.get(key) or []
-    return [entries] if isinstance(entries, dict) else list(entries)
 
 
 def _about(data: Mapping[str, Any]) -> str:
@@ -268,13 +227,16 @@ def _cell(value: Any) -> str:
     return printable(" ".join(str(value).split())).replace("|", "\\|").replace("<", "&lt;")
 
 
-def _usage(about: About, data: Mapping[str, Any], subsets: Mapping[str, Subset]) -> str:
+def _usage(
+    about: About, data: Mapping[str, Any], subsets: Mapping[str, Subset], packed: bool
+) -> str:
     name = next(e.get("config_name", "default") for e in data["configs"] if e.get("default"))
     subset = subsets.get(name) or next(iter(subsets.values()))
     split = next(iter(subset.splits))
     provenance = "\n".join(
         f"- `{n}`: {_provenance(s.provenance)}" for n, s in subsets.items() if s.provenance
     )
+    unpack = _UNPACK if packed else ""
     return f"""## Loading
 
 ```python
@@ -286,7 +248,7 @@ row = dataset.with_format("numpy")[0]  # row["codes"] is [K, T]; row["features"]
 
 `codes` are int16 `[K, T]`: K codebooks by T frames. Column `features` has a float list `[T]` for
 each parameter; the `id` of its type holds units, kind and declared range as JSON. The files are
-plain Parquet, and `enchf.json` has this card's figures in machine-readable form.
+plain Parquet, and `enchf.json` has this card's figures in machine-readable form.{unpack}
 
 ## Decoding to audio
 

@@ -20,13 +20,14 @@ from preprocess.dataset.corpus import corpus_stats
 from preprocess.dataset.schema import read_parameters
 from preprocess.publish.listen_info import Listen
 from preprocess.publish.stored_info import check_listen, check_subsets
-from preprocess.stats.corpus_stats import STATS_NAME, read_stats
+from preprocess.shards.reading import INFO_NAME
+from preprocess.sidecar.parameter_info import ParameterInfo
+from preprocess.stats.corpus_stats import STATS_NAME, CorpusStats, read_stats
 from preprocess.tokens.specs import CODECS, codec_spec
 
 if TYPE_CHECKING:
     from datasets import Dataset, DatasetDict
 
-INFO_NAME = "enchf.json"
 NEEDED = ("id", "codes", "model", "bandwidth_kbps", "fps", "sample_rate", "audio_length")
 _INFO_VERSION = 1
 
@@ -109,16 +110,23 @@ def describe_saved(folder: Path, saved: DatasetDict, origin: Mapping[str, Any]) 
 
 
 def _parameters(folder: Path, saved: DatasetDict, first: Dataset) -> dict[str, dict[str, Any]]:
-    parameters = {n: asdict(p) for n, p in read_parameters(first.features).items()}
     if (folder / STATS_NAME).exists():
         stats = read_stats(folder / STATS_NAME).get("train")
     else:
         stats = corpus_stats(saved["train"]) if "train" in saved else None
-    for name, entry in parameters.items():
+    return parameter_entries(read_parameters(first.features), stats)
+
+
+def parameter_entries(
+    parameters: Mapping[str, ParameterInfo], stats: CorpusStats | None
+) -> dict[str, dict[str, Any]]:
+    """Return descriptions of parameters with their statistics; see `Subset.parameters`."""
+    entries = {name: asdict(parameter) for name, parameter in parameters.items()}
+    for name, entry in entries.items():
         known = stats[name].to_dict() if stats and name in stats else {}
         keys = ("count", "nan_count", "min", "max", "mean", "std", "quantiles", "period", "labels")
         entry["statistics"] = {key: known[key] for key in keys if key in known}
-    return parameters
+    return entries
 
 
 def subset_codebooks(name: str, whole: Subset) -> int:

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -119,18 +119,7 @@ def parse_array(data: bytes, path: Path) -> NDArray[np.floating]:
         SidecarError: The file is not an `.npy` file of floats `[T, D]`, or its length does not
             match its shape.
     """
-    try:
-        shape, fortran, dtype, start = _array_header(
-            data[: min(_header_size(data), _MAX_HEADER_BYTES)]
-        )
-    except Exception as error:  # from numpy, tokenize or ast
-        reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise SidecarError(f"{path} is not an .npy file: {clipped(reason)}") from None
-    if dtype not in (np.float16, np.float32, np.float64) or len(shape) != 2:
-        raise SidecarError(
-            f"{path} must be float16, float32 or float64 [T, D], got {clipped(dtype)} "
-            f"{shown(list(shape))}"
-        )
+    shape, fortran, dtype, start = array_header(data, path)
     body = data[start:]
     possible = all(type(n) is int and 0 <= n <= _MAX_FRAMES for n in shape)
     if not possible or len(body) != shape[0] * shape[1] * dtype.itemsize:
@@ -138,6 +127,35 @@ def parse_array(data: bytes, path: Path) -> NDArray[np.floating]:
             f"{path} holds {len(body)} bytes, which do not fit its shape {shown(list(shape))} of {dtype}"
         )
     return np.frombuffer(body, dtype).reshape(shape, order="F" if fortran else "C")
+
+
+class ArrayHeader(NamedTuple):
+    """What the header of an `.npy` file states, and its size in bytes."""
+
+    shape: tuple[int, ...]
+    fortran: bool
+    dtype: np.dtype[np.floating]
+    size: int
+
+
+def array_header(data: bytes, path: Path) -> ArrayHeader:
+    """Parse the header of an `.npy` file of floats `[T, D]`.
+
+    Raises:
+        SidecarError: The file is not an `.npy` file of floats `[T, D]`.
+    """
+    try:
+        header = _array_header(data[: min(_header_size(data), _MAX_HEADER_BYTES)])
+    except Exception as error:  # from numpy, tokenize or ast
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise SidecarError(f"{path} is not an .npy file: {clipped(reason)}") from None
+    shape, _, dtype, _ = header
+    if dtype not in (np.float16, np.float32, np.float64) or len(shape) != 2:
+        raise SidecarError(
+            f"{path} must be float16, float32 or float64 [T, D], got {clipped(dtype)} "
+            f"{shown(list(shape))}"
+        )
+    return header
 
 
 def _header_size(data: bytes) -> int:
@@ -149,15 +167,14 @@ def _header_size(data: bytes) -> int:
 
 # Cached: a corpus has few different headers, and numpy parses each as Python source.
 @lru_cache(maxsize=1024)
-def _array_header(header: bytes) -> tuple[Any, bool, Any, int]:
-    """Return the shape, order and dtype in an `.npy` header, and its size in bytes."""
+def _array_header(header: bytes) -> ArrayHeader:
     stream = io.BytesIO(header)
     version = np.lib.format.read_magic(stream)
     read = np.lib.format.read_array_header_1_0
     if version != (1, 0):
         read = np.lib.format.read_array_header_2_0
     shape, fortran, dtype = read(stream)
-    return shape, fortran, dtype, stream.tell()
+    return ArrayHeader(shape, fortran, dtype, stream.tell())
 
 
 def parse_sidecar(
@@ -178,8 +195,7 @@ def parse_sidecar(
         SidecarError: The metadata has an unknown format or too many parameters, or does not match
             the array's columns.
     """
-    columns = meta.get("features", meta.get("names", ()))
-    count = len(columns) if isinstance(columns, (dict, list, str)) else 0
+    count = len(column_names(meta))
     if count > MAX_PARAMETERS:
         raise SidecarError(
             f"{meta_path} names {count:,} parameters; at most {MAX_PARAMETERS:,} are allowed"
@@ -207,6 +223,12 @@ def parse_sidecar(
     if version < SCHEMA_VERSION:
         parameters = {name: _with_measured(parameter) for name, parameter in parameters.items()}
     return Sidecar(parameters, array.shape[0], fps, version, time, records)
+
+
+def column_names(meta: Mapping[str, Any]) -> list[str]:
+    """Return the names of the parameters in metadata of any version, in the order of the columns."""
+    columns = meta.get("features", meta.get("names", ()))
+    return [str(name) for name in columns] if isinstance(columns, (dict, list)) else []
 
 
 def _with_measured(parameter: Parameter) -> Parameter:

@@ -21,6 +21,7 @@ from typing import Any
 from preprocess.core.errors import PreprocessError
 from preprocess.core.files import write_bytes
 from preprocess.core.untrusted import clipped, open_regular, shown
+from preprocess.sidecar.parameter_info import ParameterInfo
 from preprocess.sidecar.parameters import Parameter
 from preprocess.stats.labels import stored_count
 from preprocess.stats.parameter_stats import ParameterStats, StatsError
@@ -88,6 +89,11 @@ class CorpusStats(Mapping[str, ParameterStats]):
             self._parameters.setdefault(name, ParameterStats()).merge(stats)
         self.clips += other.clips
 
+    def declare(self, parameters: Mapping[str, ParameterInfo]) -> None:
+        """Set the declared ranges to those of `parameters`, which may cover more clips."""
+        for name, stats in self.items():
+            stats.declared_min, stats.declared_max = parameters[name].min, parameters[name].max
+
     def to_dict(self) -> dict[str, Any]:
         """Return the statistics as JSON values."""
         parameters = {name: stats.to_dict() for name, stats in self.items()}
@@ -117,15 +123,27 @@ def write_stats(path: Path, splits: Mapping[str, CorpusStats]) -> None:
         StatsError: A statistic is infinite.
         DiskError: The disk is full or read-only, or permission is denied.
     """
+    try:
+        content = stats_bytes(splits)
+    except StatsError as error:
+        raise StatsError(f"{path}: {error}") from None
+    write_bytes(path, content)
+
+
+def stats_bytes(splits: Mapping[str, CorpusStats]) -> bytes:
+    """Return the content of the file that `write_stats` writes.
+
+    Raises:
+        StatsError: A statistic is infinite.
+    """
     stored = {
         "version": STATS_VERSION,
         "splits": {name: stats.to_dict() for name, stats in splits.items()},
     }
     try:
-        text = json.dumps(stored, allow_nan=False)
+        return json.dumps(stored, allow_nan=False).encode()
     except ValueError:  # squares of huge values, summed
-        raise StatsError(f"{path}: a statistic is infinite; the values are too large") from None
-    write_bytes(path, text.encode())
+        raise StatsError("a statistic is infinite; the values are too large") from None
 
 
 def read_stats(path: Path) -> dict[str, CorpusStats]:

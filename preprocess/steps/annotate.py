@@ -11,6 +11,7 @@ from preprocess.codec.model_config import ModelConfig
 from preprocess.core.errors import UsageError
 from preprocess.core.files import find_files, require_folder
 from preprocess.core.jobs import run_items
+from preprocess.core.progress import Progress
 from preprocess.core.report import Report, listed, plural
 from preprocess.core.temporaries import remove_stale
 from preprocess.dataset.clips import find_tokens
@@ -56,7 +57,7 @@ def annotate(
         remove_stale(root)
         finish_interrupted(config.cond_root or root)
     audio = _audio_index(producers, config)
-    decoder = _lazy_decoder(model)
+    decoder = lazy_decoder(model)
     run = Run.of(producers, config, owner)
 
     def step(rel: Path) -> AnnotatedClip:
@@ -66,11 +67,14 @@ def annotate(
     # Decoding already uses all cores, and threads must not share a model.
     threads = 1 if any(p.needs_decoder for p in producers) else jobs
     made: dict[Path, AnnotatedClip] = {}
-    for outcome in run_items(step, tokens, threads, "annotate"):
-        if outcome.value is None:
-            report.fail(root / outcome.item, outcome.message())
-        else:
-            made[outcome.item] = outcome.value
+    with Progress("annotate", len(tokens), at_once=threads) as progress:
+        for outcome in run_items(step, tokens, threads):
+            if outcome.value is None:
+                report.fail(root / outcome.item, outcome.message())
+                progress.update(failed=True)
+            else:
+                made[outcome.item] = outcome.value
+                progress.update(current=outcome.value.current)
     _count(report, made, config.dry_run)
     _report_orphans(report, root, config)
     return report.finish()
@@ -146,7 +150,7 @@ def _clip(
     return Clip(name, root / rel, read_header(root / rel), path, decoder)
 
 
-def _lazy_decoder(model: ModelConfig) -> Callable[[Ecdc], Wave]:
+def lazy_decoder(model: ModelConfig) -> Callable[[Ecdc], Wave]:
     """Return a function that decodes tokens, and loads their codec at its first use."""
     codecs: dict[str, Any] = {}
 

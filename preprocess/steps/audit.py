@@ -6,20 +6,21 @@ import multiprocessing
 import os
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-
-from tqdm import tqdm
 
 from preprocess.audit.audit_config import AuditConfig
 from preprocess.audit.clip_checks import check_clip
 from preprocess.audit.corpus_checks import check_corpus
 from preprocess.audit.findings import Finding
 from preprocess.audit.summaries import Checked, ClipSummary
+from preprocess.core.errors import PreprocessError
 from preprocess.core.files import find_files, require_folder
-from preprocess.core.interrupts import children_ignore_interrupts
+from preprocess.core.interrupts import children_ignore_interrupts, end_with_parent
 from preprocess.core.jobs import Outcome, run_items
+from preprocess.core.progress import Progress
 from preprocess.core.report import Report, plural
 from preprocess.dataset.clips import find_tokens
 from preprocess.dataset.splits import by_folder
@@ -57,10 +58,12 @@ def audit(root: Path, config: AuditConfig, jobs: int) -> tuple[Report, list[Find
     tokens = [rel for rel in everything if config.has(rel)]
     findings: list[Finding] = []
     summaries: list[ClipSummary] = []
-    for checked in _check_clips(root, tokens, config, jobs):
-        findings += checked.findings
-        if checked.summary is not None:
-            summaries.append(checked.summary)
+    with Progress("audit", len(tokens)) as progress:
+        for checked in _check_clips(root, tokens, config, jobs):
+            findings += checked.findings
+            if checked.summary is not None:
+                summaries.append(checked.summary)
+            progress.update(failed=any(config.fails(f.check) for f in checked.findings))
     findings += check_corpus(root, summaries, config)
     findings += _outside_splits(root, everything, config)
     findings += _orphans(root, everything, config)
@@ -88,13 +91,25 @@ def _check_clips(
     count = min(jobs, len(tokens) // _CLIPS_A_PROCESS)
     step = partial(_check, root, config)
     if count < 2:
-        outcomes = run_items(step, tokens, 1, "audit")
+        outcomes = run_items(step, tokens, 1)
         yield from (outcome.value for outcome in outcomes if outcome.value is not None)
         return
-    with ProcessPoolExecutor(count, multiprocessing.get_context("spawn")) as executor:
-        with children_ignore_interrupts():  # map() starts the processes
-            checked = executor.map(step, tokens, chunksize=_CHUNK)
-        yield from tqdm(checked, "audit", len(tokens), leave=False, disable=None, unit="file")
+    spawn = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(count, spawn, end_with_parent, (os.getpid(),)) as executor:
+        others = set(multiprocessing.active_children())
+        try:
+            with children_ignore_interrupts():  # map() starts the processes
+                checked = executor.map(step, tokens, chunksize=_CHUNK)
+            yield from checked
+        except BrokenProcessPool:
+            raise PreprocessError(
+                "a process that checks clips was killed, perhaps because memory ran out; use fewer "
+                "--jobs"
+            ) from None
+        except (KeyboardInterrupt, GeneratorExit):
+            for child in set(multiprocessing.active_children()) - others:
+                child.terminate()  # they only read
+            raise
 
 
 def _check(root: Path, config: AuditConfig, rel: Path) -> Checked:

@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING, Any
 from preprocess.audit.audit_config import AuditConfig
 from preprocess.audit.mixing import Makings, describe, parameter_makers, refuse_mixed, token_makings
 from preprocess.audit.row_check import RowCheck
+from preprocess.core.errors import PreprocessError
 from preprocess.core.files import temporary_folder
 from preprocess.core.interrupts import forks_ignore_interrupts
+from preprocess.core.progress import Progress
 from preprocess.core.provenance import provenance, settings_digest
 from preprocess.core.report import Report
 from preprocess.dataset.clips import Clips, find_clips, manifest_digest
@@ -140,8 +142,9 @@ def _build(
         mixed = describe(makings.mixtures())
         if audit.fails("mixed") and not config.allow_mixed:
             refuse_mixed(root, mixed)
-        with forks_ignore_interrupts():
-            _prepare(builder, config.num_proc)
+        rows = len(builder._clips.tokens)
+        with Progress("build", rows, item="row") as progress, forks_ignore_interrupts():
+            _prepare(builder, config.num_proc, progress)
         made: DatasetDict = builder.as_dataset()
         # Statistics used in training must not include the clips of other splits.
         splits = {name: corpus_stats(rows) for name, rows in made.items() if name == "train"}
@@ -150,12 +153,22 @@ def _build(
     return mixed
 
 
-def _prepare(builder: Any, num_proc: int) -> None:
+def _prepare(builder: Any, num_proc: int, progress: Progress) -> None:
     """Make the rows; raise an `OSError` itself, not the error that `datasets` wraps it in."""
     from datasets.exceptions import DatasetGenerationError
 
+    from preprocess.dataset.datasets_private import rows_written
+
     try:
-        builder.download_and_prepare(num_proc=num_proc)
+        with rows_written(progress.update):
+            builder.download_and_prepare(num_proc=num_proc)
+    except RuntimeError as error:
+        if "abruptly died" not in str(error):
+            raise
+        raise PreprocessError(
+            "a process that makes rows was killed, perhaps because memory ran out; use a smaller "
+            "--num-proc"
+        ) from None
     except DatasetGenerationError as error:
         cause = error.__cause__
         if isinstance(cause, OSError):

@@ -10,11 +10,13 @@ from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from preprocess.audio.audio_files import stated_seconds
 from preprocess.codec.codec import Codec, load_codec
 from preprocess.codec.model_config import CodecConfig
 from preprocess.core.errors import PreprocessError, printable
 from preprocess.core.files import require_writable
-from preprocess.core.jobs import Outcome, attempt, progress
+from preprocess.core.jobs import Outcome, attempt
+from preprocess.core.progress import Progress
 from preprocess.core.report import Report
 from preprocess.core.temporaries import remove_stale
 from preprocess.steps.encode_jobs import EncodeConfig, Job, Plan, plan_jobs
@@ -139,26 +141,37 @@ def other_engines(
 
 def _encode_all(jobs: Sequence[Job], codec: Codec, bandwidth_kbps: float, report: Report) -> None:
     """Encode and write each clip; a failed clip does not stop the others."""
+    lengths_s = [stated_seconds(job.audio) for job in jobs]
+    known = [length for length in lengths_s if length is not None]
+    total_s = sum(known) if len(known) == len(jobs) else None
 
     def write(clip: Encoding, index: int) -> float:
-        ecdc = clip.result(codec.spec)
-        write_ecdc(jobs[index].tokens, replace(ecdc, extra=jobs[index].origin))
+        ecdc, job = clip.result(codec.spec), jobs[index]
+        if job.version is not None:
+            job.version.require(job.audio)
+        write_ecdc(job.tokens, replace(ecdc, extra=job.origin))
         return ecdc.header.duration_s
+
+    def finish(clip: Encoding, index: int) -> Outcome[int, float]:
+        outcome = attempt(partial(write, clip), index)
+        length_s = lengths_s[index] if outcome.value is None else outcome.value
+        progress.update(audio_s=length_s or 0.0, failed=outcome.value is None)
+        return outcome
 
     written: dict[int, Future[Outcome[int, float]]] = {}
     waiting: deque[Future[Outcome[int, float]]] = deque()
-    clips = codec.encode_streams((audio_blocks(job.audio, codec) for job in jobs), bandwidth_kbps)
-    with progress(len(jobs), "encode") as bar, ThreadPoolExecutor(1) as writer:
-        for clip in clips:
-            written[clip.index] = writer.submit(attempt, partial(write, clip), clip.index)
+    with (
+        Progress("encode", len(jobs), total_audio_s=total_s) as progress,
+        ThreadPoolExecutor(1) as writer,
+    ):
+        streams = (audio_blocks(job.audio, codec) for job in jobs)
+        for clip in codec.encode_streams(streams, bandwidth_kbps, on_part=progress.part):
+            written[clip.index] = writer.submit(finish, clip, clip.index)
             waiting.append(written[clip.index])
             while waiting and waiting[0].done():
                 waiting.popleft().result()  # raises if the disk is full, which ends the loop
-            bar.update()
     for index, job in enumerate(jobs):
         outcome = written[index].result()
         if outcome.value is None:
             report.fail(job.audio, outcome.message())
-        else:
-            report.done += 1
-            report.audio_s += outcome.value
+    report.add(progress)

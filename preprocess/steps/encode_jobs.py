@@ -13,8 +13,10 @@ from preprocess.audio.audio_files import EXTENSIONS, read_comment
 from preprocess.codec.engine import arithmetic, engine_name, pick_device
 from preprocess.codec.model_config import CodecConfig
 from preprocess.codec.weights import find_weights, local_weights
+from preprocess.core.file_version import FileVersion
 from preprocess.core.files import digest_file, pair_outputs
 from preprocess.core.jobs import cpu_count, run_items
+from preprocess.core.progress import Progress
 from preprocess.core.provenance import (
     is_current,
     is_ours,
@@ -86,11 +88,13 @@ class Job:
         audio: The audio file.
         tokens: The token file.
         origin: The provenance that the token file will carry.
+        version: The audio file's content when it was hashed; None to not check it again.
     """
 
     audio: Path
     tokens: Path
     origin: dict[str, str]
+    version: FileVersion | None = None
 
     @property
     def current(self) -> bool:
@@ -153,10 +157,7 @@ def plan_jobs(
             report.note("no weights on this machine: tokens made with any weights count as current")
     else:
         weights = find_weights(spec, codec_config.weights)
-    device = pick_device(codec_config.device)
-    engine = engine_name(device, config.precision, config.allow_tf32)
-    rec = tokens_digest(spec.name, config)
-    made = provenance("", rec, digest_file(weights) if weights else None) | {"eng": engine}
+    made = made_by(weights, codec_config, config)
     plan = Plan([], [], audio.stems)
     _add_jobs(plan, source, output, audio.files, config.suffix, made, report)
     return plan
@@ -176,23 +177,34 @@ def _add_jobs(
     for rel, message in clashes:
         report.fail(source / rel, message)
     outputs = dict(pairs)
-    for outcome in run_items(
-        lambda rel: _made_from(source / rel), [*outputs], cpu_count(), "compare"
-    ):
-        audio, tokens = source / outcome.item, output / outputs[outcome.item]
-        if outcome.value is None:
-            report.fail(audio, outcome.message())
-            continue
-        job = Job(audio, tokens, {**made, **outcome.value})
-        (plan.jobs if may_write_tokens(tokens) else plan.foreign).append(job)
+    with Progress("encode", len(outputs), phase="compare", at_once=cpu_count()) as progress:
+        for outcome in run_items(lambda rel: made_from(source / rel), [*outputs], cpu_count()):
+            audio, tokens = source / outcome.item, output / outputs[outcome.item]
+            progress.update(failed=outcome.value is None)
+            if outcome.value is None:
+                report.fail(audio, outcome.message())
+                continue
+            version, norm = outcome.value
+            job = Job(audio, tokens, {**made, "src": version.digest, **norm}, version)
+            (plan.jobs if may_write_tokens(tokens) else plan.foreign).append(job)
 
 
-def _made_from(audio: Path) -> dict[str, str]:
-    """Return the hash of an audio file and, if `normalize` made it, the hash of its settings."""
+def made_from(audio: Path) -> tuple[FileVersion, dict[str, str]]:
+    """Return an audio file's version and, if `normalize` made it, the hash of its settings."""
+    version = FileVersion.of(audio)
     comment = read_comment(audio) if audio.suffix.lower() == ".wav" else ""
     stored = parse_provenance(comment)
     norm = {"norm": str(stored["rec"])} if is_ours(stored) else {}
-    return {"src": digest_file(audio), **norm}
+    return version, norm
+
+
+def made_by(
+    weights: Path | None, codec_config: CodecConfig, config: EncodeConfig
+) -> dict[str, str]:
+    """Return the provenance that all token files of a run share; `made_from` adds the rest."""
+    engine = engine_name(pick_device(codec_config.device), config.precision, config.allow_tf32)
+    rec = tokens_digest(codec_config.codec, config)
+    return provenance("", rec, digest_file(weights) if weights else None) | {"eng": engine}
 
 
 def tokens_digest(codec: str, config: EncodeConfig) -> str:

@@ -17,6 +17,7 @@ from preprocess.audit.mixing import describe, parameter_makers, refuse_mixed, to
 from preprocess.audit.row_check import RowCheck
 from preprocess.core.errors import UsageError
 from preprocess.core.files import temporary_folder
+from preprocess.core.progress import Progress
 from preprocess.core.provenance import provenance, settings_digest
 from preprocess.core.report import Report
 from preprocess.dataset.clips import Clips, DatasetError, clip_id, find_clips, manifest_digest
@@ -128,18 +129,23 @@ def _make(
     stats, constants = CorpusStats(), Constants(parameters)
     with temporary_folder(output) as scratch:
         new = Path(scratch, "dataset")
-        for rel in clips.tokens:
-            path = root / rel
-            row = clip_row(root, rel, schema, True, "", clips.cond_root, RowCheck(audit))
-            values = {n: _as_float32(path, n, v) for n, v in row["features"].items()}
-            if rel in measured:
-                stats.update({n: Parameter.from_info(parameters[n], v) for n, v in values.items()})
-            values = {n: _without_nan(path, n, v, config.nan) for n, v in values.items()}
-            constants.add(rel, values)
-            target = new / _exported(rel)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            rnencodec.write_tokens(target, row["codes"], row["audio_length"])
-            np.save(sidecar_paths(target)[0], np.stack([*values.values()], axis=1))
+        with Progress("export", len(clips.tokens)) as progress:
+            for rel in clips.tokens:
+                path = root / rel
+                row = clip_row(root, rel, schema, True, "", clips.cond_root, RowCheck(audit))
+                values = {n: _as_float32(path, n, v) for n, v in row["features"].items()}
+                if rel in measured:
+                    described = {
+                        n: Parameter.from_info(parameters[n], v) for n, v in values.items()
+                    }
+                    stats.update(described)
+                values = {n: _without_nan(path, n, v, config.nan) for n, v in values.items()}
+                constants.add(rel, values)
+                target = new / _exported(rel)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                rnencodec.write_tokens(target, row["codes"], row["audio_length"])
+                np.save(sidecar_paths(target)[0], np.stack([*values.values()], axis=1))
+                progress.update()
         norm = rnencodec.norms({name: stats[name] for name in parameters})
         meta = rnencodec.describe_sidecar(norm, parameters)
         for rel in clips.tokens:

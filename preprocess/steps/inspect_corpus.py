@@ -10,7 +10,9 @@ from pathlib import Path
 from preprocess.audit.audit_config import AuditConfig
 from preprocess.core.errors import PreprocessError, UsageError
 from preprocess.core.files import temporary_folder, write_bytes
-from preprocess.core.jobs import cpu_count, progress
+from preprocess.core.jobs import cpu_count
+from preprocess.core.locks import only_run
+from preprocess.core.progress import Progress
 from preprocess.core.report import Report, plural
 from preprocess.core.temporaries import remove_stale
 from preprocess.page.clip_data import ClipData, Decoder
@@ -71,7 +73,8 @@ def inspect_corpus(
     if not corpus.rows:
         raise PreprocessError(next(iter(corpus.unreadable.values()), f"{source.name} has no clips"))
     findings = _audited(source, corpus, place)
-    with temporary_folder(place.out.absolute()) as scratch:
+    out = place.out.absolute()
+    with only_run(out.with_name(f".{out.name}.lock"), place.out), temporary_folder(out) as scratch:
         new = scratch / "page"
         extras = Extras(findings=_counted(findings or ()))
         clips = _decoded(source, corpus, sample(corpus, extras.findings, count), decoder, report)
@@ -128,14 +131,16 @@ def _counted(findings: Sequence[PlacedFinding]) -> dict[int, int]:
 def _decoded(
     source: ClipSource, corpus: Corpus, rows: Sequence[int], decoder: Decoder, report: Report
 ) -> Iterator[tuple[int, ClipData]]:
-    with progress(len(rows), "pages") as bar:
+    with Progress("inspect", len(rows), phase="pages") as progress:
         for row in rows:
             clip = corpus.rows[row].id
             try:
                 yield row, decoder.add_sound(source.read(clip))
             except (PreprocessError, OSError) as error:
                 report.fail(clip, error)
-            bar.update()
+                progress.update(failed=True)
+            else:
+                progress.update()
 
 
 def _notes(corpus: Corpus, extras: Extras) -> Iterator[str]:

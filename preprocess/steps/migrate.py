@@ -11,6 +11,7 @@ clip certainly declares counts as declared in every clip that states the same.
 from __future__ import annotations
 
 import shutil
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -20,6 +21,8 @@ from pydantic import Field
 from preprocess.core.errors import DiskError, PreprocessError
 from preprocess.core.files import atomic_path, find_files
 from preprocess.core.jobs import Outcome
+from preprocess.core.locks import only_run
+from preprocess.core.progress import Progress
 from preprocess.core.report import Report
 from preprocess.core.settings import Settings
 from preprocess.core.temporaries import remove_stale
@@ -28,10 +31,9 @@ from preprocess.sidecar.parameters import Parameter, ParameterValue, SidecarErro
 from preprocess.sidecar.reading import existing_paths, read_sidecar
 from preprocess.sidecar.sidecar_format import ARRAY_SUFFIX, SCHEMA_VERSION, sidecar_paths
 from preprocess.sidecar.writing import write_sidecar
+from preprocess.steps.migrate_resume import KEPT_SUFFIX, finish_migration
 from preprocess.steps.outputs import refuse_nested
 from preprocess.tokens.ecdc import MAGIC, read_ecdc, read_header, write_ecdc
-
-KEPT_SUFFIX = ".orig"
 
 Range = tuple[str, float | None, float | None]
 """Name, min and max of a parameter."""
@@ -108,34 +110,53 @@ def migrate(root: Path, config: MigrateConfig) -> tuple[Report, list[str]]:
     Raises:
         UsageError: `root` has no token files, or one of `root` and `config.cond_root` contains the
             other.
+        LockError: Another migration rewrites the tree.
     """
     report = Report("migrate", output=str(root))
     if config.cond_root is not None and config.cond_root.resolve() != root.resolve():
         refuse_nested(config.cond_root, root)  # sidecars move from one to the other
+    find_tokens(root)  # it must have some
+    alone = only_run(root / ".migrate.lock", root) if config.write else nullcontext()
+    with alone:
+        lines = _migrate(root, config, report)
+    if not config.write:
+        report.detail = "dry run: nothing written, use --write to apply"
+    elif config.keep_originals:
+        report.detail = f"originals kept as *{KEPT_SUFFIX}"
+    return report.finish(), lines
+
+
+def _migrate(root: Path, config: MigrateConfig, report: Report) -> list[str]:
+    """Return a line for each change."""
     lines: list[str] = []
     tokens = find_tokens(root)
     if config.write:
         remove_stale(root)
+        finish_migration(root, config.cond_root or root, tokens)
     adopted = _adopted(config.cond_root or root, tokens)
     plans = []
-    for rel in tokens:
-        try:
-            plans.append(_plan(root, rel, adopted.get(rel), config))
-        except (PreprocessError, OSError) as error:
-            report.fail(root / rel, Outcome(rel, None, error).message())
+    with Progress("migrate", len(tokens), phase="read") as progress:
+        for rel in tokens:
+            try:
+                plans.append(_plan(root, rel, adopted.get(rel), config))
+            except (PreprocessError, OSError) as error:
+                report.fail(root / rel, Outcome(rel, None, error).message())
+            progress.update()
     declared = frozenset().union(*(plan.declared for plan in plans))
-    for plan in plans:
-        try:
-            if config.write:
-                _migrate_clip(root, plan, config, declared)
-        except DiskError:
-            raise
-        except (PreprocessError, OSError) as error:
-            report.fail(root / plan.rel, Outcome(plan.rel, None, error).message())
-            continue
-        lines += plan.lines()
-        report.done += bool(plan.lines())
-        report.current += not plan.lines()
+    with Progress("migrate", len(plans)) as progress:
+        for plan in plans:
+            try:
+                if config.write:
+                    _migrate_clip(root, plan, config, declared)
+            except DiskError:
+                raise
+            except (PreprocessError, OSError) as error:
+                report.fail(root / plan.rel, Outcome(plan.rel, None, error).message())
+                progress.update(failed=True)
+                continue
+            lines += plan.lines()
+            progress.update(current=not plan.lines())
+    report.add(progress)
     where = config.cond_root or root
     claimed = {sidecar_paths(at)[0] for rel in tokens for at in (rel, adopted.get(rel, rel))}
     for array in find_files(where, [ARRAY_SUFFIX]):
@@ -143,11 +164,7 @@ def migrate(root: Path, config: MigrateConfig) -> tuple[Report, list[str]]:
             report.note(
                 f"{where / array} does not belong to exactly one token file; left unchanged"
             )
-    if not config.write:
-        report.detail = "dry run: nothing written, use --write to apply"
-    elif config.keep_originals:
-        report.detail = f"originals kept as *{KEPT_SUFFIX}"
-    return report.finish(), lines
+    return lines
 
 
 def _adopted(where: Path, tokens: list[Path]) -> dict[Path, Path]:

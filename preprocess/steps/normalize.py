@@ -22,8 +22,10 @@ from preprocess.audio.audio_files import (
     write_audio,
 )
 from preprocess.core.errors import disk_errors
-from preprocess.core.files import digest_file, pair_outputs
+from preprocess.core.file_version import FileVersion
+from preprocess.core.files import pair_outputs
 from preprocess.core.jobs import run_items
+from preprocess.core.progress import Progress
 from preprocess.core.provenance import (
     is_current,
     is_ours,
@@ -111,15 +113,16 @@ def normalize(source: Path, output: Path, codec: str, config: NormalizeConfig, j
     def step(pair: tuple[Path, Path]) -> Normalized:
         return normalize_file(source / pair[0], output / pair[1], spec, config)
 
-    for outcome in run_items(step, pairs, jobs, "normalize"):
-        result = outcome.value
-        if result is None:
-            report.fail(source / outcome.item[0], outcome.message())
-            continue
-        report.done += not result.current
-        report.current += result.current
-        report.audio_s += result.duration_s
-        report.note(result.note and f"{source / outcome.item[0]}: {result.note}")
+    with Progress("normalize", len(pairs), at_once=jobs) as progress:
+        for outcome in run_items(step, pairs, jobs):
+            result = outcome.value
+            if result is None:
+                report.fail(source / outcome.item[0], outcome.message())
+                progress.update(failed=True)
+                continue
+            progress.update(audio_s=result.duration_s, current=result.current)
+            report.note(result.note and f"{source / outcome.item[0]}: {result.note}")
+    report.add(progress)
     failed = report.failed
     current = (target for rel, target in pairs if str(source / rel) not in failed)
     leftovers = find_leftovers(output, SUFFIX, current, audio.stems, owns_wav)
@@ -138,19 +141,11 @@ def normalize_file(
 
     Raises:
         AudioError: The file cannot be read, is silent, or is shorter than one sample.
+        FileChangedError: The file changed while it was read.
         ForeignOutputError: `target` exists and was not made by this step.
     """
-    origin = provenance(
-        digest_file(source),
-        settings_digest(
-            step="normalize",
-            sample_rate=spec.sample_rate,
-            channels=spec.channels,
-            target_rms=config.target_rms,
-            window_ms=config.window_ms,
-            on_clip=config.on_clip,
-        ),
-    )
+    version = FileVersion.of(source)
+    origin = provenance(version.digest, normalize_digest(spec, config))
     if not config.overwrite and is_current(_stored(target), origin):
         return Normalized(current=True)
     if target.exists() and target.stat().st_size and not owns_wav(target):
@@ -159,6 +154,7 @@ def normalize_file(
     # On Linux the temporary file has no name, so it vanishes with its process.
     with disk_errors(target), tempfile.SpooledTemporaryFile(SPOOL_BYTES, dir=folder) as spool:
         samples, rms, peak = _measure(source, spec, config.window_ms, spool)
+        version.require(source)
         gain, note = _gain(rms, peak, config)
         duration_s = samples / spec.sample_rate
         if not config.dry_run:
@@ -168,6 +164,18 @@ def normalize_file(
             comment = json.dumps(origin)
             write_audio(target, blocks, samples, spec.sample_rate, spec.channels, comment)
     return Normalized(duration_s, note=note)
+
+
+def normalize_digest(spec: CodecSpec, config: NormalizeConfig) -> str:
+    """Return the hash of the settings that affect normalized audio."""
+    return settings_digest(
+        step="normalize",
+        sample_rate=spec.sample_rate,
+        channels=spec.channels,
+        target_rms=config.target_rms,
+        window_ms=config.window_ms,
+        on_clip=config.on_clip,
+    )
 
 
 def owns_wav(path: Path) -> bool:

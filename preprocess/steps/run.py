@@ -10,6 +10,7 @@ from pathlib import Path
 from preprocess.audit.audit_config import AuditConfig
 from preprocess.audit.findings import CHECKS
 from preprocess.codec.model_config import ModelConfig
+from preprocess.core.locks import only_run
 from preprocess.core.report import Report, plural
 from preprocess.sidecar.sidecar_format import ARRAY_SUFFIX, META_SUFFIX, TOKEN_SUFFIX
 from preprocess.steps.annotate_clip import AnnotateConfig
@@ -30,22 +31,28 @@ def run_recipe(recipe: Recipe, path: Path | None = None) -> Iterator[Report]:
 
     Raises:
         PreprocessError: `check_recipe` finds a mistake before the first step, or a step cannot
-            start; steps that ran before have been reported.
+            start; steps that ran before have been reported. Or another run has the same output.
     """
+    recipe = check_recipe(recipe)
+    normalized, ecdc = recipe.output_folder / "normalized", recipe.output_folder / "ecdc"
+    dataset = recipe.output_folder / "dataset"
+    for output in (normalized, ecdc, dataset):
+        refuse_nested(recipe.input_folder, output)  # before the first step begins
+    with only_run(recipe.output_folder / ".run.lock", recipe.output_folder):
+        yield from _run_steps(_pruning(recipe) if recipe.prune else recipe, path)
+
+
+def _run_steps(recipe: Recipe, path: Path | None) -> Iterator[Report]:
     from preprocess.steps.annotate import annotate
     from preprocess.steps.audit import as_built, audit
     from preprocess.steps.build import build
     from preprocess.steps.encode import encode
     from preprocess.steps.normalize import normalize
 
-    recipe = check_recipe(recipe)
-    normalized, ecdc = recipe.output / "normalized", recipe.output / "ecdc"
-    dataset = recipe.output / "dataset"
-    for output in (normalized, ecdc, dataset):
-        refuse_nested(recipe.input, output)  # before the first step begins
-    recipe = _pruning(recipe) if recipe.prune else recipe
+    normalized, ecdc = recipe.output_folder / "normalized", recipe.output_folder / "ecdc"
+    dataset = recipe.output_folder / "dataset"
     model = ModelConfig(weights=recipe.weights, device=recipe.device)
-    report = normalize(recipe.input, normalized, recipe.codec, recipe.normalize, recipe.jobs)
+    report = normalize(recipe.input_folder, normalized, recipe.codec, recipe.normalize, recipe.jobs)
     yield report
     if not report.done + report.current:  # every file failed, and was reported
         return

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from preprocess.core.errors import UsageError
+from preprocess.core.locks import only_run, remove_left_lock
 from preprocess.core.provenance import is_current
 from preprocess.core.report import Report, plural
 from preprocess.core.temporaries import remove_stale
@@ -67,13 +68,14 @@ def check_replaceable(folder: SavedFolder) -> None:
     if not (output / marker).exists():
         what = "built dataset" if step == "build" else f"dataset made by {step}"
         raise UsageError(f"output {output} exists and is not a {what}; remove it first")
-    splits = read_marker(output, "dataset_dict.json").get("splits")
-    if not isinstance(splits, list) or not all(isinstance(name, str) for name in splits):
-        raise UsageError(
-            f"{output / 'dataset_dict.json'} does not name the splits; remove {output}"
-        )
-    ours = {marker, *folder.names, "dataset_dict.json", *splits}
-    ours.add(tokens_subdir(read_marker(output, marker)).split("/")[0])
+    ours = {marker, *folder.names}
+    index = output / "dataset_dict.json"
+    if index.exists():
+        splits = read_marker(output, index.name).get("splits")
+        if not isinstance(splits, list) or not all(isinstance(name, str) for name in splits):
+            raise UsageError(f"{index} does not name the splits; remove {output}")
+        ours |= {index.name, *splits}
+        ours.add(tokens_subdir(read_marker(output, marker)).split("/")[0])
     for path in sorted(output.iterdir()):
         if path.name not in ours and not path.name.startswith("."):
             raise UsageError(
@@ -101,16 +103,20 @@ def update_folder(
 
     Raises:
         UsageError: The folder is inside `root` or contains it, or `check_replaceable` refuses it.
+        LockError: Another run makes the folder.
     """
     clips = sum(map(len, splits.values()))
     refuse_nested(root, folder.path)
+    remove_stale(folder.path.parent, recursive=False)
+    lock = folder.path.with_name(f".{folder.path.name}.lock")
     if is_current(read_marker(folder.path, folder.marker), origin):
         report.current = clips
+        remove_left_lock(lock)
     else:
         check_replaceable(folder)
-        remove_stale(folder.path.parent, recursive=False)
-        for note in make():
-            report.note(note)
+        with only_run(lock, folder.path):
+            for note in make():
+                report.note(note)
         report.done = clips
     counts = ", ".join(f"{name} {len(rels)}" for name, rels in splits.items())
     report.detail = f"{plural('split', len(splits))} {counts}"

@@ -11,8 +11,10 @@ from pydantic import Field
 
 from preprocess.core.errors import PreprocessError
 from preprocess.core.jobs import run_items
+from preprocess.core.progress import Progress
 from preprocess.core.report import Report, plural
 from preprocess.core.settings import CondRoot, ShardConfig
+from preprocess.core.temporaries import remove_stale
 from preprocess.dataset.clips import find_clips
 from preprocess.dataset.options import RowOptions
 from preprocess.dataset.splits import find_splits
@@ -59,14 +61,17 @@ def collect_stats(root: Path, output: Path, config: StatsConfig, jobs: int) -> R
     for split, clips in splits.items():
         mine = [rel for rel in map(Path, clips) if config.has(rel)]
         stats[split] = CorpusStats()
-        for outcome in run_items(lambda rel: read_sidecar(where / rel), mine, jobs, split):
-            try:
-                if outcome.value is None:
-                    raise StatsError(outcome.message())
-                stats[split].update(outcome.value.parameters)
-                report.done += 1
-            except PreprocessError as error:
-                report.fail(root / outcome.item, error)
+        with Progress("stats", len(mine), phase=split, at_once=jobs) as progress:
+            for outcome in run_items(lambda rel: read_sidecar(where / rel), mine, jobs):
+                try:
+                    if outcome.value is None:
+                        raise StatsError(outcome.message())
+                    stats[split].update(outcome.value.parameters)
+                    progress.update()
+                except PreprocessError as error:
+                    report.fail(root / outcome.item, error)
+                    progress.update(failed=True)
+        report.add(progress)
     return _write(report, output, stats)
 
 
@@ -107,6 +112,7 @@ def format_stats(splits: dict[str, CorpusStats]) -> str:
 
 
 def _write(report: Report, output: Path, stats: dict[str, CorpusStats]) -> Report:
+    remove_stale(output.absolute().parent, recursive=False)
     write_stats(output, stats)
     names = dict.fromkeys(name for corpus in stats.values() for name in corpus)
     report.detail = f"{len(names)} {plural('parameter', len(names))}"

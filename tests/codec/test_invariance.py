@@ -103,6 +103,18 @@ def test_blocks_batches_and_neighbours_do_not_change_a_clip(codec, clips, seed):
             assert same(others[index], ecdc), f"clip {index} of seed {seed}: by its neighbours"
 
 
+def test_parts_are_counted_as_they_are_encoded(codec, clips):
+    """All audio once, before the clips that it belongs to are done."""
+    spec, parts = codec.spec, []
+    streams = ([wav] for wav in clips)
+    for _ in codec.encode_streams(streams, max(spec.codebooks), on_part=parts.append):
+        assert sum(parts) > 0
+    seconds = sum(wav.shape[1] for wav in clips) / spec.sample_rate
+    # A clip's last frame, or the overlap of its last segment, may be beyond its end.
+    slack = len(clips) * (1 / spec.fps if spec.segment_samples is None else 0.01)
+    assert abs(sum(parts) - seconds) <= slack
+
+
 @pytest.mark.parametrize("seed", [SEED])
 def test_codes_are_encodecs_code_for_code(codec, clips, seed):
     kbps = max(codec.spec.codebooks)

@@ -19,7 +19,7 @@ def test_outcomes_come_in_the_items_order_and_failures_stay_alone(jobs):
             raise PreprocessError("seven")
         return n * n
 
-    outcomes = list(run_items(step, range(50), jobs, "squares"))
+    outcomes = list(run_items(step, range(50), jobs))
     assert [outcome.item for outcome in outcomes] == list(range(50))
     assert [o.value for o in outcomes if o.error is None] == [n * n for n in range(50) if n != 7]
     assert outcomes[7].message() == "seven"
@@ -38,7 +38,7 @@ def test_every_error_is_one_line(error, message):
     def step(_: int) -> None:
         raise error
 
-    (outcome,) = run_items(step, [0], 1, "fail")
+    (outcome,) = run_items(step, [0], 1)
     assert outcome.message() == message
 
 
@@ -52,7 +52,7 @@ def test_an_interrupt_finishes_what_runs_and_starts_nothing_more():
         done.append(n)
         return n
 
-    outcomes = run_items(step, range(1_000), 2, "slow")
+    outcomes = run_items(step, range(1_000), 2)
     next(outcomes)
     with pytest.raises(KeyboardInterrupt):
         outcomes.throw(KeyboardInterrupt)

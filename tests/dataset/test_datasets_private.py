@@ -8,6 +8,7 @@ import datasets
 import pytest
 from datasets import packaged_modules
 
+from enchf_dataset import EncHFDataset
 from preprocess.dataset import datasets_private
 
 HERE = f"datasets {datasets.__version__}"
@@ -30,6 +31,16 @@ def test_the_two_builders_prepare_a_split_with_the_same_arguments():
     generator = inspect.signature(datasets.GeneratorBasedBuilder._prepare_split).parameters
     arrow = inspect.signature(datasets.ArrowBasedBuilder._prepare_split).parameters
     assert set(generator) - set(arrow) <= {"check_duplicate_keys"}, f"{HERE} changed a builder"
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_rows_are_counted_as_they_are_written(token_folder, tmp_path, processes):
+    """Those of all processes, through the builder's own bar."""
+    builder = EncHFDataset(data_dir=str(token_folder), cache_dir=str(tmp_path / "cache"))
+    counts: list[int] = []
+    with datasets_private.rows_written(counts.append):
+        builder.download_and_prepare(num_proc=processes)
+    assert sum(counts) == 3, f"{HERE} no longer counts rows with builder.hf_tqdm"
 
 
 def test_registering_replaces_an_older_entry(monkeypatch):

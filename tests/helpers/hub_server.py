@@ -15,6 +15,7 @@ import base64
 import hashlib
 import json
 import re
+import sys
 import threading
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -72,7 +73,7 @@ class HubServer:
         self.log: list[tuple[str, str]] = []
         self.refuse_uploads_after: int | None = None
         self.token = "hf_test"
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
+        self._server = _Server(("127.0.0.1", 0), _handler(self))
         self._server.daemon_threads = True
 
     def __enter__(self) -> HubServer:
@@ -91,6 +92,13 @@ class HubServer:
     def uploads(self) -> int:
         """Return how many blobs were sent to the server."""
         return sum(method == "PUT" for method, _ in self.log)
+
+
+class _Server(ThreadingHTTPServer):
+    def handle_error(self, *_: object) -> None:
+        """Do not print a connection that a killed client leaves."""
+        if not isinstance(sys.exc_info()[1], ConnectionError):
+            super().handle_error(*_)
 
 
 class HubError(Exception):
