@@ -228,7 +228,8 @@ def parse_sidecar(
 def column_names(meta: Mapping[str, Any]) -> list[str]:
     """Return the names of the parameters in metadata of any version, in the order of the columns."""
     columns = meta.get("features", meta.get("names", ()))
-    return [str(name) for name in columns] if isinstance(columns, (dict, list)) else []
+    # A text counts as its characters, as it does where the names are read.
+    return [str(name) for name in columns] if isinstance(columns, (dict, list, str)) else []
 
 
 def _with_measured(parameter: Parameter) -> Parameter:
