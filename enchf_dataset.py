@@ -25,18 +25,19 @@ from preprocess.dataset.options import check_options
 from preprocess.dataset.options import mutable_fields
 from preprocess.dataset.clips import find_clips
 from preprocess.dataset.splits import find_splits
-from preprocess.dataset.clips import manifest_digest
 from preprocess.dataset.options import resolved
 from preprocess.dataset.datasets_private import register_builder
 from preprocess.core.errors import PreprocessError
 from preprocess.core.errors import UsageError
 from preprocess.dataset.rows import batch_rows
 from preprocess.dataset.rows import clip_row
-from preprocess.dataset.rows import lists
+from preprocess.dataset.arrow import lists
 from preprocess.dataset.rows import read_schema
 from preprocess.dataset.rows import survey
 from preprocess.dataset.schema import dataset_features
 from preprocess.dataset.schema import describe
+from preprocess.shards.loading import content_digest
+from preprocess.shards.loading import open_shards
 from preprocess.tokens.specs import CODECS
 
 
@@ -45,7 +46,7 @@ _Options: Any = mutable_fields(RowOptions)
 
 @dataclass
 class EncHFConfig(_Options, datasets.BuilderConfig):
-    """How to make a dataset from a folder of tokens; the options are those of `RowOptions`."""
+    """How to make a dataset from a folder of tokens or shards; the options are `RowOptions`."""
 
     @property
     def options(self):
@@ -75,7 +76,7 @@ class EncHFConfig(_Options, datasets.BuilderConfig):
             cond_root = self.options.sidecar_root(folder)
             if self.cond_root is not None:
                 config_kwargs["cond_root"] = str(cond_root)
-            config_kwargs["manifest"] = manifest_digest(folder, self.suffix, cond_root)
+            config_kwargs["manifest"] = content_digest(folder, self.suffix, cond_root)
         return super().create_config_id(config_kwargs, custom_features)
 
 
@@ -122,6 +123,10 @@ class EncHFDataset(datasets.ArrowBasedBuilder, datasets.GeneratorBasedBuilder):
             raise ValueError("data_dir is missing; expected the folder with the .ecdc files")
         options = self._options = self.config.options
         self._root = resolved(self.config.data_dir)
+        self._shards = open_shards(self._root, options)
+        if self._shards is not None:
+            self._schema = self._shards.schema
+            return self._described()
         self._clips = find_clips(self._root, options)
         self._schema = read_schema(self._root, self._clips, options)
         return self._described()
@@ -132,10 +137,15 @@ class EncHFDataset(datasets.ArrowBasedBuilder, datasets.GeneratorBasedBuilder):
         )
 
     def _split_generators(self, dl_manager):
-        # Here and not in `_info`: this runs only when rows are made, not when they are cached.
-        self._schema = self.surveyed or survey(self._root, self._clips, self._schema, self._options)
-        self.info.update(self._described())
-        splits = find_splits(self._root, self._clips.tokens, self._options)
+        if self._shards is None:
+            # Here and not in `_info`: this runs only when rows are made, not when they are cached.
+            self._schema = self.surveyed or survey(
+                self._root, self._clips, self._schema, self._options
+            )
+            self.info.update(self._described())
+            splits = find_splits(self._root, self._clips.tokens, self._options)
+        else:
+            splits = self._shards.splits()
         # `num_proc` splits this list into shards.
         return [
             datasets.SplitGenerator(name=name, gen_kwargs={"clips": clips})
@@ -147,10 +157,21 @@ class EncHFDataset(datasets.ArrowBasedBuilder, datasets.GeneratorBasedBuilder):
         return super()._prepare_split(split_generator, **kwargs)
 
     def _generate_examples(self, clips):
+        if self._shards is not None:
+            for _, table in self._generate_tables(clips):
+                for row in table.to_pylist():
+                    yield row["id"], row
+            return
         for row in self._rows(clips):
             yield row["id"], lists(row)
 
     def _generate_tables(self, clips):
+        if self._shards is not None:
+            try:
+                yield from self._shards.tables(clips, self.info.features.arrow_schema)
+            except PreprocessError as error:
+                raise EncHFError(str(error)) from None
+            return
         rows, size = self._rows(clips), batch_rows(self._root, self._clips)
         while batch := list(islice(rows, size)):
             yield batch[0]["id"], rows_table(batch, self.info.features.arrow_schema)

@@ -5,8 +5,9 @@
     nox -s oldest        # code that uses other packages, under the lower bounds of pyproject.toml
     nox -s torchaudio    # a torchaudio that fits, one that refuses at import, and none
     nox -s mutation      # do the tests notice when an operator or a constant changes?
+    nox -s fuzz -- csv 60    # look for files that break a reader, for 60 seconds
 
-The first shares packages with the development environment. The others create their own
+The first and the last share packages with the development environment. The others create their own
 environments, of up to 6 GB each, in `.nox`.
 """
 
@@ -25,8 +26,10 @@ nox.options.sessions = ["datasets_5"]
 # Pinned, so that a new release cannot make an old commit fail. Their other requirements are in
 # constraints.txt.
 DATASETS_5 = ["datasets==5.2.0", "dill==0.4.1", "fsspec==2026.9.0", "multiprocess==0.70.19"]
+ATHERIS = "atheris==3.0.0"  # the newest with a wheel for Python 3.11
 DATASET_TESTS = [
     "tests/dataset/test_builder.py",
+    "tests/shards/test_loading.py",
     "tests/steps/test_build.py",
     "tests/publish/test_listen.py",
     "tests/publish/test_push.py",
@@ -72,17 +75,7 @@ TORCHAUDIO = {
 @nox.session(python=False)
 def datasets_5(session: nox.Session) -> None:
     """Run the tests of builder, build, push and playback under datasets 5."""
-    folder = Path(".nox", "datasets_5").absolute()
-    python = folder / "bin" / "python"
-    if not python.exists():
-        session.run(sys.executable, "-m", "venv", "--without-pip", str(folder))
-    code = "import sysconfig; print(sysconfig.get_path('purelib'))"
-    site = Path(session.run(str(python), "-c", code, silent=True).strip())
-    # Its own packages come first on the path, then those of the development environment.
-    parent = sysconfig.get_path("purelib")
-    (site / "development.pth").write_text(f"import site; site.addsitedir({parent!r})\n")
-    pip = [sys.executable, "-m", "pip", "--python", str(python), "install", "--quiet"]
-    session.run(*pip, "--disable-pip-version-check", *DATASETS_5)
+    python = _beside_development(session, "datasets_5", DATASETS_5)
     session.run(str(python), "-c", "import datasets; print('datasets', datasets.__version__)")
     env = {**os.environ, "ENCHF_OLD_PYTHON": sys.executable}
     session.run(str(python), "-m", "pytest", *DATASET_TESTS, *session.posargs, env=env)
@@ -137,6 +130,31 @@ def mutation(session: nox.Session) -> None:
     session.install("--constraint", "constraints.txt", "--editable", extras, "mutmut==3.8.1")
     session.run("mutmut", "run", "--max-children", str(os.cpu_count()), *session.posargs)
     session.run("mutmut", "results")
+
+
+@nox.session(python=False)
+def fuzz(session: nox.Session) -> None:
+    """Fuzz a reader by coverage: `nox -s fuzz -- READER SECONDS`; docs/security.md lists them."""
+    reader, seconds = (*session.posargs, *("", "60")[len(session.posargs) :])[:2]
+    python = _beside_development(session, "fuzz", [ATHERIS])
+    words = ["-m", "fuzz.fuzz_reader", reader, f"-max_total_time={seconds}"]
+    session.run(str(python), *words, *session.posargs[2:])
+
+
+def _beside_development(session: nox.Session, name: str, packages: list[str]) -> Path:
+    """Return the Python of an environment that has `packages` before those of development."""
+    folder = Path(".nox", name).absolute()
+    python = folder / "bin" / "python"
+    if not python.exists():
+        session.run(sys.executable, "-m", "venv", "--without-pip", str(folder))
+    code = "import sysconfig; print(sysconfig.get_path('purelib'))"
+    site = Path(session.run(str(python), "-c", code, silent=True).strip())
+    # Its own packages come first on the path, then those of the development environment.
+    parent = sysconfig.get_path("purelib")
+    (site / "development.pth").write_text(f"import site; site.addsitedir({parent!r})\n")
+    pip = [sys.executable, "-m", "pip", "--python", str(python), "install", "--quiet"]
+    session.run(*pip, "--disable-pip-version-check", *packages)
+    return python
 
 
 def _without_torch(constraints: str) -> str:

@@ -10,8 +10,8 @@ import preprocess
 
 PACKAGE = Path(preprocess.__file__).parent
 ROOMS = (
-    *("core", "tokens", "audio", "codec", "sidecar", "stats", "params"),
-    *("dataset", "train", "audit", "page", "publish", "steps", "cli"),
+    *("core", "storage", "tokens", "audio", "codec", "sidecar", "stats", "params", "dataset"),
+    *("shards", "train", "audit", "page", "publish", "steps", "plan", "cli"),
 )
 """Lowest first."""
 

@@ -19,6 +19,7 @@ from preprocess.audio.ffmpeg_audio import FFMPEG_EXTENSIONS, FfmpegError, can_re
 from preprocess.audio.integrity import chunk_shortfall, mp3_length, ogg_is_complete
 from preprocess.core.errors import PreprocessError
 from preprocess.core.files import atomic_path
+from preprocess.core.untrusted import require_regular
 
 LIBSNDFILE_EXTENSIONS = (
     *("wav", "wave", "flac", "ogg", "oga", "opus", "mp3"),
@@ -195,6 +196,7 @@ def _source(path: Path) -> Iterator[tuple[int, Iterator[Block]]]:
             _check_size(file, path)
             yield file.samplerate, _raw_blocks(file, path)
         return
+    _require_regular(path)
     if not path.exists() or path.stat().st_size == 0:
         raise AudioError(f"{path} {'is empty' if path.exists() else 'does not exist'}")
     try:
@@ -204,11 +206,19 @@ def _source(path: Path) -> Iterator[tuple[int, Iterator[Block]]]:
         raise AudioError(f"{path} {error}") from None
 
 
+def _require_regular(path: Path) -> None:
+    try:
+        require_regular(path)
+    except PreprocessError as error:
+        raise AudioError(str(error)) from None
+
+
 def _is_ffmpegs(path: Path) -> bool:
     return path.suffix.lower().lstrip(".") in FFMPEG_EXTENSIONS
 
 
 def _open(path: Path) -> sf.SoundFile:
+    _require_regular(path)
     try:
         return sf.SoundFile(path)
     except sf.LibsndfileError as error:

@@ -49,9 +49,9 @@ def ogg_is_complete(path: Path) -> bool:
         file.seek(max(0, size - _OGG_MAX_PAGE))
         tail = file.read()
     page = tail.rfind(b"OggS")
-    table_end = page + _OGG_PAGE_HEADER + (tail[page + 26] if len(tail) > page + 26 else 0)
-    if page < 0 or not tail[page + 5] & _OGG_LAST_PAGE or len(tail) < table_end:
+    if page < 0 or len(tail) < page + _OGG_PAGE_HEADER or not tail[page + 5] & _OGG_LAST_PAGE:
         return False
+    table_end = page + _OGG_PAGE_HEADER + tail[page + 26]
     return len(tail) >= table_end + sum(tail[page + _OGG_PAGE_HEADER : table_end])
 
 

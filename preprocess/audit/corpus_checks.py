@@ -5,20 +5,21 @@ from __future__ import annotations
 import math
 import statistics
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from preprocess.audit.audit_config import AuditConfig
+from preprocess.audit.corpus_files import CorpusFiles, FolderFiles
 from preprocess.audit.findings import Finding
+from preprocess.audit.fingerprints import PrintTable
 from preprocess.audit.mixing import Makings, token_group
 from preprocess.audit.recording_checks import check_recordings
 from preprocess.audit.summaries import ClipSummary, ParameterSummary, split_of
 from preprocess.audit.unit_checks import find_units
 from preprocess.audit.value_checks import Values, collect_column, declared_ranges, find_swapped
-from preprocess.sidecar.reading import existing_paths, read_pair
 
 _FEWEST_FOR_OUTLIERS = 5
 _RARELY_CONSTANT = 0.1
@@ -26,7 +27,11 @@ _RARELY_CONSTANT = 0.1
 
 
 def check_corpus(
-    root: Path, clips: Sequence[ClipSummary], config: AuditConfig
+    root: Path,
+    clips: Sequence[ClipSummary],
+    config: AuditConfig,
+    files: CorpusFiles | None = None,
+    tables: Iterable[PrintTable] | None = None,
 ) -> Iterator[Finding]:
     """Yield the findings that come from comparing clips.
 
@@ -34,13 +39,16 @@ def check_corpus(
         root: The token folder.
         clips: Summaries of its clips.
         config: Settings of the checks.
+        files: Reads single clips; None reads those under `root`.
+        tables: The clips' fingerprints; None takes those in `clips`.
     """
+    files = files or FolderFiles(root, config.cond_root, config.suffix)
     yield from _duplicates(root, clips, config)
     yield from _codecs(root, clips, config.bandwidth)
     yield from _lengths(root, clips, config)
     yield from _mixed(root, clips)
     yield from _engines(root, clips)
-    yield from check_recordings(root, clips)
+    yield from check_recordings(root, clips, files, tables)
     annotated = [clip for clip in clips if clip.parameters is not None]
     yield from _untied(root, annotated)
     names = [
@@ -48,7 +56,7 @@ def check_corpus(
         for name in dict.fromkeys(name for clip in annotated for name in clip.parameters or {})
         if not config.parameters or name in config.parameters
     ]
-    yield from _values(root, names, annotated, config)
+    yield from _values(root, names, annotated, files)
     for name in names:
         if name not in config.constant:
             yield from _constant(root, name, annotated)
@@ -193,14 +201,12 @@ def _description(root: Path, name: str, clips: Sequence[ClipSummary]) -> Iterato
 
 
 def _values(
-    root: Path, names: Sequence[str], clips: Sequence[ClipSummary], config: AuditConfig
+    root: Path, names: Sequence[str], clips: Sequence[ClipSummary], files: CorpusFiles
 ) -> Iterator[Finding]:
     """Yield the clips whose values match other clips only in another column or unit."""
 
     def read(name: str, index: int) -> Values:
-        target = (config.cond_root or root) / clips[index].rel
-        sidecar = read_pair(*existing_paths(target, config.suffix))
-        values = sidecar.parameters[name].values.astype(np.float64)
+        values = files.values(clips[index].rel, name)
         return values[np.isfinite(values)]
 
     columns = [c for name in names if (c := collect_column(name, clips)) is not None]

@@ -13,7 +13,7 @@ A fingerprint takes half a byte to one byte per frame; the tokens themselves tak
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -112,29 +112,65 @@ def fingerprint(codes: Codes) -> Fingerprint:
     return Fingerprint(hashes[kept], kept.astype(np.int32))
 
 
+class PrintTable(NamedTuple):
+    """The kept runs of many clips.
+
+    Attributes:
+        hashes: Hash of each run, uint64 `[N]`.
+        frames: Frame at which each run starts `[N]`.
+        clips: Index of the clip of each run, int64 `[N]`.
+    """
+
+    hashes: NDArray[np.uint64]
+    frames: NDArray[np.int64]
+    clips: NDArray[np.int64]
+
+
+def print_table(prints: Sequence[Fingerprint | None]) -> PrintTable:
+    """Return the runs of all clips that have a fingerprint."""
+    having = [(index, one) for index, one in enumerate(prints) if one is not None]
+    if not having:
+        return PrintTable(np.empty(0, np.uint64), np.empty(0, np.int64), np.empty(0, np.int64))
+    sizes = [len(one.hashes) for _, one in having]
+    return PrintTable(
+        np.concatenate([one.hashes for _, one in having]),
+        np.concatenate([one.frames for _, one in having]).astype(np.int64),
+        np.repeat(np.array([index for index, _ in having], np.int64), sizes),
+    )
+
+
 def find_shared(
-    prints: Sequence[Fingerprint], groups: Sequence[str | None], fewest: int
+    tables: Iterable[PrintTable], splits: Sequence[str | None], fewest: int
 ) -> Iterator[Shared]:
-    """Yield pairs of clips from different groups that share at least `fewest` runs at one offset.
+    """Yield pairs of clips from different splits that share at least `fewest` runs at one offset.
 
     Args:
-        prints: Fingerprint of each clip.
-        groups: Split of each clip; clips of the same split are not compared.
+        tables: The runs of all clips. Equal runs must be in the same table, so that a corpus can
+            be compared a slice at a time.
+        splits: Split of each clip; clips of the same split are not compared.
         fewest: Minimum number of shared runs.
     """
-    sizes = [len(one.hashes) for one in prints]
-    if not sum(sizes):
+    numbers = {name: number for number, name in enumerate(dict.fromkeys(splits))}
+    split_of_clip = np.array([numbers[name] for name in splits], np.int64)
+    rows = [pairs for table in tables for pairs in _pairs(table, split_of_clip)]
+    if not rows:
         return
-    hashes = np.concatenate([one.hashes for one in prints])
-    frames = np.concatenate([one.frames for one in prints]).astype(np.int64)
-    clips = np.repeat(np.arange(len(prints)), sizes)
-    numbers = {group: number for number, group in enumerate(dict.fromkeys(groups))}
-    split = np.array([numbers[group] for group in groups])[clips]
+    found, many = np.unique(np.concatenate(rows), axis=0, return_counts=True)
+    for (first, second, offset), count in zip(found.tolist(), many.tolist(), strict=True):
+        if count >= fewest:
+            yield Shared(first, second, offset, count)
+
+
+def _pairs(table: PrintTable, split_of_clip: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
+    """Yield clip, clip and offset `[N, 3]` of equal runs in different splits."""
+    hashes, frames, clips = table
+    if not len(hashes):
+        return
+    split = split_of_clip[clips]
     order = np.argsort(hashes, kind="stable")
     hashes = hashes[order]
     edges = np.flatnonzero(np.append(True, hashes[1:] != hashes[:-1]))
     counts = np.diff(np.append(edges, len(hashes)))
-    rows = []
     # Pair entry i of each group of equal hashes with entry i + step, for every step.
     several = edges[(counts > 1) & (counts <= _MOST_CLIPS)]
     lengths = counts[(counts > 1) & (counts <= _MOST_CLIPS)]
@@ -148,11 +184,4 @@ def find_shared(
         left, right = order[at], order[at + step]
         apart = split[left] != split[right]
         left, right = left[apart], right[apart]
-        offsets = frames[left] - frames[right]
-        rows.append(np.stack([clips[left], clips[right], offsets], axis=1))
-    if not rows:
-        return
-    found, many = np.unique(np.concatenate(rows), axis=0, return_counts=True)
-    for (first, second, offset), count in zip(found.tolist(), many.tolist(), strict=True):
-        if count >= fewest:
-            yield Shared(first, second, offset, count)
+        yield np.stack([clips[left], clips[right], frames[left] - frames[right]], axis=1)

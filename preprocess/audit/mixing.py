@@ -27,6 +27,7 @@ _OF_TOKENS = {
     "ckpt": "tokens by other weights",
     "norm": "audio normalized by other settings",
 }
+_TOOLS = {"ckpt": "weights", "by": "encoded by", "eng": "engine"}
 _NAMED = 3
 """Number of clips that a message names."""
 
@@ -96,6 +97,18 @@ class Makings:
         for what, maker in makers.items():
             self._clips.setdefault((what, group), {}).setdefault(maker, []).append(clip)
 
+    def merge(self, other: Makings) -> None:
+        """Add the makers of the clips in `other`."""
+        for where, clips_of in other._clips.items():
+            mine = self._clips.setdefault(where, {})
+            for maker, clips in clips_of.items():
+                mine.setdefault(maker, []).extend(clips)
+
+    @property
+    def differ(self) -> bool:
+        """Whether there is any mixture, without naming it."""
+        return any(len(clips_of) > 1 for clips_of in self._clips.values())
+
     def mixtures(self) -> list[Mixture]:
         """Return how the clips differ.
 
@@ -127,15 +140,24 @@ def token_makings(root: Path, tokens: Sequence[str]) -> tuple[Makings, dict[str,
         tokens: The token files, relative to it.
     """
     makings = Makings()
-    tools: dict[str, set[str]] = {"weights": set(), "encoded by": set(), "engine": set()}
+    tools: dict[str, set[str]] = {}
     for rel in tokens:
-        header = read_header(root / rel)
-        extra = header.extra
-        makings.add(rel, token_makers(header), token_group(header))
-        tools["weights"].add(str(extra.get("ckpt", "")))
-        tools["encoded by"].add(str(extra.get("by", "")))
-        tools["engine"].add(str(extra.get("eng", "")))
-    return makings, {k: ", ".join(sorted(filter(None, v))[:10]) for k, v in tools.items()}
+        add_tokens(makings, tools, rel, read_header(root / rel))
+    return makings, tool_texts(tools)
+
+
+def add_tokens(makings: Makings, tools: dict[str, set[str]], clip: str, header: EcdcHeader) -> None:
+    """Add what made the tokens of a clip to `makings`, and with what they were made to `tools`."""
+    makings.add(clip, token_makers(header), token_group(header))
+    for key, what in _TOOLS.items():
+        tools.setdefault(what, set()).add(str(header.extra.get(key, "")))
+
+
+def tool_texts(tools: Mapping[str, set[str]]) -> dict[str, str]:
+    """Return weights, programs and engines of `add_tokens` as texts of a few names each."""
+    return {
+        what: ", ".join(sorted(filter(None, tools.get(what, ())))[:10]) for what in _TOOLS.values()
+    }
 
 
 def refuse_mixed(root: Path, mixed: str) -> None:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from preprocess.audit.corpus_files import CorpusFiles
 from preprocess.audit.findings import Finding
-from preprocess.audit.fingerprints import Fingerprint, Shared, find_shared
+from preprocess.audit.fingerprints import PrintTable, Shared, find_shared, print_table
 from preprocess.audit.summaries import ClipSummary
-from preprocess.tokens.ecdc import read_ecdc
 
 _FEWEST_RUNS = 2
 _LEAST_ALIKE = 0.5
@@ -20,44 +20,49 @@ _ABOVE_CHANCE = 0.3
 _SHORTEST_S = 0.5
 _LEAST_PART = 0.25
 """Least overlap, as a fraction of the shorter clip, because loops and samples recur legitimately."""
-_NOTHING = Fingerprint(np.empty(0, np.uint64), np.empty(0, np.int32))
 
 Codes = NDArray[np.int16]
 
 
-def check_recordings(root: Path, clips: Sequence[ClipSummary]) -> Iterator[Finding]:
+def check_recordings(
+    root: Path,
+    clips: Sequence[ClipSummary],
+    files: CorpusFiles,
+    tables: Iterable[PrintTable] | None = None,
+) -> Iterator[Finding]:
     """Yield the clips that share a recording with a clip in another split.
 
     Args:
-        root: The token folder.
-        clips: All clips; clips without a fingerprint are not compared.
+        root: The token folder, for messages.
+        clips: All clips.
+        files: Reads the codes of clips.
+        tables: The clips' fingerprints; None takes those in `clips`.
     """
-    having = [clip for clip in clips if clip.prints is not None]
-    prints = [clip.prints or _NOTHING for clip in having]
+    tables = [print_table([clip.prints for clip in clips])] if tables is None else tables
     best: dict[tuple[int, int], Shared] = {}
-    for shared in find_shared(prints, [clip.split for clip in having], _FEWEST_RUNS):
+    for shared in find_shared(tables, [clip.split for clip in clips], _FEWEST_RUNS):
         key = (shared.first, shared.second)
         if key not in best or shared.runs > best[key].runs:
             best[key] = shared
     said: set[int] = set()
     for shared in sorted(best.values(), key=lambda one: -one.runs):
         pair = sorted((shared.first, shared.second))
-        first, second = having[shared.first], having[shared.second]
+        first, second = clips[shared.first], clips[shared.second]
         if pair[1] in said or first.content == second.content:
             continue
         if first.header.model != second.header.model:
             continue
-        finding = _compared(root, first, second, shared)
+        finding = _compared(root, first, second, shared, files)
         if finding is not None:
             said.add(pair[1])
             yield finding
 
 
 def _compared(
-    root: Path, first: ClipSummary, second: ClipSummary, shared: Shared
+    root: Path, first: ClipSummary, second: ClipSummary, shared: Shared, files: CorpusFiles
 ) -> Finding | None:
     """Compare the codes of two clips; return a finding, or None if they do not match."""
-    a, b = (read_ecdc(root / clip.rel).codes[0] for clip in (first, second))
+    a, b = files.codes(first.rel), files.codes(second.rel)
     left, right, offset = first.rel, second.rel, shared.offset
     if shared.first > shared.second:
         a, b, left, right, offset = b, a, right, left, -offset

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -59,7 +60,7 @@ class ClipSummary:
     token_makers: Makers = field(default_factory=dict)
     parameter_makers: Makers = field(default_factory=dict)
     is_tied: bool = True
-    parameters: dict[str, ParameterSummary] | None = None
+    parameters: Mapping[str, ParameterSummary] | None = None
     engine: str = ""
     prints: Fingerprint | None = None
 

@@ -14,7 +14,7 @@ from preprocess.audit.audit_config import AuditConfig, ChecksConfig
 from preprocess.codec.model_config import CodecConfig, ModelConfig
 from preprocess.core.errors import UsageError, printable
 from preprocess.core.flags import from_flags
-from preprocess.core.report import Report, log_report, print_report, run_and_print
+from preprocess.core.report import Report, log_report, print_report
 from preprocess.params import parse_producer
 from preprocess.steps.annotate_clip import AnnotateConfig
 from preprocess.steps.build_config import BuildConfig
@@ -23,6 +23,7 @@ from preprocess.steps.export_config import ExportConfig
 from preprocess.steps.inspect import InspectConfig
 from preprocess.steps.migrate import MigrateConfig
 from preprocess.steps.normalize import NormalizeConfig
+from preprocess.steps.pack_config import PackConfig
 from preprocess.steps.plot import PlotConfig
 from preprocess.steps.push import PushConfig
 from preprocess.steps.stats import StatsConfig
@@ -34,7 +35,7 @@ def normalize_command(args: Namespace) -> int:
 
     config = from_flags(NormalizeConfig, args)
     report = normalize(args.input, args.output, args.codec, config, args.jobs)
-    return _finish(report)
+    return finish(report)
 
 
 def encode_command(args: Namespace) -> int:
@@ -55,7 +56,7 @@ def annotate_command(args: Namespace) -> int:
     producers = [parse_producer(entry) for entry in getattr(args, "producers", ())]
     model, config = from_flags(ModelConfig, args), from_flags(AnnotateConfig, args)
     report = annotate(args.root, producers, model, config, args.jobs)
-    return _finish(report)
+    return finish(report)
 
 
 def audit_command(args: Namespace) -> int:
@@ -95,7 +96,7 @@ def stats_command(args: Namespace) -> int:
         report = collect_stats(args.root, output, from_flags(StatsConfig, args), args.jobs)
     lines = format_stats(read_stats(Path(report.output))).splitlines()
     print("".join(f"{printable(line)}\n" for line in lines), end="")
-    return _finish(report)
+    return finish(report)
 
 
 def build_command(args: Namespace) -> int:
@@ -105,7 +106,23 @@ def build_command(args: Namespace) -> int:
     checks = from_flags(ChecksConfig, args)
     audit = AuditConfig(**dataclasses.asdict(checks))
     report = build(args.root, args.output, from_flags(BuildConfig, args), audit)
-    return _finish(report)
+    return finish(report)
+
+
+def pack_command(args: Namespace) -> int:
+    """Run `preprocess pack`."""
+    from preprocess.steps.pack import pack
+
+    checks = from_flags(ChecksConfig, args)
+    audit = AuditConfig(**dataclasses.asdict(checks))
+    return finish(pack(args.root, args.output, from_flags(PackConfig, args), audit, args.jobs))
+
+
+def unpack_command(args: Namespace) -> int:
+    """Run `preprocess unpack`."""
+    from preprocess.steps.unpack import unpack
+
+    return finish(unpack(args.source, args.output, args.jobs))
 
 
 def export_command(args: Namespace) -> int:
@@ -114,7 +131,7 @@ def export_command(args: Namespace) -> int:
 
     checks = from_flags(ChecksConfig, args)
     audit = AuditConfig(**dataclasses.asdict(checks))
-    return _finish(export(args.root, args.output, from_flags(ExportConfig, args), audit))
+    return finish(export(args.root, args.output, from_flags(ExportConfig, args), audit))
 
 
 def migrate_command(args: Namespace) -> int:
@@ -123,7 +140,7 @@ def migrate_command(args: Namespace) -> int:
 
     report, lines = migrate(args.root, from_flags(MigrateConfig, args))
     print("".join(f"{printable(line)}\n" for line in lines), end="")
-    return _finish(report)
+    return finish(report)
 
 
 def inspect_command(args: Namespace) -> int:
@@ -132,7 +149,7 @@ def inspect_command(args: Namespace) -> int:
 
     config = from_flags(InspectConfig, args)
     if not (config.text or config.json):
-        return _finish(inspect(args.source, config))
+        return finish(inspect(args.source, config))
     text, ok = look_at(args.source, config)
     print(text, end="")
     return 0 if ok else 1
@@ -142,7 +159,7 @@ def plot_command(args: Namespace) -> int:
     """Run `preprocess plot`."""
     from preprocess.steps.plot import plot
 
-    return _finish(plot(args.source, args.id, args.output, from_flags(PlotConfig, args)))
+    return finish(plot(args.source, args.id, args.output, from_flags(PlotConfig, args)))
 
 
 def push_command(args: Namespace) -> int:
@@ -150,24 +167,7 @@ def push_command(args: Namespace) -> int:
     from preprocess.steps.push import push
 
     config, model = from_flags(PushConfig, args), from_flags(ModelConfig, args)
-    return _finish(push(args.dataset, args.repo_id, config, model))
-
-
-def run_command(args: Namespace) -> int:
-    """Run `preprocess run`."""
-    from preprocess.steps.recipe import read_recipe, with_overrides
-    from preprocess.steps.run import run_recipe
-
-    recipe = with_overrides(
-        read_recipe(args.recipe), input=args.input, output=args.output, prune=args.prune or None
-    )
-    if not args.dry_run:
-        return run_and_print(run_recipe(recipe, args.recipe))
-    from preprocess.steps.pruning import plan_pruning
-
-    if not recipe.prune:
-        raise UsageError("run: --dry-run requires --prune")
-    return _finish(plan_pruning(recipe))
+    return finish(push(args.dataset, args.repo_id, config, model))
 
 
 def demo_command(args: Namespace) -> int:
@@ -184,7 +184,7 @@ def doctor_command(_: Namespace) -> int:
     return doctor()
 
 
-def _finish(report: Report) -> int:
+def finish(report: Report) -> int:
     """Print the report of a step and return the exit status."""
     print_report(report)
     return 0 if report.ok else 1

@@ -21,17 +21,22 @@ STEPS = {
     "audit": "check every sidecar against its tokens",
     "stats": "compute statistics of each parameter over all clips",
     "build": "save a DatasetDict of tokens and parameters",
+    "pack": "pack tokens and sidecars into Parquet shards that load and publish as they are",
+    "unpack": "write the token files and sidecars of shards",
     "migrate": "convert old token files and sidecars to the current formats; lists them by default",
     "export": "write tokens and parameters in the format of another project's trainers",
     "inspect": "write a page that shows and plays clips in a browser",
     "plot": "write a picture of a clip as PNG, SVG or PDF",
     "push": "publish a saved dataset on the Hub, as Parquet with a card",
-    "run": "run all steps of a recipe, from audio to dataset",
+    "run": "run all steps of a recipe, from audio to dataset, or make the shards of a plan",
+    "plan": "divide the audio of a recipe into shards, to make them with any number of workers",
+    "status": "show how far the shards of a plan are",
+    "finish": "turn the shards of a plan into a dataset, once all are made",
     "demo": "run all steps on nine recordings with the demo codec",
     "doctor": "check that the installed packages work together, and say how to fix them",
 }
 """Name -> help text. The flags are in `preprocess.cli.step_flags`."""
-UNLOGGED = ("plot", "demo", "doctor")
+UNLOGGED = ("plot", "status", "demo", "doctor")
 """Steps without `--log-json`: they do not work on a corpus."""
 
 

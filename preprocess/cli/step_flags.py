@@ -7,11 +7,13 @@ from pathlib import Path
 
 from preprocess.audit.audit_config import AuditConfig, ChecksConfig
 from preprocess.audit.findings import FORMATS
-from preprocess.cli import commands
+from preprocess.cli import commands, plan_commands
 from preprocess.codec.model_config import CodecConfig, ModelConfig
 from preprocess.core.flags import add_flags, add_producer_flags
 from preprocess.core.jobs import cpu_count
 from preprocess.params import PRODUCERS
+from preprocess.plan.finish_config import FinishConfig
+from preprocess.plan.launch_config import LaunchConfig
 from preprocess.steps.annotate_clip import AnnotateConfig
 from preprocess.steps.build_config import BuildConfig
 from preprocess.steps.encode_jobs import EncodeConfig
@@ -19,6 +21,7 @@ from preprocess.steps.export_config import EXPORT_TARGETS, ExportConfig
 from preprocess.steps.inspect import InspectConfig
 from preprocess.steps.migrate import MigrateConfig
 from preprocess.steps.normalize import NormalizeConfig
+from preprocess.steps.pack_config import PackConfig
 from preprocess.steps.plot import PlotConfig
 from preprocess.steps.push import PushConfig
 from preprocess.steps.stats import StatsConfig
@@ -138,6 +141,24 @@ def build_flags(parser: ArgumentParser) -> None:
     add_flags(parser, ChecksConfig)
 
 
+def pack_flags(parser: ArgumentParser) -> None:
+    """Add the flags of `preprocess pack`."""
+    parser.set_defaults(command=commands.pack_command)
+    _add_root(parser)
+    parser.add_argument("output", type=Path, help="folder for the shards")
+    add_flags(parser, PackConfig)
+    add_flags(parser, ChecksConfig)
+    _add_jobs(parser)
+
+
+def unpack_flags(parser: ArgumentParser) -> None:
+    """Add the flags of `preprocess unpack`."""
+    parser.set_defaults(command=commands.unpack_command)
+    parser.add_argument("source", metavar="SHARDS", type=Path, help="folder of shards")
+    parser.add_argument("output", type=Path, help="folder for the .ecdc files and sidecars")
+    _add_jobs(parser)
+
+
 def migrate_flags(parser: ArgumentParser) -> None:
     """Add the flags of `preprocess migrate`."""
     parser.set_defaults(command=commands.migrate_command)
@@ -196,16 +217,52 @@ def push_flags(parser: ArgumentParser) -> None:
 
 def run_flags(parser: ArgumentParser) -> None:
     """Add the flags of `preprocess run`."""
-    parser.set_defaults(command=commands.run_command)
-    parser.add_argument("recipe", metavar="RECIPE.yaml", type=Path)
-    parser.add_argument("--input", type=Path, help="audio folder, instead of the recipe's")
-    parser.add_argument("--output", type=Path, help="output folder, instead of the recipe's")
+    parser.set_defaults(command=plan_commands.run_command)
+    parser.add_argument("recipe", metavar="RECIPE.yaml", type=Path, nargs="?")
+    parser.add_argument(
+        "--plan", metavar="PLAN", help="make the shards of this plan, not of a recipe"
+    )
+    _add_places(parser)
     parser.add_argument(
         "--prune", action="store_true", help="delete the outputs of all steps whose source is gone"
     )
     parser.add_argument(
         "--dry-run", action="store_true", help="with --prune: only list the outputs to delete"
     )
+    add_flags(parser, LaunchConfig)
+
+
+def plan_flags(parser: ArgumentParser) -> None:
+    """Add the flags of `preprocess plan`."""
+    parser.set_defaults(command=plan_commands.plan_command)
+    parser.add_argument("recipe", metavar="RECIPE.yaml", type=Path)
+    parser.add_argument(
+        "--plan", metavar="PLAN", help="folder or URL for the plan (default: OUTPUT/plan)"
+    )
+    _add_places(parser)
+
+
+def status_flags(parser: ArgumentParser) -> None:
+    """Add the flags of `preprocess status`."""
+    parser.set_defaults(command=plan_commands.status_command)
+    _add_plan(parser)
+    parser.add_argument("--json", action="store_true", help="print JSON, for programs")
+
+
+def finish_flags(parser: ArgumentParser) -> None:
+    """Add the flags of `preprocess finish`."""
+    parser.set_defaults(command=plan_commands.finish_command)
+    _add_plan(parser)
+    add_flags(parser, FinishConfig)
+
+
+def _add_plan(parser: ArgumentParser) -> None:
+    parser.add_argument("plan", metavar="PLAN", help="folder or URL of a plan")
+
+
+def _add_places(parser: ArgumentParser) -> None:
+    parser.add_argument("--input", help="folder or URL of the audio, instead of the recipe's")
+    parser.add_argument("--output", help="folder or URL of the output, instead of the recipe's")
 
 
 def demo_flags(parser: ArgumentParser) -> None:

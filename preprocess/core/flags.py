@@ -12,11 +12,12 @@ import typing
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
-import yaml
 from pydantic import TypeAdapter, ValidationError
 from pydantic.fields import FieldInfo
 
 from preprocess.core.errors import UsageError, nearest
+from preprocess.core.untrusted import shown
+from preprocess.core.yaml_files import YamlError, load_yaml
 
 T = TypeVar("T")
 _UNKNOWN_KEY = "unexpected_keyword_argument"
@@ -90,7 +91,7 @@ def validate(settings: type[T], data: Any, prefix: str = "", dash: str = "_") ->
             message suggests the nearest known one.
     """
     if not isinstance(data, dict):
-        raise UsageError(f"{prefix}expected keys and values, got {data!r}")
+        raise UsageError(f"{prefix}expected keys and values, got {shown(data)}")
     try:
         return TypeAdapter(settings).validate_python(data)
     except UsageError as error:  # from one of our validators, such as the producers'
@@ -110,7 +111,7 @@ def _describe(error: Any, settings: type, dash: str) -> str:
     if error["type"] == "missing":
         return f"the key {path!r} is missing"
     message = _PLAIN.get(error["type"]) or error["msg"].replace("Input should", "should")
-    return f"{path}: {message[0].lower()}{message[1:]}, got {error['input']!r}"
+    return f"{path}: {message[0].lower()}{message[1:]}, got {shown(error['input'])}"
 
 
 def _keys_at(settings: type, location: tuple[Any, ...]) -> list[str]:
@@ -172,6 +173,6 @@ class _ProducerAction(argparse.Action):
 def _structure(text: str) -> Any:
     """Parse a YAML mapping or list, such as `{pitch: Hz}`; return the text if that fails."""
     try:
-        return yaml.safe_load(text)
-    except yaml.YAMLError:
+        return load_yaml(text)
+    except YamlError:
         return text

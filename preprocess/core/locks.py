@@ -130,7 +130,9 @@ def _holder(path: Path) -> str:
 def _acquire(path: Path, deadline: float) -> int:
     pause = _SHORTEST_S
     while True:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        # A link of this name, which only a hostile folder has, could make a file anywhere.
+        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+        descriptor = os.open(path, flags, 0o666)
         try:
             if _try_lock(descriptor, path) and _is_at(descriptor, path):
                 return descriptor

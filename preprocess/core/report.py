@@ -176,6 +176,11 @@ def _print_last(prog: str, text: str, status: int) -> int:
     return status
 
 
+def print_note(step: str, text: str) -> None:
+    """Print a line worth a user's attention to stderr, while a step runs."""
+    print(f"{step}: note: {printable(text)}", file=sys.stderr, flush=True)
+
+
 def listed(names: Sequence[str], most: int = 20) -> str:
     """Return up to `most` names and the number of the others, as in `a, b and 3 more`."""
     more = f" and {len(names) - most:,} more" if len(names) > most else ""

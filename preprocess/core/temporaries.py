@@ -11,17 +11,16 @@ machine cannot tell whether their process still runs.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 import shutil
-import socket
 import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import lru_cache
 from pathlib import Path
+
+from preprocess.core.processes import is_dead, machine_id, started
 
 FOREIGN_AGE_S = 24 * 3600
 _NAME = re.compile(r"\..*\.([0-9a-f]{8})-(\d+)-(\d+)-[0-9a-f]{8}\.tmp")
@@ -34,7 +33,7 @@ def temporary_name(name: str) -> str:
     """Return a name for a temporary file or folder of this process that will become `name`."""
     pid = os.getpid()
     kept = os.fsdecode(os.fsencode(name)[:_MAX_NAME_BYTES])
-    return f".{kept}.{_host()}-{pid}-{_started(pid) or 0}-{uuid.uuid4().hex[:8]}.tmp"
+    return f".{kept}.{machine_id()}-{pid}-{started(pid) or 0}-{uuid.uuid4().hex[:8]}.tmp"
 
 
 _live: set[Path] = set()
@@ -79,48 +78,11 @@ def remove_stale(folder: Path, recursive: bool = True) -> int:
 
 def _is_stale(folder: str, name: str) -> bool:
     match = _NAME.fullmatch(name)
-    if match and match[1] == _host() and os.name == "posix":
-        return _is_dead(int(match[2]), int(match[3]))
+    if match and match[1] == machine_id() and os.name == "posix":
+        return is_dead(int(match[2]), int(match[3]))
     if not match and not _UNNAMED.fullmatch(name):
         return False
     try:
         return time.time() - os.lstat(os.path.join(folder, name)).st_mtime > FOREIGN_AGE_S
     except OSError:
         return False
-
-
-def _is_dead(pid: int, started: int) -> bool:
-    """Whether a process of this machine has ended, even if a new one has its number."""
-    now = _started(pid)
-    if now is not None and started:
-        return now != started
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return True
-    except (OSError, OverflowError):  # another user's process
-        return False
-    return now == 0  # a zombie
-
-
-def _started(pid: int) -> int | None:
-    """Return when a process started, in clock ticks since boot; None if unknown.
-
-    0 for a process that has ended and is still listed.
-    """
-    try:
-        with open(f"/proc/{pid}/stat", "rb") as file:
-            fields = file.read().rpartition(b")")[2].split()  # program names may contain spaces
-    except OSError:
-        return None
-    return 0 if fields[0] in (b"Z", b"X") else int(fields[19])
-
-
-@lru_cache(maxsize=1)
-def _host() -> str:
-    """Return a hash that identifies this machine, or this container if it numbers its processes."""
-    try:
-        space = str(os.stat("/proc/self/ns/pid").st_ino)
-    except OSError:
-        space = ""
-    return hashlib.sha256(f"{socket.gethostname()} {space}".encode()).hexdigest()[:8]

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 
 def rows_table(rows: Sequence[Mapping[str, Any]], schema: pa.Schema) -> pa.Table:
@@ -26,6 +27,13 @@ def rows_table(rows: Sequence[Mapping[str, Any]], schema: pa.Schema) -> pa.Table
     return pa.Table.from_arrays(columns, schema=schema)
 
 
+def lists(row: Any) -> Any:
+    """Return a row with its arrays converted to lists."""
+    if isinstance(row, dict):
+        return {name: lists(value) for name, value in row.items()}
+    return row.tolist() if isinstance(row, np.ndarray) else row
+
+
 def _column(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
     if pa.types.is_struct(kind):
         fields = [kind.field(i) for i in range(kind.num_fields)]
@@ -33,15 +41,25 @@ def _column(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
         return pa.StructArray.from_arrays(parts, fields=fields)
     if not pa.types.is_list(kind):
         return pa.array(values, kind)
-    offsets = np.zeros(len(values) + 1, np.int32)
-    np.cumsum([len(value) for value in values], out=offsets[1:])
-    return pa.ListArray.from_arrays(pa.array(offsets), _flat(values, kind.value_type), type=kind)
+    offsets = _offsets([len(value) for value in values])
+    return pa.ListArray.from_arrays(offsets, _flat(values, kind.value_type), type=kind)
+
+
+def _offsets(lengths: Sequence[int] | NDArray[np.integer]) -> pa.Array:
+    offsets = np.zeros(len(lengths) + 1, np.int32)
+    np.cumsum(lengths, out=offsets[1:])
+    return pa.array(offsets)
 
 
 def _flat(values: Sequence[Any], kind: pa.DataType) -> pa.Array:
     """Return the elements of all lists in one array."""
     if pa.types.is_list(kind):
-        return _column(list(chain.from_iterable(values)), kind)
+        if not all(isinstance(value, np.ndarray) and value.ndim == 2 for value in values):
+            return _column(list(chain.from_iterable(values)), kind)
+        shapes = np.array([value.shape for value in values], np.int64).reshape(-1, 2)
+        lengths = np.repeat(shapes[:, 1], shapes[:, 0])
+        inner = _flat([value.reshape(-1) for value in values], kind.value_type)
+        return pa.ListArray.from_arrays(_offsets(lengths), inner, type=kind)
     dtype = kind.to_pandas_dtype()
     parts = [np.asarray(value, dtype) for value in values]
     return pa.array(np.concatenate(parts) if parts else np.empty(0, dtype), kind)

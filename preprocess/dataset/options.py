@@ -33,6 +33,14 @@ def _parts(value: Any) -> Any:
 
 
 Names = Annotated[tuple[str, ...], BeforeValidator(split_commas)]
+RequireParameters = Annotated[Names, Field(description="parameters that every clip must have")]
+MissingSidecar = Annotated[
+    Literal["error", "skip", "empty"],
+    Field(
+        description="if only some clips have a sidecar: fail, skip the clips without one, or "
+        "give them parameters of zero frames"
+    ),
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,16 +101,8 @@ class ClipOptions(Settings):
 class RowOptions(ClipOptions):
     """The contents of a dataset's rows: the options of the builder."""
 
-    require_parameters: Annotated[
-        Names, Field(description="parameters that every clip must have")
-    ] = ()
-    missing_sidecar: Annotated[
-        Literal["error", "skip", "empty"],
-        Field(
-            description="if only some clips have a sidecar: fail, skip the clips without one, or "
-            "give them parameters of zero frames"
-        ),
-    ] = "error"
+    require_parameters: RequireParameters = ()
+    missing_sidecar: MissingSidecar = "error"
     dtype: Annotated[
         Literal["float16", "float32", "float64"], Field(description="dtype of the parameters")
     ] = "float32"

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from preprocess.core.errors import nearest
 from preprocess.dataset.clips import Clips, DatasetError, clip_id
+from preprocess.dataset.merging import merge_parameters
 from preprocess.dataset.options import RowOptions
 from preprocess.dataset.schema import Schema
 from preprocess.sidecar.parameter_info import ParameterInfo
@@ -50,11 +51,11 @@ def read_schema(root: Path, clips: Clips, options: RowOptions) -> Schema:
     if clips.described:
         first = clips.cond_root / clips.described[0]
         described = read_described(first)
-        _check_names(first, described, options)
+        check_names(first, described, options)
         names = list(options.parameters) or list(described)
         parameters = {name: described[name].info for name in names}
     else:
-        _check_names(path, {}, options)
+        check_names(path, {}, options)
     schema = Schema(header.model, k, slices, parameters, options.dtype)
     _check_header(header, schema, root, clips.tokens[0])
     return schema
@@ -82,19 +83,35 @@ def survey(
         DatasetError: A clip lacks a requested or required parameter, has other parameters than
             the clips before it when all are requested, or gives another unit or kind.
     """
-    merged = dict(schema.parameters)
+    merged: Mapping[str, ParameterInfo] = schema.parameters
     for rel in clips.described:
         path = clips.cond_root / rel
         sidecar = read_description(path)
         if look is not None:
             look(rel, sidecar)
-        described = sidecar.parameters
-        _check_names(path, described, options)
-        if not options.parameters and described.keys() != merged.keys():
-            raise DatasetError(_difference(path, set(described), set(merged)))
-        for name, known in merged.items():
-            merged[name] = _merged(name, known, described[name].info, path)
+        merged = merge_sidecar(path, sidecar, merged, options)
     return dataclasses.replace(schema, parameters=merged)
+
+
+def merge_sidecar(
+    path: Path, sidecar: Sidecar, merged: Mapping[str, ParameterInfo], options: RowOptions
+) -> dict[str, ParameterInfo]:
+    """Return `merged` with declared ranges widened to cover those of one clip.
+
+    Args:
+        path: The clip, for messages.
+        sidecar: Its sidecar, with or without values.
+        merged: Name -> description in other clips.
+        options: The builder's options.
+
+    Raises:
+        DatasetError: See `survey`.
+    """
+    described = sidecar.parameters
+    check_names(path, described, options)
+    if not options.parameters and described.keys() != merged.keys():
+        raise DatasetError(_difference(path, set(described), set(merged)))
+    return merge_parameters(merged, {n: described[n].info for n in merged}, path)
 
 
 def batch_rows(root: Path, clips: Clips) -> int:
@@ -137,15 +154,30 @@ def clip_row(
         EcdcError: The tokens cannot be read.
         SidecarError: The sidecar cannot be read.
     """
-    path = root / rel
-    ecdc = read_ecdc(path)
+    ecdc = read_ecdc(root / rel)
+    sidecar = None
+    if schema.parameters and has_sidecar:
+        sidecar = read_sidecar((cond_root or root) / rel)
+    return make_row(root, rel, schema, ecdc, sidecar, audio_prefix, cond_root, check)
+
+
+def make_row(
+    root: Path,
+    rel: str,
+    schema: Schema,
+    ecdc: Ecdc,
+    sidecar: Sidecar | None,
+    audio_prefix: str = "",
+    cond_root: Path | None = None,
+    check: Check | None = None,
+) -> dict[str, Any]:
+    """Return the row of one clip from what its files hold; see `clip_row`."""
+    path, target = root / rel, (cond_root or root) / rel
     n_frames = ecdc.codes.shape[1]
     _check_header(ecdc.header, schema, root, rel)
     audio = f"{audio_prefix}/{rel}" if audio_prefix else rel
     row = {"id": clip_id(rel), "audio": audio, **_token_columns(ecdc, schema)}
-    if schema.parameters and has_sidecar:
-        target = (cond_root or root) / rel
-        sidecar = read_sidecar(target)
+    if schema.parameters and sidecar is not None:
         if check is not None:
             taken = {n: f for n, f in sidecar.parameters.items() if n in schema.parameters}
             check(dataclasses.replace(sidecar, parameters=taken), ecdc.header, target, path)
@@ -171,13 +203,6 @@ def _token_columns(ecdc: Ecdc, schema: Schema) -> dict[str, Any]:
         "scales": [] if ecdc.scales is None else ecdc.scales,
         "segment_frames": [] if ecdc.scales is None else list(ecdc.segment_frames),
     }
-
-
-def lists(row: Any) -> Any:
-    """Return a row with its arrays converted to lists."""
-    if isinstance(row, dict):
-        return {name: lists(value) for name, value in row.items()}
-    return row.tolist() if isinstance(row, np.ndarray) else row
 
 
 def _values(
@@ -217,24 +242,12 @@ def _values(
     return row
 
 
-def _merged(name: str, known: ParameterInfo, new: ParameterInfo, path: Path) -> ParameterInfo:
-    for what in ("units", "kind"):
-        a, b = getattr(known, what), getattr(new, what)
-        if a != b:
-            raise DatasetError(
-                f"{path}: parameter {name!r} has {what} {b!r}, the clips before it {a!r}"
-            )
-    if known == new:
-        return known
-    return dataclasses.replace(
-        known,
-        doc_string=known.doc_string or new.doc_string,
-        min=None if known.min is None or new.min is None else min(known.min, new.min),
-        max=None if known.max is None or new.max is None else max(known.max, new.max),
-    )
+def check_names(path: Path, described: Mapping[str, Any], options: RowOptions) -> None:
+    """Check the names of a clip's parameters.
 
-
-def _check_names(path: Path, described: Mapping[str, Any], options: RowOptions) -> None:
+    Raises:
+        DatasetError: A name is not a valid column name, or the clip lacks a requested parameter.
+    """
     for name in described:
         if not name.isidentifier():
             raise DatasetError(

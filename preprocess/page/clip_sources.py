@@ -16,6 +16,7 @@ from preprocess.core.files import walk_files
 from preprocess.page.clip_data import ClipData
 from preprocess.page.folder_clips import FolderClips
 from preprocess.page.originals import Originals, beside
+from preprocess.shards.reading import is_shards_folder
 
 _HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 
@@ -53,8 +54,8 @@ def open_source(
     """Return the clips of a folder of tokens, a saved dataset, or a dataset on the Hub.
 
     Args:
-        source: A folder with `.ecdc` files, one that `build` or `save_to_disk` wrote, one with
-            Parquet files, or `NAMESPACE/NAME` on the Hub.
+        source: A folder with `.ecdc` files, one that `build`, `pack` or `save_to_disk` wrote,
+            one with Parquet files, or `NAMESPACE/NAME` on the Hub.
         audio_root: Folder of the original audio; None for the folder `normalized` next to `source`.
         cond_root: Folder of the sidecars, if they are not next to the tokens.
         subset: Subset to read, if the dataset has several; None for the first.
@@ -62,7 +63,7 @@ def open_source(
     Raises:
         UsageError: `source` is something else.
     """
-    from preprocess.page.row_sources import ParquetClips, SavedClips
+    from preprocess.page.row_sources import ParquetClips, SavedClips, ShardClips
 
     path = Path(source)
     originals = Originals(audio_root or beside(path))
@@ -74,6 +75,8 @@ def open_source(
         raise UsageError(f"{source} is a file, not a folder")
     if (path / "dataset_dict.json").exists() or (path / "dataset_info.json").exists():
         return SavedClips(path, originals)
+    if subset is None and is_shards_folder(path):
+        return ShardClips(path, originals)
     if walk_files(path, [".ecdc"]):
         return FolderClips(path, originals, cond_root)
     if walk_files(path, [".parquet"]):

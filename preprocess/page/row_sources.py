@@ -14,9 +14,11 @@ from numpy.typing import NDArray
 from preprocess.codec.playback import row_tokens
 from preprocess.core.errors import UsageError, one_line
 from preprocess.dataset.quiet import quiet_datasets
+from preprocess.dataset.saved import load_saved
 from preprocess.dataset.schema import read_parameters
 from preprocess.page.clip_data import ClipData
 from preprocess.page.originals import Originals
+from preprocess.shards.reading import BATCH_BYTES, ShardFolder, read_row, read_tables
 from preprocess.sidecar.parameter_info import ParameterInfo
 from preprocess.sidecar.parameters import Parameter, measure
 
@@ -87,12 +89,44 @@ class SavedClips(DatasetClips):
     """The rows of a folder that `build` or `save_to_disk` wrote."""
 
     def __init__(self, folder: Path, originals: Originals) -> None:
-        from datasets import load_from_disk
-
-        with quiet_datasets():
-            saved = load_from_disk(str(folder))
+        saved = load_saved(folder)
         rows = list(saved.values()) if isinstance(saved, dict) else [saved]
         super().__init__(str(folder), rows, originals)
+
+
+class ShardClips:
+    """The rows of a folder of shards, of which each read takes one row group."""
+
+    def __init__(self, folder: Path, originals: Originals) -> None:
+        self.name, self._folder, self._originals = str(folder), ShardFolder.at(folder), originals
+
+    @cached_property
+    def _places(self) -> dict[str, tuple[str, Path, int]]:
+        places = {}
+        for split, paths in self._folder.splits.items():
+            for path in paths:
+                at = 0
+                for table in read_tables(path, self._folder.schema, ["id"], BATCH_BYTES):
+                    for clip in table["id"].to_pylist():
+                        places[str(clip)] = (split, path, at)
+                        at += 1
+        return places
+
+    @property
+    def ids(self) -> Sequence[str]:
+        """The ids of all clips."""
+        return list(self._places)
+
+    def split(self, clip: str) -> str:
+        """Return the split of a clip."""
+        return self._places[clip][0]
+
+    def read(self, clip: str, with_original: bool = True) -> ClipData:
+        """Return a clip; see `ClipSource`."""
+        _, path, at = self._places[clip]
+        (row,) = read_row(path, at).to_pylist()
+        data = row_clip(row, self._folder.parameters)
+        return self._originals.add_sound(data) if with_original else data
 
 
 class ParquetClips(DatasetClips):

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from preprocess.core.errors import UsageError, nearest
+from preprocess.core.untrusted import shown
 from preprocess.params.audio import Audio, RmsDb
 from preprocess.params.base import Producer
 from preprocess.params.curve import Curve
@@ -69,11 +70,11 @@ def parse_producer(entry: Any) -> Producer:
     if isinstance(entry, str):
         entry = {entry: {}}
     if not isinstance(entry, dict) or len(entry) != 1:
-        raise UsageError(f"annotate: expected one producer with its settings, got {entry!r}")
+        raise UsageError(f"annotate: expected one producer with its settings, got {shown(entry)}")
     ((name, settings),) = entry.items()
     if name not in PRODUCERS:
         known = ", ".join(PRODUCERS)
         raise UsageError(
-            f"annotate: unknown producer {name!r}{nearest(str(name), PRODUCERS)}; known: {known}"
+            f"annotate: unknown producer {shown(name)}{nearest(str(name), PRODUCERS)}; known: {known}"
         )
     return validate(PRODUCERS[name], settings or {}, f"annotate: {name}: ")

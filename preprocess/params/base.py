@@ -31,7 +31,9 @@ def _columns(value: Any) -> Any:
     """Return `[a, b]` or `a,b` as `{a: a, b: b}`: columns under their own names."""
     if isinstance(value, str):
         value = [name.strip() for name in value.split(",")]
-    return {name: name for name in value} if isinstance(value, list) else value
+    if isinstance(value, list) and all(isinstance(name, str) for name in value):
+        return {name: name for name in value}
+    return value
 
 
 Columns = Annotated[dict[str, str], BeforeValidator(_columns)]

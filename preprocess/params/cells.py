@@ -21,6 +21,7 @@ EMPTY_WORDS = ("", "nan", "na", "n/a", "#n/a", "none", "null")
 EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.timezone.utc)
 _BOOLEANS = {"false": 0.0, "true": 1.0, "no": 0.0, "yes": 1.0}
 _INFINITE = re.compile(r"[+-]?inf(inity)?", re.IGNORECASE)
+_MAX_HOUR_DIGITS = 300
 _FRACTION = r"(?:[.,]([0-9]+))?"
 _DURATION = re.compile(rf"(-?)([0-9]+):([0-5][0-9]):([0-5][0-9]){_FRACTION}")
 _MINUTES = re.compile(r"(-?)([0-9]+):([0-5][0-9])[.,]([0-9]+)")
@@ -87,7 +88,7 @@ def classify(cell: Any) -> Cell:
         shown = float(decimal.Decimal(repr(float(cell))) * 100)  # 0.07 * 100 is not 7
         return Cell(f"{shown:g} %", "percentage", shown)
     if isinstance(cell, int | float | decimal.Decimal):
-        return Cell(text, "number", float(cell))
+        return Cell(text, "number", _float(cell))
     if isinstance(cell, dt.time):
         cell = dt.datetime.combine(dt.date.min, cell) - dt.datetime.min
     if isinstance(cell, dt.timedelta):
@@ -99,6 +100,13 @@ def classify(cell: Any) -> Cell:
     if not isinstance(cell, str) or isinstance(cell, Unreadable):
         return Cell(text, "word")
     return _classify_text(text)
+
+
+def _float(number: float | decimal.Decimal) -> float:
+    try:
+        return float(number)
+    except OverflowError:  # of a whole number above 1.8e308
+        return math.inf if number > 0 else -math.inf
 
 
 def _classify_text(text: str) -> Cell:
@@ -121,6 +129,8 @@ def _classify_text(text: str) -> Cell:
 
 
 def _seconds(sign: str, hours: str, minutes: str, seconds: str, fraction: str | None) -> float:
+    if len(hours) > _MAX_HOUR_DIGITS:
+        return math.inf
     whole = 3600 * int(hours) + 60 * int(minutes) + int(seconds)
     return float(f"{sign}{whole}.{fraction or 0}")
 

@@ -10,10 +10,12 @@ from typing import Literal
 
 from preprocess.audio.audio_files import ALL_EXTENSIONS
 from preprocess.core.errors import PreprocessError, UsageError, nearest
+from preprocess.core.untrusted import clipped, shown
 from preprocess.params.cells import Unreadable, cell_text
 from preprocess.params.columns import Column, WordsError, read_column
 from preprocess.params.numerals import Decimal
 from preprocess.params.spelling import difference, folded, nfc
+from preprocess.params.table_size import CellRoom
 from preprocess.params.tables import Row
 from preprocess.sidecar.sidecar_format import TOKEN_SUFFIX
 
@@ -68,7 +70,7 @@ class ClipTable:
                 self.columns[name] = read_column(
                     [row.get(column) for row in rows],
                     name,
-                    lambda at: f"row {at + 1} ({keys[at]})",
+                    lambda at: f"row {at + 1} ({clipped(keys[at])})",
                     decimal,
                     labels.get(name, ()),
                     kinds.get(name, ""),
@@ -187,10 +189,11 @@ def _columns_of(
 ) -> dict[str, str]:
     """Return parameter -> column for the requested columns, after checking that they exist."""
     known = list(dict.fromkeys(name for row in rows for name in row))
+    CellRoom(path).take(sum(map(len, rows)), len(known) * len(rows))
     wanted = {n: nfc(c) for n, c in columns.items()} or {n: n for n in known if n != key}
     for column in (key, *wanted.values()):
         if column not in known:
-            hint = nearest(column, known) or f"; it has {', '.join(known)}"
+            hint = nearest(column, known) or f"; it has {clipped(', '.join(known))}"
             for number, row in enumerate(rows, 1):
                 if any(column in _PARTS.split(cell_text(cell)) for cell in row.values()):
                     hint = f"; row {number} has it: set header to the line with the column names"
@@ -199,8 +202,8 @@ def _columns_of(
     for name, column in wanted.items():
         if not name.isidentifier():
             raise UsageError(
-                f"table {path}: column {column!r} cannot name a parameter; "
-                f"give columns: {{some_name: {column!r}}}"
+                f"table {path}: column {shown(column)} cannot name a parameter; "
+                f"give columns: {{some_name: {shown(column)}}}"
             )
     return wanted
 
@@ -213,9 +216,9 @@ def _rows_by_key(path: Path, cells: Sequence[object], key: str) -> dict[str, int
         if not text:
             problem = f"has no {key}"
         elif isinstance(cell, Unreadable):
-            problem = text
+            problem = clipped(text)
         elif text in rows:
-            problem = f"duplicate {key} {text!r}"
+            problem = f"duplicate {key} {shown(text)}"
         if problem:
             raise UsageError(f"table {path}: row {at + 1}: {problem}")
         rows[text] = at

@@ -10,6 +10,7 @@ from typing import Any
 
 from preprocess.core.errors import PreprocessError
 from preprocess.core.report import listed
+from preprocess.core.untrusted import clipped, shown
 from preprocess.params.cells import Cell, Unreadable, cell_text, classify, is_empty
 from preprocess.params.numerals import Decimal, Mark, find_mark, read_numeral
 from preprocess.params.spelling import nfc
@@ -164,7 +165,7 @@ def _read_numbers(
 def _read_labels(cells: Sequence[Any], place: Place, labels: Sequence[str]) -> Column:
     if len(set(labels)) < len(labels):
         twice = Counter(labels).most_common(1)[0][0]
-        raise PreprocessError(f"the label {twice!r} appears twice")
+        raise PreprocessError(f"the label {shown(twice)} appears twice")
     index: dict[str, int] = {label: at for at, label in enumerate(labels)}
     values, empty = [], 0
     for at, cell in enumerate(cells):
@@ -172,7 +173,9 @@ def _read_labels(cells: Sequence[Any], place: Place, labels: Sequence[str]) -> C
         if isinstance(cell, bool) and text not in index:  # a spreadsheet's TRUE is not text
             text = next((label for label in labels if label.lower() == text.lower()), text)
         if text not in index and not is_empty(cell):
-            raise PreprocessError(f"{place(at)}: {text!r} is not one of {', '.join(labels)}")
+            raise PreprocessError(
+                f"{place(at)}: {shown(text)} is not one of {clipped(', '.join(labels))}"
+            )
         empty += text not in index
         values.append(float(index.get(text, math.nan)))
     return Column(values, "label", labels=tuple(labels), empty=empty)
@@ -188,7 +191,9 @@ def _common_form(full: Mapping[int, Cell], name: str, place: Place, kind: str) -
     if counts.keys() == {"word"}:
         words = list(dict.fromkeys(cell.text[:40] for cell in full.values()))
         shown = ", ".join(map(repr, words[:_SHOWN]))
-        listing = ", ".join(sorted(words)[:_SHOWN]) + (", ..." if len(words) > _SHOWN else "")
+        listing = clipped(", ".join(sorted(words)[:_SHOWN])) + (
+            ", ..." if len(words) > _SHOWN else ""
+        )
         raise WordsError(
             f"has words such as {shown}; to make them labels, set kind: {{{name}: categorical}}, "
             f"or labels: {{{name}: [{listing}]}} to choose their order"
@@ -223,15 +228,15 @@ def _value(cell: Cell, mark: Mark, kind: str, place: str) -> float:
         value = read_numeral(cell.numeral, mark.mark)
         if value is None:
             raise PreprocessError(
-                f"{place}: {cell.text!r} is not a number with decimal: {mark.mark}"
+                f"{place}: {shown(cell.text)} is not a number with decimal: {mark.mark}"
             )
     if math.isinf(value):
-        raise PreprocessError(f"{place}: {cell.text!r} is infinite")
+        raise PreprocessError(f"{place}: {shown(cell.text)} is infinite")
     whole = abs(value) >= _EXACT_INTEGERS and cell.text.lstrip("+-").isdigit()
-    if whole and int(cell.text) != int(value):
-        raise PreprocessError(f"{place}: {cell.text} is too large to store exactly")
+    if whole and int(cell.text.lstrip("+-").lstrip("0")) != abs(int(value)):
+        raise PreprocessError(f"{place}: {clipped(cell.text)} is too large to store exactly")
     if kind == "categorical" and not value.is_integer():
         raise PreprocessError(
-            f"{place}: {cell.text!r} is categorical but not an integer; list all values in labels"
+            f"{place}: {shown(cell.text)} is categorical but not an integer; list all values in labels"
         )
     return value

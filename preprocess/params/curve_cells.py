@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from preprocess.core.errors import PreprocessError
+from preprocess.core.untrusted import clipped
 from preprocess.params.cells import classify, is_empty
 from preprocess.params.columns import Column, read_column
 from preprocess.params.numerals import Decimal
@@ -41,7 +42,7 @@ def read_cells(
             values = np.array(cells, np.float64)
             if values.ndim == 1 and not any(isinstance(cell, bool) for cell in cells):
                 return Column(values.tolist(), "number")
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             pass  # some cell is text, empty or a list: find out which
     for at, cell in enumerate(cells):
         if isinstance(cell, list | dict):
@@ -55,7 +56,7 @@ def read_cells(
     if read.form == "Boolean":  # interpolation between two of them would give 0.5
         raise PreprocessError(
             f"{path}: {column}: has Booleans; to make them labels, set kind: "
-            f"{{{name}: categorical}}, or labels: {{{name}: [{', '.join(words(cells))}]}}"
+            f"{{{name}: categorical}}, or labels: {{{name}: [{clipped(', '.join(words(cells)))}]}}"
         )
     return read
 

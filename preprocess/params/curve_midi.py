@@ -88,7 +88,10 @@ class MidiReader:
         for parameter in wanted.values():
             describe_column(parameter.column)
         played = read_performance(path, self.settings)
-        notes = FrameNotes(played, clip.header.audio_length, clip.header.spec)
+        try:
+            notes = FrameNotes(played, clip.header.audio_length, clip.header.spec)
+        except PreprocessError as error:
+            raise PreprocessError(f"{path}: {error}") from None
         found: dict[str, Values] = {}
         for name, parameter in wanted.items():
             if is_controller(parameter.column):

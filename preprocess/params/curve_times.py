@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from preprocess.core.errors import PreprocessError
+from preprocess.core.untrusted import clipped
 from preprocess.params.cells import cell_text
 from preprocess.params.numerals import Decimal, find_mark, is_numeral, read_numeral
 
@@ -60,7 +61,7 @@ def read_times(
         if None not in parsed:
             return _from_stamps(parsed, path, column) if kind is _iso else np.array(parsed)
         wrong = max(wrong, parsed.index(None))  # blame the row that breaks the longest match
-    text = cell_text(cells[wrong])[:40]
+    text = clipped(cell_text(cells[wrong])[:40])
     expected = ", ".join(_SHAPES[kind] for kind in kinds)
     raise PreprocessError(
         f"{path}: {column} is {text!r} in row {wrong + 1}; expected {expected}, the same in all "
@@ -73,7 +74,8 @@ def _from_numbers(numbers: Seconds, time_as: TimeAs) -> Seconds:
     if time_as == "auto" and len(numbers):
         unit = next((unit for least, unit in _UNIX_UNITS if numbers[0] >= least), None)
     # Subtract first: the difference is small enough to be exact.
-    return numbers if unit is None else (numbers - numbers[0]) * unit
+    with np.errstate(invalid="ignore", over="ignore"):  # infinite times are refused later
+        return numbers if unit is None else (numbers - numbers[0]) * unit
 
 
 def _iso(cell: Any) -> tuple[np.datetime64, bool] | None:
@@ -109,15 +111,21 @@ def _clock(cell: Any) -> float | None:
     match = _CLOCK.fullmatch(text)
     if match is None:
         return None
-    return int(match[1] or 0) * 3600 + int(match[2]) * 60 + float(match[3])
+    try:
+        return int(match[1] or 0) * 3600 + int(match[2]) * 60 + float(match[3])
+    except (ValueError, OverflowError):  # of hundreds of digits
+        return None
 
 
 def _numbers(cells: Sequence[Any], path: Path, column: str, decimal: Decimal) -> Seconds | None:
     """Return a column of numbers, or None if any cell is not a number."""
     try:
-        return np.array(cells, np.float64)
-    except (TypeError, ValueError):
-        texts = [cell_text(cell) for cell in cells]
+        numbers = np.array(cells, np.float64)
+        if numbers.ndim == 1:  # no cell is a list
+            return numbers
+    except (TypeError, ValueError, OverflowError):
+        pass
+    texts = [cell_text(cell) for cell in cells]
     if not all(map(is_numeral, texts)):
         return None
     try:

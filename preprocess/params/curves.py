@@ -9,17 +9,21 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from preprocess.core.errors import PreprocessError, nearest
+from preprocess.core.untrusted import clipped, require_regular, shown
 from preprocess.params.curve_cells import read_cells
 from preprocess.params.curve_times import TimeAs, read_times
 from preprocess.params.numerals import Decimal
 from preprocess.params.points import Points, Values
+from preprocess.params.table_size import CellRoom
 from preprocess.params.tables import Layout, read_table
 
 MIDI_SUFFIXES = (".mid", ".midi")
 CURVE_SUFFIXES = (".csv", ".tsv", ".json", ".jsonl", ".xlsx", ".parquet", ".npy", *MIDI_SUFFIXES)
 MAX_JSON_BYTES = 64 << 20
+MAX_RATE_HZ = 1e9
 _RATE_KEY = "rate_hz"
 Columns = dict[str, list[Any]]
 
@@ -64,6 +68,7 @@ def read_curves(
     Raises:
         PreprocessError: The file cannot be read, or lacks a column.
     """
+    require_regular(path)
     if path.suffix.lower() == ".npy":
         return _from_array(path, list(columns), form)
     table, stated_hz = read_columns(path, form.layout)
@@ -73,7 +78,7 @@ def read_curves(
         if form.time not in table:
             raise PreprocessError(
                 f"{path} has no column {form.time!r}; set time to the column of times, or set "
-                f"rate_hz; it has {', '.join(table)}"
+                f"rate_hz; it has {clipped(', '.join(table))}"
             )
         times = read_times(table[form.time], path, form.time, form.time_as, form.decimal)
     found = {}
@@ -81,7 +86,7 @@ def read_curves(
         if column not in table:
             if skip_missing:
                 continue
-            hint = nearest(column, table) or f"; it has {', '.join(table)}"
+            hint = nearest(column, table) or f"; it has {clipped(', '.join(table))}"
             raise PreprocessError(f"{path} has no column {column!r}{hint}")
         labels = form.labels.get(name, ())
         read = read_cells(table[column], path, name, column, form.decimal, labels)
@@ -98,7 +103,7 @@ def read_columns(path: Path, layout: Layout | None = None) -> tuple[Columns, flo
     """
     if path.suffix.lower() == ".json":
         return _read_json(path)
-    return _by_column(read_table(path, layout)), None
+    return _by_column(path, read_table(path, layout)), None
 
 
 def _points(
@@ -113,11 +118,13 @@ def _from_array(path: Path, names: list[str], form: CurveFormat) -> dict[str, Po
     if form.rate_hz is None:
         raise PreprocessError(f"{path} has no times: set rate_hz")
     try:
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (ValueError, OSError, EOFError) as error:
-        raise PreprocessError(f"{path} is not an array: {str(error).splitlines()[0]}") from None
-    if not isinstance(array, np.ndarray) or array.dtype.kind not in "fiub":
-        raise PreprocessError(f"{path} must be an array of numbers, got {array.dtype}")
+        # np.load would also read archives and pickles.
+        array: NDArray[Any] = np.lib.format.open_memmap(path, mode="r")
+    except Exception as error:  # numpy parses the header with tokenize and ast
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise PreprocessError(f"{path} is not an array: {clipped(reason)}") from None
+    if array.dtype.kind not in "fiub":
+        raise PreprocessError(f"{path} must be an array of numbers, got {clipped(array.dtype)}")
     if array.ndim == 1:
         array = array[:, None]
     if array.ndim != 2 or array.shape[1] != len(names):
@@ -140,21 +147,24 @@ def _read_json(path: Path) -> tuple[Columns, float | None]:
     except (ValueError, RecursionError):
         raise PreprocessError(f"{path} is not JSON") from None
     if isinstance(data, list) and data and all(isinstance(row, dict) for row in data):
-        return _by_column(data), None
+        return _by_column(path, data), None
     if not isinstance(data, dict):
         raise PreprocessError(f"{path} must be an object of columns, or a list of objects")
     rate = data.pop(_RATE_KEY, None)
-    if rate is not None and (isinstance(rate, bool) or not isinstance(rate, int | float)):
-        raise PreprocessError(f"{path}: {_RATE_KEY} must be a number, got {rate!r}")
+    number = isinstance(rate, int | float) and not isinstance(rate, bool)
+    if rate is not None and not (number and abs(rate) < MAX_RATE_HZ):
+        most = f" below {MAX_RATE_HZ:g}" if number else ""
+        raise PreprocessError(f"{path}: {_RATE_KEY} must be a number{most}, got {shown(rate)}")
     columns = {str(name): cells for name, cells in data.items()}
     for name, cells in columns.items():
         if not isinstance(cells, list):
-            raise PreprocessError(f"{path}: {name!r} must be a list of numbers")
+            raise PreprocessError(f"{path}: {shown(name)} must be a list of numbers")
     return columns, rate
 
 
-def _by_column(rows: list[dict[str, Any]]) -> Columns:
+def _by_column(path: Path, rows: list[dict[str, Any]]) -> Columns:
     names = dict.fromkeys(name for row in rows for name in row)
+    CellRoom(path).take(sum(map(len, rows)), len(names) * len(rows))
     return {name: [row.get(name) for row in rows] for name in names}
 
 

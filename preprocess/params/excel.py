@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+import warnings
+import zipfile
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from preprocess.core.errors import UsageError
+from preprocess.core.errors import UsageError, one_line
+from preprocess.core.untrusted import clipped
 from preprocess.params.cells import Percentage, Unreadable
+from preprocess.params.table_size import CellRoom
 
 _ZEROS = re.compile(r"0{2,}")
 _QUOTED = re.compile(r'"[^"]*"|\\.')
 Line = tuple[int, Sequence[Any]]
+MAX_SHEET_ROWS = 1 << 20
+MAX_XML_BYTES = 256 << 20
+MAX_GROWTH = 200
+_FEW_BYTES = 8 << 20
 
 
 def read_sheet(path: Path, sheet: str | None = None) -> list[Line]:
@@ -28,21 +36,57 @@ def read_sheet(path: Path, sheet: str | None = None) -> list[Line]:
     Raises:
         UsageError: The file cannot be read, or has no such sheet.
     """
+    _check_archive(path)
+    try:
+        return _read_sheet(path, sheet)
+    except UsageError:
+        raise
+    except Exception as error:  # from zipfile, xml or openpyxl, at any cell
+        raise UsageError(f"table {path} is not an Excel file: {clipped(one_line(error))}") from None
+
+
+def _check_archive(path: Path) -> None:
+    """Refuse an archive whose content is far larger than itself, as its list of files states it.
+
+    zipfile reads no more of a file than that list states.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            infos = archive.infolist()
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError) as error:
+        raise UsageError(f"table {path} is not an Excel file: {clipped(error)}") from None
+    size = sum(info.file_size for info in infos)
+    if size > min(MAX_XML_BYTES, _FEW_BYTES + MAX_GROWTH * path.stat().st_size):
+        raise UsageError(
+            f"table {path} unpacks to {size:,} bytes; at most {MAX_XML_BYTES >> 20} MiB and "
+            f"{MAX_GROWTH} times the file are read"
+        )
+
+
+def _read_sheet(path: Path, sheet: str | None) -> list[Line]:
     book = _open(path, data_only=True)
     try:
         if sheet is not None and sheet not in book.sheetnames:
             raise UsageError(f"table {path} has no sheet {sheet!r}; {', '.join(book.sheetnames)}")
+        if not book.sheetnames:
+            raise UsageError(f"table {path} has no sheet")
         name = sheet or book.sheetnames[0]
-        lines, blank = [], False
-        for number, cells in enumerate(_rows(book[name]), 1):
-            lines.append((number, [_shown(cell) for cell in cells]))
+        lines: dict[int, list[Any]] = {}
+        blank, room = False, CellRoom(path)
+        for number, cells in _rows(path, book[name]):
+            line = [_shown(cell) for cell in cells]
             # A cell without a value is blank but styled, or a formula that was never computed.
-            blank = blank or any(_may_be_formula(cell) for cell in cells)
+            unsure = any(_may_be_formula(cell) for cell in cells)
+            filled = len(line) - line.count(None)
+            if filled or unsure:
+                room.take(filled + 1, len(line))
+                lines[number] = line
+                blank = blank or unsure
     finally:
         book.close()
     if blank:
         _mark_formulas(path, name, lines)
-    return [(number, line) for number, line in lines if any(cell is not None for cell in line)]
+    return [(n, line) for n, line in lines.items() if any(cell is not None for cell in line)]
 
 
 def _open(path: Path, data_only: bool) -> Any:
@@ -52,15 +96,18 @@ def _open(path: Path, data_only: bool) -> Any:
         raise UsageError(
             f"table {path}: openpyxl is not installed; pip install 'enchf-dataset[parameters]'"
         ) from None
-    try:
-        return openpyxl.load_workbook(path, read_only=True, data_only=data_only)
-    except Exception as error:  # from zipfile, xml or openpyxl
-        raise UsageError(f"table {path} is not an Excel file: {type(error).__name__}") from None
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of styles and extensions that it does not know
+        return openpyxl.load_workbook(path, read_only=True, data_only=data_only, keep_links=False)
 
 
-def _rows(sheet: Any) -> Any:
+def _rows(path: Path, sheet: Any) -> Iterator[tuple[int, Sequence[Any]]]:
+    """Yield the rows of a sheet with their numbers; openpyxl fills gaps with empty rows."""
     sheet.reset_dimensions()  # the stated dimensions may be too small, which would lose rows
-    return sheet.iter_rows()
+    for number, cells in enumerate(sheet.iter_rows(), 1):
+        if number > MAX_SHEET_ROWS:
+            raise UsageError(f"table {path} has a row beyond {MAX_SHEET_ROWS:,}, the last of Excel")
+        yield number, cells
 
 
 def _may_be_formula(cell: Any) -> bool:
@@ -69,12 +116,13 @@ def _may_be_formula(cell: Any) -> bool:
     return cell is not EMPTY_CELL and cell.value is None and cell.data_type == "n"
 
 
-def _mark_formulas(path: Path, name: str, lines: list[tuple[int, list[Any]]]) -> None:
+def _mark_formulas(path: Path, name: str, lines: dict[int, list[Any]]) -> None:
     """Replace formulas without a stored value by `Unreadable`."""
     book = _open(path, data_only=False)
     try:
-        for (_, line), cells in zip(lines, _rows(book[name]), strict=True):
-            for at, cell in enumerate(cells):
+        for number, cells in _rows(path, book[name]):
+            line = lines.get(number, [])
+            for at, cell in enumerate(cells[: len(line)]):
                 if cell.data_type == "f" and line[at] is None:
                     line[at] = Unreadable(
                         f"sheet {name}, {cell.coordinate} has a formula without a stored value; "

@@ -35,6 +35,8 @@ _CONTROLS: dict[str, dict[str, Any]] = {
     "pitch_bend": {"doc_string": "Pitch wheel, of its range", "min": -1, "max": 1},
     "aftertouch": {"doc_string": "Channel pressure", "min": 0, "max": 127},
 }
+MAX_PAIRS = 1 << 23
+"""31 notes at once for an hour, at 75 frames a second."""
 _CONTROLLER = re.compile(r"cc(\d{1,3})")
 # Volume and pan are from General MIDI System Level 1 (the same in Level 2), the others from Reset
 # All Controllers (RP-015). MIDI defines no default for any other controller.
@@ -94,6 +96,9 @@ class FrameNotes:
             performance: The notes.
             audio_length: Length of the clip in samples.
             spec: The clip's codec.
+
+        Raises:
+            PreprocessError: More notes sound at once, for longer, than fit in memory.
         """
         self._performance = performance
         starts, ends = frame_starts_s(audio_length, spec), frame_ends_s(audio_length, spec)
@@ -108,7 +113,14 @@ class FrameNotes:
         self.onset = np.zeros(len(starts))
         self.onset[order[_ranges(first, np.searchsorted(starts, began, "right"))[1]]] = 1
         # Pairs of a frame and a note that sounds in it, sorted by note.
-        self._notes, at = _ranges(first, np.searchsorted(starts, ended, "left"))
+        after = _until_struck_again(performance, first, np.searchsorted(starts, ended, "left"))
+        pairs = int(np.maximum(after - first, 0).sum())
+        if pairs > MAX_PAIRS:
+            raise PreprocessError(
+                f"its notes sound in {pairs:,} frames in all, each counted for itself; at most "
+                f"{MAX_PAIRS:,} are read"
+            )
+        self._notes, at = _ranges(first, after)
         self._frames = order[at]
         self._latest = np.full(len(starts), -1)
         self._latest[self._frames] = self._notes  # a frame's last assignment wins
@@ -164,6 +176,21 @@ class FrameNotes:
         frames, notes = frames[new], notes[new]
         starts = np.searchsorted(frames, frames, "left")
         return frames, notes, np.arange(len(frames)) - starts
+
+
+def _until_struck_again(played: Performance, first: Indices, after: Indices) -> Indices:
+    """Return the frame after the last that each note is needed for, `[N]`.
+
+    From where its key sounds again on the same channel, the later note replaces it. So a key needs
+    no more than every frame, however often it is struck.
+    """
+    order = np.lexsort((np.arange(len(first)), played.keys << 4 | played.channels))
+    place = (played.keys << 4 | played.channels)[order]
+    this, later = order[:-1], order[1:]
+    replaced = (place[:-1] == place[1:]) & (after[this] <= after[later])
+    cut = after.copy()
+    cut[this] = np.where(replaced, np.minimum(after[this], first[later]), after[this])
+    return cut
 
 
 def _ranges(first: Indices, after: Indices) -> tuple[Indices, Indices]:

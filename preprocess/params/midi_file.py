@@ -8,15 +8,20 @@ range of 2 semitones).
 
 from __future__ import annotations
 
-from collections import defaultdict
+import io
+import os
+from collections import defaultdict, deque
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import accumulate
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from preprocess.core.errors import PreprocessError
+from preprocess.core.untrusted import clipped, open_regular
 from preprocess.params.points import SAME_TIME_S, Indices, Values
 
 Changes = tuple[Values, Values]
@@ -24,6 +29,8 @@ Changes = tuple[Values, Values]
 
 RESET = {"cc1": 0, "cc11": 127, "cc64": 0, "cc65": 0, "cc66": 0, "cc67": 0, "aftertouch": 0}
 """Values that Reset All Controllers sets (RP-015), besides the bend; volume and pan stay."""
+MAX_MIDI_BYTES = 4 << 20
+"""mido reads this much in a minute; a message in memory needs 200 times its bytes."""
 _BEND_UNITS = 8192
 _BEND_SEMITONES = 2.0
 _PEDAL, _PEDAL_DOWN = 64, 64
@@ -104,8 +111,9 @@ class _Player:
         self._settings = settings
         self._last_s = 0.0
         self._notes: list[list[float]] = []  # start, end, key, velocity, channel
-        self._pressed: dict[tuple[int, int], list[list[float]]] = defaultdict(list)
-        self._sustained: dict[int, list[list[float]]] = defaultdict(list)
+        # By channel and key: a file of one chord would otherwise be searched again for each note.
+        self._pressed: dict[int, dict[int, deque[list[float]]]] = defaultdict(dict)
+        self._sustained: dict[int, dict[int, list[list[float]]]] = defaultdict(dict)
         self._released: dict[tuple[int, int], float] = {}
         self._pedals: dict[int, bool] = defaultdict(bool)
         self._controls: dict[str, list[tuple[float, float]]] = defaultdict(list)
@@ -130,17 +138,19 @@ class _Player:
 
     def performance(self) -> Performance:
         """Return the performance so far."""
-        for key, notes in self._pressed.items():
-            for note in notes:  # after two presses and one release, the second note has no end
-                if self._released.get(key, -np.inf) > note[0]:
-                    note[1] = self._released[key]
+        for channel, keys in self._pressed.items():
+            for key, notes in keys.items():
+                released = self._released.get((channel, key), -np.inf)
+                for note in notes:  # after two presses and one release, the second has no end
+                    if released > note[0]:
+                        note[1] = released
         played = sorted(self._notes, key=lambda note: (note[0], note[2]))
         table = np.array(played).reshape(-1, 5)
-        keys, velocities, channels = table[:, 2:].T.astype(np.int64)
+        numbers, velocities, channels = table[:, 2:].T.astype(np.int64)
         return Performance(
             table[:, 0],
             table[:, 1],
-            keys,
+            numbers,
             velocities,
             channels,
             {name: _changes(events) for name, events in self._controls.items()},
@@ -149,29 +159,30 @@ class _Player:
         )
 
     def _press(self, channel: int, key: int, velocity: int, time: float) -> None:
-        for note in self._sustained[channel]:
-            if note[2] == key:  # the same key, struck again
-                note[1] = time
-        self._sustained[channel] = [n for n in self._sustained[channel] if n[2] != key]
+        for note in self._sustained[channel].pop(key, []):  # the same key, struck again
+            note[1] = time
         note = [time, np.inf, key, velocity, channel]
         self._notes.append(note)
-        self._pressed[channel, key].append(note)
+        self._pressed[channel].setdefault(key, deque()).append(note)
 
     def _release(self, channel: int, key: int, time: float) -> None:
         """End the earliest pressed note of a key, or let the pedal sustain it."""
         self._released[channel, key] = time
-        if not self._pressed[channel, key]:
+        pressed = self._pressed[channel].get(key)
+        if not pressed:
             return
-        note = self._pressed[channel, key].pop(0)
+        note = pressed.popleft()
+        if not pressed:
+            del self._pressed[channel][key]
         if self._pedals[channel]:
-            self._sustained[channel].append(note)
+            self._sustained[channel].setdefault(key, []).append(note)
         else:
             note[1] = time
 
     def _release_all(self, channel: int, time: float) -> None:
-        for at, key in list(self._pressed):
-            while at == channel and self._pressed[at, key]:
-                self._release(at, key, time)
+        for key in list(self._pressed[channel]):
+            while key in self._pressed[channel]:
+                self._release(channel, key, time)
 
     def _control(self, channel: int, number: int, value: int, time: float) -> None:
         self._controls[f"cc{number}"].append((time, value))
@@ -198,8 +209,9 @@ class _Player:
             return
         self._pedals[channel] = down
         if not down:
-            for note in self._sustained.pop(channel, []):
-                note[1] = time
+            for notes in self._sustained.pop(channel, {}).values():
+                for note in notes:
+                    note[1] = time
 
     def _bend_range(self, channel: int, number: int, value: int, time: float) -> None:
         """Track registered parameter 0: semitones in controller 6, cents in controller 38."""
@@ -238,17 +250,29 @@ def _messages(path: Path) -> Iterator[tuple[float, Any]]:
         raise PreprocessError(
             f"{path}: mido is not installed; pip install 'enchf-dataset[parameters]'"
         ) from None
+    with open_regular(path) as stream:
+        if os.fstat(stream.fileno()).st_size > MAX_MIDI_BYTES:
+            raise PreprocessError(f"{path} is larger than {MAX_MIDI_BYTES >> 20} MiB")
+        data = io.BytesIO(stream.read())  # a file would allocate what a chunk claims to have
     try:
-        file = mido.MidiFile(path)
+        file = mido.MidiFile(file=data)
         if file.type == 2 or file.ticks_per_beat <= 0:
             raise ValueError("asynchronous tracks and SMPTE time are not supported")
-        merged = list(mido.merge_tracks(file.tracks))
     except Exception as error:  # mido's parser may raise anything
-        reason = (str(error) or type(error).__name__).splitlines()[0]
+        reason = clipped(str(error) or type(error).__name__)
         raise PreprocessError(f"{path} is not a readable MIDI file: {reason}") from None
+    # `mido.merge_tracks` does the same, but copies each message.
+    placed = [
+        pair
+        for track in file.tracks
+        for pair in zip(accumulate(message.time for message in track), track, strict=True)
+    ]
+    placed.sort(key=itemgetter(0))
     elapsed, tempo = 0, 500_000  # microseconds times ticks per beat; microseconds per beat
-    for message in merged:
-        elapsed += message.time * tempo
+    before = 0
+    for ticks, message in placed:
+        elapsed += (ticks - before) * tempo
+        before = ticks
         if message.type == "set_tempo":
             tempo = message.tempo
         yield elapsed / (file.ticks_per_beat * 1_000_000), message

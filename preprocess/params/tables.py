@@ -6,16 +6,20 @@ import csv
 import io
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from preprocess.core.errors import UsageError
+from preprocess.core.untrusted import shown
 from preprocess.params.cells import cell_text
 from preprocess.params.excel import read_sheet
+from preprocess.params.parquet_rows import read_parquet
 from preprocess.params.spelling import nfc
+from preprocess.params.table_size import CellRoom, check_rows
 from preprocess.params.text_files import read_text
 
 _SEPARATORS = (",", ";", "\t", "|")
@@ -88,6 +92,7 @@ def read_table(path: Path, layout: Layout | None = None) -> list[Row]:
 
 def _read_csv(path: Path, layout: Layout) -> list[Row]:
     text = read_text(path, "table", layout.encoding)
+    check_rows(path, text.count("\n"))
     lines = io.StringIO(text, newline="").readlines()
     delimiter, skipped = layout.delimiter, (layout.header or 1) - 1
     stated = _SEPARATOR_LINE.fullmatch(lines[0]) if lines else None
@@ -97,19 +102,25 @@ def _read_csv(path: Path, layout: Layout) -> list[Row]:
     if delimiter is None:
         delimiter = "\t" if path.suffix.lower() == ".tsv" else _find_delimiter(lines)
     try:
-        reader = csv.reader(lines, delimiter=delimiter, strict=True)
-        numbered, start = [], skipped + 1
-        for line in reader:
-            numbered.append((start, line))
-            start = skipped + reader.line_num + 1
+        return _rows(path, _csv_lines(lines, delimiter, skipped), layout)
     except csv.Error as error:
         raise UsageError(f"table {path}: {error}") from None
-    except TypeError:
+    except (TypeError, ValueError):  # ValueError from Python 3.13 on
         raise UsageError(
             f"table {path}: delimiter {delimiter!r} must be a single character"
         ) from None
-    filled = [(n, line) for n, line in numbered if any(cell.strip() for cell in line)]
-    return _rows(path, filled, layout)
+
+
+def _csv_lines(
+    lines: Sequence[str], delimiter: str, skipped: int
+) -> Iterator[tuple[int, list[str]]]:
+    """Yield the lines of a CSV file that are not empty, each with its number in the file."""
+    reader = csv.reader(lines, delimiter=delimiter, strict=True)
+    start = skipped + 1
+    for line in reader:
+        if any(cell.strip() for cell in line):
+            yield start, line
+        start = skipped + reader.line_num + 1
 
 
 def _find_delimiter(lines: Sequence[str]) -> str:
@@ -132,36 +143,43 @@ def _read_excel(path: Path, layout: Layout) -> list[Row]:
     return _rows(path, [(n, line) for n, line in lines if n >= first], layout)
 
 
-def _rows(path: Path, lines: Sequence[tuple[int, Sequence[Any]]], layout: Layout) -> list[Row]:
+def _rows(path: Path, lines: Iterable[tuple[int, Sequence[Any]]], layout: Layout) -> list[Row]:
     """Return rows as column -> cell, with names from the first line; a missing cell is None.
 
     Raises:
         UsageError: The header line is empty, has a duplicate or empty name, or is shorter than
-            another line.
+            another line; or most cells are missing.
     """
-    if layout.header is not None and (not lines or lines[0][0] != layout.header):
+    lines = iter(lines)
+    first, header = next(lines, (0, ()))
+    if layout.header is not None and first != layout.header:
         raise UsageError(f"table {path}: header is line {layout.header}, which is empty")
-    if not lines:
-        return []
-    names = [cell_text(cell) for cell in lines[0][1]]
-    while names and not names[-1]:
-        names.pop()
-    where = f"table {path}"
-    for name in names:
-        if not name or names.count(name) > 1:
-            problem = f"two columns {name!r}" if name else "a column without a name"
-            raise UsageError(f"{where} has {problem} in line {lines[0][0]}; {_header_hint(layout)}")
-    rows = []
-    for number, line in lines[1:]:
+    names = _header_names(path, first, header, layout)
+    rows: list[Row] = []
+    room = CellRoom(path)
+    for number, line in lines:
         if any(cell not in (None, "") for cell in line[len(names) :]):
             raise UsageError(
-                f"{where}: line {number} has more cells than the header has columns; "
+                f"table {path}: line {number} has more cells than the header has columns; "
                 f"{_header_hint(layout)}"
             )
+        room.take(len(line), len(names))
         cells = [cell.strip() if type(cell) is str else cell for cell in line]
         cells += [None] * (len(names) - len(cells))
         rows.append(dict(zip(names, cells, strict=False)))
     return rows
+
+
+def _header_names(path: Path, number: int, line: Sequence[Any], layout: Layout) -> list[str]:
+    names = [cell_text(cell) for cell in line]
+    while names and not names[-1]:
+        names.pop()
+    counts = Counter(names)
+    for name in names:
+        if not name or counts[name] > 1:
+            problem = f"two columns {shown(name)}" if name else "a column without a name"
+            raise UsageError(f"table {path} has {problem} in line {number}; {_header_hint(layout)}")
+    return names
 
 
 def _header_hint(layout: Layout) -> str:
@@ -175,6 +193,7 @@ def _header_hint(layout: Layout) -> str:
 def _read_json_lines(path: Path, layout: Layout) -> list[Row]:
     rows = []
     text = read_text(path, "table", layout.encoding)
+    check_rows(path, text.count("\n"))
     for number, line in enumerate(text.split("\n"), 1):
         if not line.strip():
             continue
@@ -189,15 +208,7 @@ def _read_json_lines(path: Path, layout: Layout) -> list[Row]:
 
 
 def _read_parquet(path: Path, layout: Layout) -> list[Row]:
-    import pyarrow
-    import pyarrow.parquet
-
-    try:
-        table = pyarrow.parquet.read_table(path)
-    except (pyarrow.ArrowException, OSError) as error:
-        reason = str(error).splitlines()[0]
-        raise UsageError(f"table {path} is not a Parquet file: {reason}") from None
-    return [_composed(row) for row in table.to_pylist()]
+    return [_composed(row) for row in read_parquet(path)]
 
 
 def _composed(row: Iterable[Any] | Row) -> Row:

@@ -10,12 +10,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
-from preprocess.core.errors import PreprocessError, printable
-from preprocess.core.quiet import errors_only
+from preprocess.core.errors import printable
 from preprocess.dataset.schema import describe_range
-from preprocess.publish.card_yaml import config_entry, info_entry, put_entry
+from preprocess.publish.card_yaml import (
+    card_entries,
+    config_entry,
+    info_entry,
+    parse_card,
+    put_entry,
+)
 from preprocess.publish.listen import ListenFiles, listen_info
 from preprocess.publish.listen_card import listen_section
 from preprocess.publish.listen_info import LISTEN, Listen
@@ -25,7 +28,6 @@ from preprocess.publish.subset import Subset
 
 if TYPE_CHECKING:
     from datasets import Features
-    from huggingface_hub import DatasetCard
 
 BEGIN, END = "<!-- enchf: generated from here -->", "<!-- enchf: to here -->"
 TAGS = ("audio", "encodec", "audio-tokens")
@@ -33,6 +35,10 @@ PARAMETER_TITLES = (
     *("parameter", "unit", "kind", "declared range", "min", "max", "mean", "std"),
     *("5 %", "median", "95 %", "values", "NaN", "meaning"),
 )
+_UNPACK = """
+
+Column `provenance` has the header of each clip's `.ecdc` and its sidecar's metadata: `preprocess
+unpack FOLDER OUT` gives these files back from a copy of this repository."""
 _BLOCK = re.compile(f"{re.escape(BEGIN)}.*?{re.escape(END)}", re.DOTALL)
 
 
@@ -76,7 +82,7 @@ def make_card(
     Raises:
         PreprocessError: The YAML of the existing card cannot be read.
     """
-    card = _parse(old)
+    card = parse_card(old)
     data, text = card.data.to_dict(), card.text
     _put_entries(data, files, features, listen_files)
     data["tags"] = list(dict.fromkeys([*(data.get("tags") or []), *TAGS]))
@@ -91,7 +97,7 @@ def make_card(
             *([listen_section(listen, about.repo_id, about.revision)] if listen else []),
             _subsets(subsets),
             *_parameters(subsets),
-            _usage(about, data, subsets),
+            _usage(about, data, subsets, "provenance" in features),
             END,
         ]
     )
@@ -110,23 +116,6 @@ def _with_block(text: str, block: str, about: About) -> str:
     return f"{start}\n\n{block}\n"
 
 
-def _parse(old: str | None) -> DatasetCard:
-    """Return the existing card, or an empty one.
-
-    Raises:
-        PreprocessError: The YAML of the existing card cannot be read.
-    """
-    from huggingface_hub import DatasetCard
-
-    try:
-        with errors_only("huggingface_hub"):  # it warns about a card without YAML
-            return DatasetCard(old or "")
-    except (ValueError, yaml.YAMLError) as error:
-        raise PreprocessError(
-            f"the YAML of the repository's README.md cannot be read: {' '.join(str(error).split())}"
-        ) from None
-
-
 def _put_entries(
     data: dict[str, Any],
     files: Mapping[str, Mapping[str, Shards]],
@@ -135,7 +124,7 @@ def _put_entries(
 ) -> None:
     """Put the subsets of this push into the YAML; the first of all is the default."""
     for key in ("configs", "dataset_info"):
-        data[key] = _entries(data, key)
+        data[key] = card_entries(data, key)
     for name, splits in files.items():
         put_entry(data, "dataset_info", info_entry(name, splits, features))
         put_entry(data, "configs", config_entry(name, splits))
@@ -144,12 +133,6 @@ def _put_entries(
         put_entry(data, "configs", config_entry(LISTEN, listen_files.shards))
     if not any(entry.get("default") for entry in data["configs"]):
         data["configs"][0]["default"] = True
-
-
-def _entries(data: Mapping[str, Any], key: str) -> list[dict[str, Any]]:
-    """Return the list of entries under `key`; a card may have a single entry without a list."""
-    entries = data.get(key) or []
-    return [entries] if isinstance(entries, dict) else list(entries)
 
 
 def _about(data: Mapping[str, Any]) -> str:
@@ -244,13 +227,16 @@ def _cell(value: Any) -> str:
     return printable(" ".join(str(value).split())).replace("|", "\\|").replace("<", "&lt;")
 
 
-def _usage(about: About, data: Mapping[str, Any], subsets: Mapping[str, Subset]) -> str:
-    name = next(e["config_name"] for e in data["configs"] if e.get("default"))
+def _usage(
+    about: About, data: Mapping[str, Any], subsets: Mapping[str, Subset], packed: bool
+) -> str:
+    name = next(e.get("config_name", "default") for e in data["configs"] if e.get("default"))
     subset = subsets.get(name) or next(iter(subsets.values()))
     split = next(iter(subset.splits))
     provenance = "\n".join(
         f"- `{n}`: {_provenance(s.provenance)}" for n, s in subsets.items() if s.provenance
     )
+    unpack = _UNPACK if packed else ""
     return f"""## Loading
 
 ```python
@@ -262,7 +248,7 @@ row = dataset.with_format("numpy")[0]  # row["codes"] is [K, T]; row["features"]
 
 `codes` are int16 `[K, T]`: K codebooks by T frames. Column `features` has a float list `[T]` for
 each parameter; the `id` of its type holds units, kind and declared range as JSON. The files are
-plain Parquet, and `enchf.json` has this card's figures in machine-readable form.
+plain Parquet, and `enchf.json` has this card's figures in machine-readable form.{unpack}
 
 ## Decoding to audio
 

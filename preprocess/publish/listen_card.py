@@ -35,6 +35,6 @@ def _clip(clip: ListenClip, files: str) -> str:
     name = printable(clip.id).replace("`", "'")
     return (
         f"`{name}` ({clip.seconds:g} s)\n\n"
-        f'<audio controls preload="none" src="{files}/{clip.sound}"></audio>\n\n'
-        f"![sound, parameters and tokens over time]({files}/{clip.picture})"
+        f'<audio controls preload="none" src="{files}/{quote(clip.sound)}"></audio>\n\n'
+        f"![sound, parameters and tokens over time]({files}/{quote(clip.picture)})"
     )

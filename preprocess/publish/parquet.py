@@ -1,9 +1,4 @@
-"""Writes rows to Parquet shards that any version of `datasets`, pandas and polars can read.
-
-`python -m benchmarks.parquet` found these encodings smallest: a dictionary with zstd for the codes
-(10.1 to 10.3 bits for a 10-bit code; the default takes 10.2 to 10.5, plain zstd 13.5), and byte
-stream split with zstd for the parameters (25 bits for a float32; the default takes 46).
-"""
+"""Writes rows to Parquet shards that any version of `datasets`, pandas and polars can read."""
 
 from __future__ import annotations
 
@@ -18,14 +13,13 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from preprocess.publish.subset import Subset
+from preprocess.shards.encodings import ROW_GROUP_BYTES, parquet_encodings
 
 if TYPE_CHECKING:
     from datasets import Dataset
 
 SHARD_BYTES = 500_000_000
 """Largest shard by its size in Arrow, which bounds the size of its file."""
-ROW_GROUP_BYTES = 64 << 20
-"""Size of a row group: a streaming reader loads one into memory at a time."""
 
 
 @dataclass(frozen=True)
@@ -36,11 +30,20 @@ class Shards:
         paths: Paths of the files, in order.
         num_examples: Total number of rows.
         num_bytes: Size of the rows in Arrow.
+        folder: Their folder in a repository; empty for that of the subset, which has its name.
+        stored: Size of the files, where `paths` are not at hand.
     """
 
     paths: list[Path]
     num_examples: int
     num_bytes: int
+    folder: str = ""
+    stored: int | None = None
+
+    @property
+    def file_bytes(self) -> int:
+        """Size of the files."""
+        return sum(p.stat().st_size for p in self.paths) if self.stored is None else self.stored
 
 
 def write_shards(
@@ -73,9 +76,9 @@ def write_shards(
 def _write(shard: Dataset, path: Path, subset: Subset, per_group: int) -> int:
     writer, total = None, 0
     for table in shard.iter(batch_size=per_group):
-        table = _sliced(table, subset)
+        table = sliced(table, subset)
         if writer is None:
-            writer = pq.ParquetWriter(path, table.schema, **_encodings(table.schema))
+            writer = pq.ParquetWriter(path, table.schema, **parquet_encodings(table.schema))
         writer.write_table(table, row_group_size=per_group)
         total += table.nbytes
     if writer is not None:
@@ -83,46 +86,20 @@ def _write(shard: Dataset, path: Path, subset: Subset, per_group: int) -> int:
     return total
 
 
-def _sliced(table: pa.Table, subset: Subset) -> pa.Table:
+def sliced(table: pa.Table, subset: Subset) -> pa.Table:
     """Return `table` at the bandwidth of `subset`, without the metadata that `datasets` adds.
 
     `datasets` 3.6 cannot read the metadata of 4 and newer; the Arrow types hold the same facts.
     """
     at = table.schema.get_field_index("codes")
-    if pc.max(pc.list_value_length(table["codes"])).as_py() != subset.n_codebooks:
+    k = pc.max(pc.list_value_length(table["codes"])).as_py()
+    if k not in (None, subset.n_codebooks):
         codes = pc.list_slice(table["codes"], 0, subset.n_codebooks)
         table = table.set_column(at, "codes", codes.cast(table.schema.field(at).type))
         at = table.schema.get_field_index("bandwidth_kbps")
         kbps = pa.array([subset.bandwidth_kbps] * len(table), table.schema.field(at).type)
         table = table.set_column(at, "bandwidth_kbps", kbps)
     return table.replace_schema_metadata({"enchf": json.dumps(asdict(subset))})
-
-
-def _encodings(schema: pa.Schema) -> dict[str, object]:
-    """Return writer options: byte stream split for floats in lists, a dictionary elsewhere."""
-    leaves = list(_leaves(pa.struct(list(schema)), ""))
-    split = [path for path, kind in leaves if ".list." in path and pa.types.is_floating(kind)]
-    return {
-        "compression": "zstd",
-        "compression_level": 3,
-        "use_dictionary": [path for path, _ in leaves if path not in split],
-        "column_encoding": dict.fromkeys(split, "BYTE_STREAM_SPLIT"),
-        "write_page_index": True,
-    }
-
-
-def _leaves(kind: pa.DataType, path: str) -> list[tuple[str, pa.DataType]]:
-    """Return path and type of each Parquet column that a type becomes."""
-    if pa.types.is_struct(kind):
-        fields = [kind.field(i) for i in range(kind.num_fields)]
-        return [
-            leaf
-            for field in fields
-            for leaf in _leaves(field.type, f"{path}.{field.name}" if path else field.name)
-        ]
-    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
-        return _leaves(kind.value_type, f"{path}.list.element")
-    return [(path, kind)]
 
 
 def _arrow_bytes(rows: Dataset) -> int:

@@ -14,17 +14,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from preprocess.core.errors import PreprocessError, UsageError, nearest
+from preprocess.core.untrusted import clipped, shown
 from preprocess.dataset.clips import DatasetError
 from preprocess.dataset.corpus import corpus_stats
 from preprocess.dataset.schema import read_parameters
 from preprocess.publish.listen_info import Listen
-from preprocess.stats.corpus_stats import STATS_NAME, read_stats
+from preprocess.publish.stored_info import check_listen, check_subsets
+from preprocess.shards.reading import INFO_NAME
+from preprocess.sidecar.parameter_info import ParameterInfo
+from preprocess.stats.corpus_stats import STATS_NAME, CorpusStats, read_stats
 from preprocess.tokens.specs import CODECS, codec_spec
 
 if TYPE_CHECKING:
     from datasets import Dataset, DatasetDict
 
-INFO_NAME = "enchf.json"
 NEEDED = ("id", "codes", "model", "bandwidth_kbps", "fps", "sample_rate", "audio_length")
 _INFO_VERSION = 1
 
@@ -107,16 +110,23 @@ def describe_saved(folder: Path, saved: DatasetDict, origin: Mapping[str, Any]) 
 
 
 def _parameters(folder: Path, saved: DatasetDict, first: Dataset) -> dict[str, dict[str, Any]]:
-    parameters = {n: asdict(p) for n, p in read_parameters(first.features).items()}
     if (folder / STATS_NAME).exists():
         stats = read_stats(folder / STATS_NAME).get("train")
     else:
         stats = corpus_stats(saved["train"]) if "train" in saved else None
-    for name, entry in parameters.items():
+    return parameter_entries(read_parameters(first.features), stats)
+
+
+def parameter_entries(
+    parameters: Mapping[str, ParameterInfo], stats: CorpusStats | None
+) -> dict[str, dict[str, Any]]:
+    """Return descriptions of parameters with their statistics; see `Subset.parameters`."""
+    entries = {name: asdict(parameter) for name, parameter in parameters.items()}
+    for name, entry in entries.items():
         known = stats[name].to_dict() if stats and name in stats else {}
         keys = ("count", "nan_count", "min", "max", "mean", "std", "quantiles", "period", "labels")
         entry["statistics"] = {key: known[key] for key in keys if key in known}
-    return parameters
+    return entries
 
 
 def subset_codebooks(name: str, whole: Subset) -> int:
@@ -170,8 +180,9 @@ def read_info(data: bytes) -> dict[str, Subset]:
         PreprocessError: It is invalid, or from a later version.
     """
     with _readable():
-        stored = _stored(data)
-        return {str(name): Subset(**entry) for name, entry in stored["subsets"].items()}
+        subsets = _stored(data)["subsets"]
+        check_subsets(subsets)
+        return {name: Subset(**entry) for name, entry in subsets.items()}
 
 
 def read_listen(data: bytes) -> Listen | None:
@@ -182,13 +193,17 @@ def read_listen(data: bytes) -> Listen | None:
     """
     with _readable():
         stored = _stored(data)
-        return Listen.from_dict(stored["listen"]) if "listen" in stored else None
+        if "listen" not in stored:
+            return None
+        check_listen(stored["listen"])
+        return Listen.from_dict(stored["listen"])
 
 
 def _stored(data: bytes) -> dict[str, Any]:
     stored: dict[str, Any] = json.loads(data)
     if stored["version"] != _INFO_VERSION:
-        raise ValueError(f"version {stored['version']!r}")
+        raise ValueError(f"version {shown(stored['version'])}")
+    json.dumps(stored, ensure_ascii=False).encode()  # half of a surrogate pair cannot be written
     return stored
 
 
@@ -198,5 +213,5 @@ def _readable() -> Iterator[None]:
         yield
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise PreprocessError(
-            f"{INFO_NAME} of the repository cannot be read ({error}); delete it there to continue"
+            f"{INFO_NAME} of the repository cannot be read ({clipped(error)}); delete it there to continue"
         ) from None

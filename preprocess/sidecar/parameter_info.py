@@ -50,9 +50,13 @@ class ParameterInfo:
     def from_json(cls, text: str | None) -> ParameterInfo:
         """Return what `to_json` wrote; an empty description for any other text."""
         try:
-            return cls(**json.loads(text or "{}"))
-        except (ValueError, TypeError):
+            info = cls(**json.loads(text or "{}"))
+            texts = (info.units, info.doc_string, info.kind)
+            ends = [end for end in (info.min, info.max) if end is not None]
+            valid = all(type(t) is str for t in texts) and all(map(math.isfinite, ends))
+        except (ValueError, TypeError, OverflowError, RecursionError):
             return cls()
+        return info if valid else cls()
 
 
 def circular_period(units: str, low: float | None = None, high: float | None = None) -> float:

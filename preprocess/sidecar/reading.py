@@ -37,8 +37,8 @@ def read_sidecar(ecdc_path: str | Path, suffix: str = ARRAY_SUFFIX) -> Sidecar:
 
 def read_pair(array_path: Path, meta_path: Path) -> Sidecar:
     """Read the two files of a sidecar; see `read_sidecar`."""
-    data, meta = read_files(array_path, meta_path)
-    return parse_sidecar(parse_array(data, array_path), meta, array_path, meta_path)
+    files = read_files(array_path, meta_path)
+    return parse_sidecar(parse_array(files.array, array_path), files.meta, array_path, meta_path)
 
 
 def existing_paths(ecdc_path: Path, suffix: str = ARRAY_SUFFIX) -> tuple[Path, Path]:

@@ -17,6 +17,9 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+MAX_RECORDS = 4096
+"""One for each producer; a record in memory needs a hundred times the bytes of `{}`."""
+
 
 @dataclass(frozen=True)
 class Record:
@@ -62,6 +65,8 @@ def read_records(stored: Mapping[str, Any]) -> tuple[Record, ...]:
         TypeError: Their format is unknown.
     """
     entries = stored.get("made", [stored] if stored.get("names") else [])
+    if len(entries) > MAX_RECORDS:
+        raise ValueError(f"{len(entries):,} records; at most {MAX_RECORDS:,} are allowed")
     return tuple(_record(entry) for entry in entries)
 
 

@@ -19,11 +19,12 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from preprocess.core.errors import DiskError, disk_errors
+from preprocess.core.errors import DiskError, PreprocessError, disk_errors
 from preprocess.core.files import digest_bytes
 from preprocess.core.locks import WAIT_S, LockError, locked
+from preprocess.core.untrusted import open_regular
 from preprocess.sidecar.parameters import SidecarError
 
 MAX_META_BYTES = 4 << 20
@@ -32,7 +33,15 @@ _PAUSES_UNLOCKED_S = (0.01, 0.02, 0.04, 0.08)
 _LEFT = re.compile(r"\.(?:(.+)\.npy\.(?:new|lock)|(.+)\.json\.new)")
 
 
-def read_files(array_path: Path, meta_path: Path) -> tuple[bytes, dict[str, Any]]:
+class SidecarFiles(NamedTuple):
+    """The two files of a sidecar: the bytes of each, and the parsed metadata."""
+
+    array: bytes
+    text: bytes
+    meta: dict[str, Any]
+
+
+def read_files(array_path: Path, meta_path: Path) -> SidecarFiles:
     """Return an array file's bytes and the metadata that belongs to them.
 
     Raises:
@@ -124,6 +133,11 @@ def read_meta(meta_path: Path) -> dict[str, Any]:
     Raises:
         SidecarError: The file is missing, too large, or not a JSON object.
     """
+    return _read_text(meta_path)[1]
+
+
+def _read_text(meta_path: Path) -> tuple[bytes, dict[str, Any]]:
+    """Return the bytes of the metadata, and what they say; raises as `read_meta` does."""
     text = _read(meta_path, MAX_META_BYTES)
     if text is None:
         raise SidecarError(f"{meta_path} is missing")
@@ -133,10 +147,10 @@ def read_meta(meta_path: Path) -> dict[str, Any]:
         raise SidecarError(f"{meta_path} is not JSON") from None
     if not isinstance(meta, dict):
         raise SidecarError(f"{meta_path} is not a JSON object")
-    return meta
+    return text, meta
 
 
-def _read_matching(array_path: Path, meta_path: Path) -> tuple[bytes, dict[str, Any]] | None:
+def _read_matching(array_path: Path, meta_path: Path) -> SidecarFiles | None:
     """Return the array and metadata; None if they do not match, which a writer may soon fix.
 
     Raises:
@@ -145,16 +159,16 @@ def _read_matching(array_path: Path, meta_path: Path) -> tuple[bytes, dict[str, 
     data = _read(array_path)
     if data is None and not meta_path.exists():
         raise SidecarError(f"{array_path} is missing")
-    meta = read_meta(meta_path)
+    text, meta = _read_text(meta_path)
     stated = meta.get("array")
     if data is not None and (stated is None or stated == digest_bytes(data)):
-        return data, meta
+        return SidecarFiles(data, text, meta)
     waiting = _read(_pending(array_path))
     if waiting is not None and stated == digest_bytes(waiting):
         # Finish the rename, unless its writer is still running or the folder is read-only.
         with suppress(SidecarError, DiskError, OSError), writing(array_path, meta_path, wait_s=0):
             pass
-        return waiting, meta
+        return SidecarFiles(waiting, text, meta)
     if data is None and stated is None:
         raise SidecarError(f"{array_path} is missing")
     return None
@@ -185,12 +199,16 @@ def _read(path: Path, most: int | None = None) -> bytes | None:
     """Return a file's bytes, or None if it does not exist.
 
     Raises:
-        SidecarError: The file is larger than `most` bytes.
+        SidecarError: The file is larger than `most` bytes, or a device or a pipe.
     """
     try:
-        with open(path, "rb") as file:
+        with open_regular(path) as file:
             if most is not None and os.fstat(file.fileno()).st_size > most:
                 raise SidecarError(f"{path} is larger than {most >> 20} MiB")
             return file.read()
     except (FileNotFoundError, IsADirectoryError):
         return None
+    except SidecarError:
+        raise
+    except PreprocessError as error:
+        raise SidecarError(str(error)) from None

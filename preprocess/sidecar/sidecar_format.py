@@ -9,12 +9,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from preprocess.core.files import digest_bytes
+from preprocess.core.untrusted import clipped, shown
 from preprocess.sidecar.parameters import Parameter, SidecarError, measure
 from preprocess.sidecar.records import Record, read_records
 from preprocess.tokens.frames import time_model
@@ -118,24 +119,43 @@ def parse_array(data: bytes, path: Path) -> NDArray[np.floating]:
         SidecarError: The file is not an `.npy` file of floats `[T, D]`, or its length does not
             match its shape.
     """
-    try:
-        shape, fortran, dtype, start = _array_header(
-            data[: min(_header_size(data), _MAX_HEADER_BYTES)]
-        )
-    except Exception as error:  # from numpy, tokenize or ast
-        reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise SidecarError(f"{path} is not an .npy file: {reason}") from None
-    if dtype not in (np.float16, np.float32, np.float64) or len(shape) != 2:
-        raise SidecarError(
-            f"{path} must be float16, float32 or float64 [T, D], got {dtype} {list(shape)}"
-        )
+    shape, fortran, dtype, start = array_header(data, path)
     body = data[start:]
     possible = all(type(n) is int and 0 <= n <= _MAX_FRAMES for n in shape)
     if not possible or len(body) != shape[0] * shape[1] * dtype.itemsize:
         raise SidecarError(
-            f"{path} holds {len(body)} bytes, which do not fit its shape {list(shape)} of {dtype}"
+            f"{path} holds {len(body)} bytes, which do not fit its shape {shown(list(shape))} of {dtype}"
         )
     return np.frombuffer(body, dtype).reshape(shape, order="F" if fortran else "C")
+
+
+class ArrayHeader(NamedTuple):
+    """What the header of an `.npy` file states, and its size in bytes."""
+
+    shape: tuple[int, ...]
+    fortran: bool
+    dtype: np.dtype[np.floating]
+    size: int
+
+
+def array_header(data: bytes, path: Path) -> ArrayHeader:
+    """Parse the header of an `.npy` file of floats `[T, D]`.
+
+    Raises:
+        SidecarError: The file is not an `.npy` file of floats `[T, D]`.
+    """
+    try:
+        header = _array_header(data[: min(_header_size(data), _MAX_HEADER_BYTES)])
+    except Exception as error:  # from numpy, tokenize or ast
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise SidecarError(f"{path} is not an .npy file: {clipped(reason)}") from None
+    shape, _, dtype, _ = header
+    if dtype not in (np.float16, np.float32, np.float64) or len(shape) != 2:
+        raise SidecarError(
+            f"{path} must be float16, float32 or float64 [T, D], got {clipped(dtype)} "
+            f"{shown(list(shape))}"
+        )
+    return header
 
 
 def _header_size(data: bytes) -> int:
@@ -147,15 +167,14 @@ def _header_size(data: bytes) -> int:
 
 # Cached: a corpus has few different headers, and numpy parses each as Python source.
 @lru_cache(maxsize=1024)
-def _array_header(header: bytes) -> tuple[Any, bool, Any, int]:
-    """Return the shape, order and dtype in an `.npy` header, and its size in bytes."""
+def _array_header(header: bytes) -> ArrayHeader:
     stream = io.BytesIO(header)
     version = np.lib.format.read_magic(stream)
     read = np.lib.format.read_array_header_1_0
     if version != (1, 0):
         read = np.lib.format.read_array_header_2_0
     shape, fortran, dtype = read(stream)
-    return shape, fortran, dtype, stream.tell()
+    return ArrayHeader(shape, fortran, dtype, stream.tell())
 
 
 def parse_sidecar(
@@ -176,8 +195,7 @@ def parse_sidecar(
         SidecarError: The metadata has an unknown format or too many parameters, or does not match
             the array's columns.
     """
-    columns = meta.get("features", meta.get("names", ()))
-    count = len(columns) if isinstance(columns, (dict, list)) else 0
+    count = len(column_names(meta))
     if count > MAX_PARAMETERS:
         raise SidecarError(
             f"{meta_path} names {count:,} parameters; at most {MAX_PARAMETERS:,} are allowed"
@@ -189,10 +207,10 @@ def parse_sidecar(
         time = dict(meta.get("time") or {})
         records = read_records(dict(meta.get("provenance") or {}))
     except (TypeError, ValueError, AttributeError, LookupError, OverflowError) as error:
-        raise SidecarError(f"{meta_path} has an unknown format: {error}") from None
+        raise SidecarError(f"{meta_path} has an unknown format: {clipped(error)}") from None
     if version > SCHEMA_VERSION:
         raise SidecarError(
-            f"{meta_path} is version {version}; versions up to {SCHEMA_VERSION} are supported"
+            f"{meta_path} is version {shown(version)}; versions up to {SCHEMA_VERSION} are supported"
         )
     if len(described) != array.shape[1]:
         raise SidecarError(
@@ -205,6 +223,12 @@ def parse_sidecar(
     if version < SCHEMA_VERSION:
         parameters = {name: _with_measured(parameter) for name, parameter in parameters.items()}
     return Sidecar(parameters, array.shape[0], fps, version, time, records)
+
+
+def column_names(meta: Mapping[str, Any]) -> list[str]:
+    """Return the names of the parameters in metadata of any version, in the order of the columns."""
+    columns = meta.get("features", meta.get("names", ()))
+    return [str(name) for name in columns] if isinstance(columns, (dict, list)) else []
 
 
 def _with_measured(parameter: Parameter) -> Parameter:
@@ -229,12 +253,12 @@ def _with_measured(parameter: Parameter) -> Parameter:
 def _described(meta: dict[str, Any]) -> dict[str, dict[str, Any]]:
     """Return the parameters in metadata of any version, in the order of the columns."""
     if "features" in meta:
-        return {name: _entry(entry) for name, entry in meta["features"].items()}
+        return {_text(name): _entry(entry) for name, entry in meta["features"].items()}
     names = meta.get("names", [])
     if "stats" in meta:  # a format between versions 1 and 2
         texts = {"units": meta.get("units") or {}, "doc_string": meta.get("docs") or {}}
         return {
-            str(name): _entry(
+            _text(name): _entry(
                 {**meta["stats"].get(name, {}), **{k: t.get(name) for k, t in texts.items()}}
             )
             for name in names
@@ -242,26 +266,34 @@ def _described(meta: dict[str, Any]) -> dict[str, dict[str, Any]]:
     norm = meta.get("norm", {})
     columns = {key: norm.get(key) or [None] * len(names) for key in ("min", "max", "mean", "std")}
     return {
-        str(name): _entry({key: values[i] for key, values in columns.items()})
+        _text(name): _entry({key: values[i] for key, values in columns.items()})
         for i, name in enumerate(names)
     }
 
 
 def _entry(entry: dict[str, Any]) -> dict[str, Any]:
-    def number(key: str) -> float | None:
-        value = entry.get(key)
-        return float(value) if value is not None and math.isfinite(value) else None
-
     return {
-        "units": str(entry.get("units") or ""),
-        "doc_string": str(entry.get("doc_string") or ""),
-        "kind": str(entry.get("kind") or "continuous"),
-        "nan": str(entry.get("nan") or ""),
-        "source": str(entry.get("source") or ""),
-        "min": number("min"),
-        "max": number("max"),
-        "mean": number("mean"),
-        "std": number("std"),
+        "units": _text(entry.get("units") or ""),
+        "doc_string": _text(entry.get("doc_string") or ""),
+        "kind": _text(entry.get("kind") or "continuous"),
+        "nan": _text(entry.get("nan") or ""),
+        "source": _text(entry.get("source") or ""),
+        "min": _number(entry.get("min")),
+        "max": _number(entry.get("max")),
+        "mean": _number(entry.get("mean")),
+        "std": _number(entry.get("std")),
         "declared": bool(entry.get("declared", False)),
-        "measured": dict(entry.get("measured") or {}),
+        "measured": {str(k): _number(v) for k, v in dict(entry.get("measured") or {}).items()},
     }
+
+
+def _number(value: Any) -> float | None:
+    """Return a stored number; None for NaN and infinity, as for a missing one."""
+    return float(value) if value is not None and math.isfinite(value) else None
+
+
+def _text(value: Any) -> str:
+    """Return a stored text; half of a surrogate pair, which cannot be written, is a `ValueError`."""
+    text = str(value)
+    text.encode()
+    return text

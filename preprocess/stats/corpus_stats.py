@@ -13,12 +13,17 @@ mean of 350 and 10 degrees is 0, not 180.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from preprocess.core.errors import PreprocessError
 from preprocess.core.files import write_bytes
+from preprocess.core.untrusted import clipped, open_regular, shown
+from preprocess.sidecar.parameter_info import ParameterInfo
 from preprocess.sidecar.parameters import Parameter
+from preprocess.stats.labels import stored_count
 from preprocess.stats.parameter_stats import ParameterStats, StatsError
 
 __all__ = ["STATS_NAME", "CorpusStats", "ParameterStats", "StatsError", "read_stats", "write_stats"]
@@ -84,6 +89,11 @@ class CorpusStats(Mapping[str, ParameterStats]):
             self._parameters.setdefault(name, ParameterStats()).merge(stats)
         self.clips += other.clips
 
+    def declare(self, parameters: Mapping[str, ParameterInfo]) -> None:
+        """Set the declared ranges to those of `parameters`, which may cover more clips."""
+        for name, stats in self.items():
+            stats.declared_min, stats.declared_max = parameters[name].min, parameters[name].max
+
     def to_dict(self) -> dict[str, Any]:
         """Return the statistics as JSON values."""
         parameters = {name: stats.to_dict() for name, stats in self.items()}
@@ -98,11 +108,11 @@ class CorpusStats(Mapping[str, ParameterStats]):
         """
         stats = cls()
         try:
-            stats.clips = int(stored["clips"])
+            stats.clips = stored_count(stored["clips"])
             for name, entry in stored["features"].items():
                 stats._parameters[str(name)] = ParameterStats.from_dict(entry)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise StatsError(f"invalid statistics of a corpus: {error}") from None
+            raise StatsError(f"invalid statistics of a corpus: {clipped(error)}") from None
         return stats
 
 
@@ -110,13 +120,30 @@ def write_stats(path: Path, splits: Mapping[str, CorpusStats]) -> None:
     """Write the statistics of each split to a JSON file, atomically.
 
     Raises:
+        StatsError: A statistic is infinite.
         DiskError: The disk is full or read-only, or permission is denied.
+    """
+    try:
+        content = stats_bytes(splits)
+    except StatsError as error:
+        raise StatsError(f"{path}: {error}") from None
+    write_bytes(path, content)
+
+
+def stats_bytes(splits: Mapping[str, CorpusStats]) -> bytes:
+    """Return the content of the file that `write_stats` writes.
+
+    Raises:
+        StatsError: A statistic is infinite.
     """
     stored = {
         "version": STATS_VERSION,
         "splits": {name: stats.to_dict() for name, stats in splits.items()},
     }
-    write_bytes(path, json.dumps(stored, allow_nan=False).encode())
+    try:
+        return json.dumps(stored, allow_nan=False).encode()
+    except ValueError:  # squares of huge values, summed
+        raise StatsError("a statistic is infinite; the values are too large") from None
 
 
 def read_stats(path: Path) -> dict[str, CorpusStats]:
@@ -126,17 +153,18 @@ def read_stats(path: Path) -> dict[str, CorpusStats]:
         StatsError: The file is missing, too large, of another version, or invalid.
     """
     try:
-        if path.stat().st_size > _MAX_STATS_BYTES:
-            raise StatsError(f"{path} is larger than {_MAX_STATS_BYTES >> 20} MiB")
-        stored = json.loads(path.read_bytes())
+        with open_regular(path) as file:
+            if os.fstat(file.fileno()).st_size > _MAX_STATS_BYTES:
+                raise StatsError(f"{path} is larger than {_MAX_STATS_BYTES >> 20} MiB")
+            stored = json.loads(file.read())
         if stored["version"] != STATS_VERSION:
             raise StatsError(
-                f"{path} is version {stored['version']}, not {STATS_VERSION}: rewrite it with "
+                f"{path} is version {shown(stored['version'])}, not {STATS_VERSION}: rewrite it with "
                 f"preprocess stats or, for a dataset, preprocess build"
             )
         splits = stored["splits"].items()
         return {str(name): CorpusStats.from_dict(entry) for name, entry in splits}
-    except StatsError as error:
+    except PreprocessError as error:
         text = str(error)
         raise StatsError(text if text.startswith(str(path)) else f"{path}: {text}") from None
     except OSError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,8 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from preprocess.core.errors import PreprocessError
+from preprocess.core.untrusted import clipped, shown
 from preprocess.sidecar.parameters import KINDS, MAX_VALUE, first_fraction
-from preprocess.stats.labels import MAX_LABELS, label_counts, stored_labels
+from preprocess.stats.labels import MAX_LABELS, label_counts, stored_count, stored_labels
 from preprocess.stats.quantiles import QUANTILES, QuantileSketch
 
 
@@ -210,28 +212,40 @@ class ParameterStats:
         try:
             kind, state = stored["kind"], stored["state"]
             if kind is not None and kind not in KINDS:
-                raise ValueError(f"kind {kind!r}")
+                raise ValueError(f"kind {shown(kind)}")
             numbers = ("min", "max", "declared_min", "declared_max", "period")
             sketch = QuantileSketch()
             if kind == "continuous":
                 sketch = QuantileSketch.from_dict(state["sketch"])
                 if sketch.count != stored["count"]:
                     raise ValueError(f"quantiles of {sketch.count} values")
-            return cls(
-                count=int(stored["count"]),
-                nan_count=int(stored["nan_count"]),
+            stats = cls(
+                count=stored_count(stored["count"]),
+                nan_count=stored_count(stored["nan_count"]),
                 kind=kind,
                 units=str(stored["units"]),
                 labels=stored_labels(stored),
-                _mean=float(state.get("mean", 0.0)),
-                _squares=float(state.get("squares", 0.0)),
-                _cos=float(state.get("cos", 0.0)),
-                _sin=float(state.get("sin", 0.0)),
+                _mean=_number(state.get("mean")) or 0.0,
+                _squares=_number(state.get("squares"), sys.float_info.max) or 0.0,
+                _cos=_number(state.get("cos")) or 0.0,
+                _sin=_number(state.get("sin")) or 0.0,
                 _sketch=sketch,
                 **{key: _number(stored.get(key)) for key in numbers},
             )
+            stats._check_whole()
         except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
-            raise StatsError(f"invalid statistics of a parameter: {error}") from None
+            text = clipped(error)
+            raise StatsError(f"invalid statistics of a parameter: {text}") from None
+        return stats
+
+    def _check_whole(self) -> None:
+        """Raise `ValueError` if statistics from a file contradict each other."""
+        if self.period is not None and not self.period > 0:
+            raise ValueError(f"period {self.period}")
+        if self.count and (self.kind is None or self.min is None or self.max is None):
+            raise ValueError(f"{self.count} values without a kind or a range")
+        if self.min is not None and self.max is not None and self.min > self.max:
+            raise ValueError(f"min {self.min:g} is above max {self.max:g}")
 
     @property
     def _resultant(self) -> float:
@@ -288,9 +302,11 @@ class ParameterStats:
                 self.labels = None
 
 
-def _number(value: Any) -> float | None:
+def _number(value: Any, most: float = MAX_VALUE) -> float | None:
+    """Return a stored number; squares of larger ones than `most` would be infinite."""
     if value is None:
         return None
-    if not math.isfinite(value):
-        raise ValueError(f"{value} is not finite")
+    if not abs(value) <= most:
+        finite = abs(value) < math.inf
+        raise ValueError(f"{shown(value)} is not {f'within {most:g}' if finite else 'finite'}")
     return float(value)

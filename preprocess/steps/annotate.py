@@ -57,7 +57,7 @@ def annotate(
         remove_stale(root)
         finish_interrupted(config.cond_root or root)
     audio = _audio_index(producers, config)
-    decoder = _lazy_decoder(model)
+    decoder = lazy_decoder(model)
     run = Run.of(producers, config, owner)
 
     def step(rel: Path) -> AnnotatedClip:
@@ -150,7 +150,7 @@ def _clip(
     return Clip(name, root / rel, read_header(root / rel), path, decoder)
 
 
-def _lazy_decoder(model: ModelConfig) -> Callable[[Ecdc], Wave]:
+def lazy_decoder(model: ModelConfig) -> Callable[[Ecdc], Wave]:
     """Return a function that decodes tokens, and loads their codec at its first use."""
     codecs: dict[str, Any] = {}
 

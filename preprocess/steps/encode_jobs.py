@@ -157,10 +157,7 @@ def plan_jobs(
             report.note("no weights on this machine: tokens made with any weights count as current")
     else:
         weights = find_weights(spec, codec_config.weights)
-    device = pick_device(codec_config.device)
-    engine = engine_name(device, config.precision, config.allow_tf32)
-    rec = tokens_digest(spec.name, config)
-    made = provenance("", rec, digest_file(weights) if weights else None) | {"eng": engine}
+    made = made_by(weights, codec_config, config)
     plan = Plan([], [], audio.stems)
     _add_jobs(plan, source, output, audio.files, config.suffix, made, report)
     return plan
@@ -181,7 +178,7 @@ def _add_jobs(
         report.fail(source / rel, message)
     outputs = dict(pairs)
     with Progress("encode", len(outputs), phase="compare", at_once=cpu_count()) as progress:
-        for outcome in run_items(lambda rel: _made_from(source / rel), [*outputs], cpu_count()):
+        for outcome in run_items(lambda rel: made_from(source / rel), [*outputs], cpu_count()):
             audio, tokens = source / outcome.item, output / outputs[outcome.item]
             progress.update(failed=outcome.value is None)
             if outcome.value is None:
@@ -192,13 +189,22 @@ def _add_jobs(
             (plan.jobs if may_write_tokens(tokens) else plan.foreign).append(job)
 
 
-def _made_from(audio: Path) -> tuple[FileVersion, dict[str, str]]:
+def made_from(audio: Path) -> tuple[FileVersion, dict[str, str]]:
     """Return an audio file's version and, if `normalize` made it, the hash of its settings."""
     version = FileVersion.of(audio)
     comment = read_comment(audio) if audio.suffix.lower() == ".wav" else ""
     stored = parse_provenance(comment)
     norm = {"norm": str(stored["rec"])} if is_ours(stored) else {}
     return version, norm
+
+
+def made_by(
+    weights: Path | None, codec_config: CodecConfig, config: EncodeConfig
+) -> dict[str, str]:
+    """Return the provenance that all token files of a run share; `made_from` adds the rest."""
+    engine = engine_name(pick_device(codec_config.device), config.precision, config.allow_tf32)
+    rec = tokens_digest(codec_config.codec, config)
+    return provenance("", rec, digest_file(weights) if weights else None) | {"eng": engine}
 
 
 def tokens_digest(codec: str, config: EncodeConfig) -> str:

@@ -51,14 +51,15 @@ def find_audio(
     endings = tuple(f".{extension}" for extension in ALL_EXTENSIONS)
     audio = [*listing.files, *(rel for rel in listing.others if rel.lower().endswith(endings))]
     files = [Path(rel) for rel in listing.files if recursive or "/" not in rel]
-    notes = _notes(listing, recursive)
+    notes = skipped_notes(listing, recursive)
     if not files:
         text = "".join(f"; {note}" for note in notes)
         raise UsageError(f"no audio ({', '.join(extensions)}) under {source}{text}")
     return AudioInput(files, {os.path.splitext(rel)[0] for rel in audio}, notes)
 
 
-def _notes(listing: Listing, recursive: bool) -> list[str]:
+def skipped_notes(listing: Listing, recursive: bool) -> list[str]:
+    """Return a line for each kind of file in a listing that a step skips."""
     others = [
         rel
         for rel in listing.others

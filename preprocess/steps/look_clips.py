@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,13 +12,14 @@ from numpy.typing import NDArray
 
 from preprocess.core.errors import PreprocessError, UsageError
 from preprocess.core.files import find_files, require_folder
-from preprocess.dataset.quiet import quiet_datasets
+from preprocess.core.untrusted import is_inside
+from preprocess.dataset.saved import load_saved
 from preprocess.page.clip_sources import ClipSource
 from preprocess.page.folder_clips import FolderClips
 from preprocess.sidecar.reading import existing_paths, read_sidecar
 from preprocess.sidecar.sidecar_format import TOKEN_SUFFIX, Sidecar
-from preprocess.steps.build_config import BuildConfig
 from preprocess.steps.built_dataset import MARKER
+from preprocess.steps.saved_folder import read_marker, tokens_subdir
 from preprocess.tokens.ecdc import read_ecdc, read_header
 
 
@@ -174,14 +174,8 @@ def dataset_clips(folder: Path, split: str) -> tuple[list[Clip], str]:
     Raises:
         UsageError: `folder` is not a saved dataset, or has no such split.
     """
-    from datasets import load_from_disk
-
     require_folder(folder, "dataset")
-    try:
-        with quiet_datasets():
-            dataset = load_from_disk(str(folder))
-    except FileNotFoundError:
-        raise UsageError(f"{folder} is not a saved dataset") from None
+    dataset = load_saved(folder)
     if split not in dataset:
         raise UsageError(f"{folder} has no split {split!r}; it has {', '.join(map(str, dataset))}")
     rows = dataset[split]
@@ -189,15 +183,14 @@ def dataset_clips(folder: Path, split: str) -> tuple[list[Clip], str]:
         formatted = rows.with_format("numpy")
         clips: list[Clip] = [RowClip(formatted, index) for index in range(len(rows))]
         return clips, "the dataset was built without token files: showing its rows"
-    names = [Path(name) for name in rows["audio"]]
+    names = [Path(name) for name in rows["audio"] if is_inside(str(name))]
+    if len(names) < len(rows):
+        raise UsageError(f"{folder}: a row names a token file outside of the dataset's folder")
     paths = [folder / n if (folder / n).exists() else folder / "tokens" / n for n in names]
     return [FileClip(path) for path in paths], ""
 
 
 def _has_rows_alone(folder: Path) -> bool:
     """Whether `build` made this dataset without a folder of token files."""
-    try:
-        made_by = json.loads((folder / MARKER).read_bytes())
-    except (OSError, ValueError):
-        return False
-    return not (folder / made_by.get("tokens_subdir", BuildConfig.tokens_subdir)).is_dir()
+    made_by = read_marker(folder, MARKER)
+    return bool(made_by) and not (folder / tokens_subdir(made_by)).is_dir()

@@ -145,17 +145,7 @@ def normalize_file(
         ForeignOutputError: `target` exists and was not made by this step.
     """
     version = FileVersion.of(source)
-    origin = provenance(
-        version.digest,
-        settings_digest(
-            step="normalize",
-            sample_rate=spec.sample_rate,
-            channels=spec.channels,
-            target_rms=config.target_rms,
-            window_ms=config.window_ms,
-            on_clip=config.on_clip,
-        ),
-    )
+    origin = provenance(version.digest, normalize_digest(spec, config))
     if not config.overwrite and is_current(_stored(target), origin):
         return Normalized(current=True)
     if target.exists() and target.stat().st_size and not owns_wav(target):
@@ -174,6 +164,18 @@ def normalize_file(
             comment = json.dumps(origin)
             write_audio(target, blocks, samples, spec.sample_rate, spec.channels, comment)
     return Normalized(duration_s, note=note)
+
+
+def normalize_digest(spec: CodecSpec, config: NormalizeConfig) -> str:
+    """Return the hash of the settings that affect normalized audio."""
+    return settings_digest(
+        step="normalize",
+        sample_rate=spec.sample_rate,
+        channels=spec.channels,
+        target_rms=config.target_rms,
+        window_ms=config.window_ms,
+        on_clip=config.on_clip,
+    )
 
 
 def owns_wav(path: Path) -> bool:

@@ -20,13 +20,13 @@ def plan_pruning(recipe: Recipe) -> Report:
 
     An output that one step would delete does not count as a source of the next step.
     """
-    normalized, ecdc = recipe.output / "normalized", recipe.output / "ecdc"
-    audio = find_audio(recipe.input, normalized, recipe.normalize.extensions)
+    normalized, ecdc = recipe.output_folder / "normalized", recipe.output_folder / "ecdc"
+    audio = find_audio(recipe.input_folder, normalized, recipe.normalize.extensions)
     wavs = find_leftovers(normalized, SUFFIX, (), audio.stems, owns_wav).gone
     stems = audio.stems | _stems(normalized) - {_stem(path, normalized) for path in wavs}
     tokens = find_leftovers(ecdc, recipe.encode.suffix, (), stems, owns_tokens).gone
     sidecars = find_orphans(ecdc, besides=tokens)[0].gone if ecdc.is_dir() else []
-    report = Report("prune", item="file", output=str(recipe.output))
+    report = Report("prune", item="file", output=str(recipe.output_folder))
     gone = [*wavs, *tokens, *sidecars]
     for path in gone:
         report.note(f"would delete {path}: its source is gone")

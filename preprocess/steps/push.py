@@ -1,21 +1,19 @@
-"""Step 6: publishes a saved dataset on the Hub, where it loads without a script."""
+"""Step 6: publishes a dataset, saved or packed, on the Hub, where it loads without a script."""
 
 from __future__ import annotations
 
-import json
 import re
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 from pydantic import Field
 
 from preprocess.codec.model_config import ModelConfig
-from preprocess.core.errors import UsageError
-from preprocess.core.files import require_folder, temporary_folder
-from preprocess.core.progress import Progress
+from preprocess.core.errors import PreprocessError, UsageError
+from preprocess.core.files import temporary_folder
 from preprocess.core.provenance import BY
 from preprocess.core.report import Report
 from preprocess.core.settings import Settings
@@ -23,26 +21,23 @@ from preprocess.core.temporaries import remove_stale
 from preprocess.dataset.quiet import quiet_datasets
 from preprocess.page.clip_data import Decoder
 from preprocess.publish.card import About, make_card
+from preprocess.publish.card_yaml import config_folders
+from preprocess.publish.finishing import CARD_NAME, subset_name
 from preprocess.publish.hub import HubRepo
 from preprocess.publish.listen import ListenFiles, is_stale, write_listen
 from preprocess.publish.listen_info import LISTEN, Listen
-from preprocess.publish.parquet import Shards, write_shards
+from preprocess.publish.parquet import Shards
 from preprocess.publish.subset import (
-    INFO_NAME,
     Subset,
     at_codebooks,
-    describe_saved,
     read_info,
     read_listen,
     subset_codebooks,
     write_info,
 )
-from preprocess.steps.built_dataset import MARKER
+from preprocess.shards.reading import INFO_NAME
+from preprocess.steps.push_source import PushSource, open_push_source
 
-if TYPE_CHECKING:
-    from datasets import DatasetDict
-
-CARD_NAME = "README.md"
 MOST_LISTEN = 100
 """Of clips to hear: their page is one file."""
 
@@ -87,7 +82,8 @@ def push(
     This replaces the same subsets in the repository and keeps its other subsets.
 
     Args:
-        dataset: A folder that `preprocess build` or `DatasetDict.save_to_disk` wrote.
+        dataset: A folder that `preprocess build`, `preprocess pack` or `DatasetDict.save_to_disk`
+            wrote. Shards are sent as they are, unless at another bandwidth.
         repo_id: `NAMESPACE/NAME`.
         config: Settings of the push.
         model: The weights that decode the subset `listen`; None for the published ones.
@@ -99,28 +95,28 @@ def push(
     """
     report = Report("push", item="row")
     repo = HubRepo(repo_id, config.revision)
-    saved = _load(dataset)
-    whole = describe_saved(dataset, saved, _origin(dataset))
-    subsets = _chosen(config, whole)
+    source = open_push_source(dataset)
+    subsets = _chosen(config, source.whole)
     if not config.dry_run:
         repo.open(config.private)
     temporary = Path(tempfile.gettempdir(), "enchf-push")
     remove_stale(temporary.parent, recursive=False)
     with temporary_folder(temporary) as scratch, quiet_datasets():
-        files = _write_subsets(saved, subsets, Path(scratch))
+        files = {n: source.write(n, subset, Path(scratch)) for n, subset in subsets.items()}
         there = [] if config.dry_run else repo.files()
-        heard = _heard(saved, Path(scratch, LISTEN), repo, config, model or ModelConfig())
+        heard = _heard(source, Path(scratch), repo, config, model or ModelConfig())
         known, listen, card = _known(repo, there, Path(scratch, "there"))
+        folders = _folders(repo, files, there, card)
         listen, everything = heard.listen if heard else listen, {**known, **subsets}
         about = About(repo.repo_id, config.license, config.source, repo.revision)
-        columns = next(iter(saved.values())).features
-        card = make_card(card, about, everything, files, columns, listen, heard)
+        card = source.card(repo.repo_id) if card is None else card
+        card = make_card(card, about, everything, files, source.features, listen, heard)
         new = {**_shards(files), **(heard.files if heard else {}), CARD_NAME: card.encode()}
         new[INFO_NAME] = write_info(everything, listen)
         names = [*subsets, *([LISTEN] if heard else [])]
         sizes = {path: _size(content) for path, content in new.items()}
         if not config.dry_run:
-            old = [path for path in there if _is_stale(path, files, new)]
+            old = [path for path in there if _is_stale(path, folders, new)]
             old += [path for path in there if heard and is_stale(path, new)]
             repo.replace(new, old, f"Push {', '.join(names)} by {BY}")
     if config.dry_run:
@@ -131,43 +127,8 @@ def push(
     return report.finish()
 
 
-def _write_subsets(
-    saved: DatasetDict, subsets: Mapping[str, Subset], folder: Path
-) -> dict[str, dict[str, Shards]]:
-    """Write the shards of each subset; return subset -> split -> shards."""
-    files: dict[str, dict[str, Shards]] = {name: {} for name in subsets}
-    total = len(subsets) * sum(map(len, saved.values()))
-    with Progress("push", total, phase="write", item="row") as progress:
-        for name, subset in subsets.items():
-            for split, rows in saved.items():
-                files[name][split] = write_shards(rows, folder / name, split, subset)
-                progress.update(len(rows))
-    return files
-
-
-def _load(folder: Path) -> DatasetDict:
-    from datasets import DatasetDict, load_from_disk
-
-    require_folder(folder, "dataset")
-    try:
-        saved = load_from_disk(str(folder))
-    except (FileNotFoundError, ValueError) as error:
-        raise UsageError(
-            f"{folder} is not a saved dataset; make one with preprocess build ({str(error)[:120]})"
-        ) from None
-    return saved if isinstance(saved, DatasetDict) else DatasetDict({"train": saved})
-
-
-def _origin(folder: Path) -> dict[str, Any]:
-    """Return the provenance that a built dataset records."""
-    path = folder / MARKER
-    origin = dict(json.loads(path.read_bytes())) if path.exists() else {}
-    origin.pop("tokens_subdir", None)
-    return origin
-
-
 def _chosen(config: PushConfig, whole: Subset) -> dict[str, Subset]:
-    names = config.config or (f"{whole.model}_{whole.bandwidth_kbps:g}kbps",)
+    names = config.config or (subset_name(whole.model, whole.bandwidth_kbps),)
     for name in names:
         if not re.fullmatch(r"\w[\w.-]*", name):
             raise UsageError(f"--config: {name!r} may only have letters, digits, '_', '-' and '.'")
@@ -177,13 +138,14 @@ def _chosen(config: PushConfig, whole: Subset) -> dict[str, Subset]:
 
 
 def _heard(
-    saved: DatasetDict, folder: Path, repo: HubRepo, config: PushConfig, model: ModelConfig
+    source: PushSource, scratch: Path, repo: HubRepo, config: PushConfig, model: ModelConfig
 ) -> ListenFiles | None:
     """Return the files of the subset `listen`, None where it was not asked for."""
     if config.listen is None:
         return None
     decoder = Decoder(model.weights, model.device)
-    return write_listen(saved, folder, repo.repo_id, config.listen, decoder)
+    rows = source.rows(scratch / "rows")
+    return write_listen(rows, scratch / LISTEN, repo.repo_id, config.listen, decoder)
 
 
 def _known(
@@ -199,18 +161,43 @@ def _known(
 def _shards(files: Mapping[str, Mapping[str, Shards]]) -> dict[str, Path | bytes]:
     """Return the shards of all subsets, keyed by their paths in the repository."""
     return {
-        f"{name}/{path.name}": path
+        f"{shards.folder or name}/{path.name}": path
         for name, splits in files.items()
         for shards in splits.values()
         for path in shards.paths
     }
 
 
-def _is_stale(path: str, files: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
+def _folders(
+    repo: HubRepo,
+    files: Mapping[str, Mapping[str, Shards]],
+    there: list[str],
+    card: str | None,
+) -> set[str]:
+    """Return the folders of a repository whose shards this push replaces.
+
+    Raises:
+        PreprocessError: One of them has the files of another subset.
+    """
+    known = config_folders(card)
+    replaced = set(files).union(*(known.get(name, ()) for name in files)) - {""}
+    for name, splits in files.items():
+        for folder in {shards.folder for shards in splits.values()} - {""} - replaced:
+            others = [other for other, own in known.items() if folder in own]
+            if others or any(path.startswith(f"{folder}/") for path in there):
+                whose = f"its subset {others[0]!r}" if others else "no subset"
+                raise PreprocessError(
+                    f"{repo.repo_id} has files of {whose} in {folder}/, where those of {name!r} "
+                    f"would go; push to another repository, or delete them there"
+                )
+    return replaced | {s.folder for splits in files.values() for s in splits.values()} - {""}
+
+
+def _is_stale(path: str, folders: Collection[str], new: Mapping[str, Any]) -> bool:
     """Whether a file is an old shard of a subset in this push."""
     folder, _, name = path.rpartition("/")
     shard = re.fullmatch(r".+-\d{5}-of-\d{5}\.parquet", name)
-    return folder in files and bool(shard) and path not in new
+    return folder in folders and bool(shard) and path not in new
 
 
 def _size(content: Path | bytes) -> int:

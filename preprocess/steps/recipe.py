@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import BeforeValidator, Field
@@ -15,22 +15,48 @@ from preprocess.core.errors import UsageError
 from preprocess.core.flags import validate
 from preprocess.core.jobs import cpu_count
 from preprocess.core.settings import Jobs
+from preprocess.core.untrusted import clipped
+from preprocess.core.yaml_files import MAX_YAML_BYTES, load_yaml
 from preprocess.params import Producer, parse_producer
 from preprocess.sidecar.array_config import ArrayConfig
 from preprocess.steps.build_config import BuildConfig
 from preprocess.steps.encode_jobs import EncodeConfig
 from preprocess.steps.normalize import NormalizeConfig
+from preprocess.steps.shards_config import ShardsConfig
 from preprocess.tokens.specs import codec_spec
+
+
+def _location(value: Any) -> Any:
+    """Return a URL as text, and any other text as a path."""
+    return Path(value) if isinstance(value, str) and "://" not in value else value
+
+
+Location = Annotated[Path | str, BeforeValidator(_location)]
+"""A folder on this machine, or a URL such as `s3://bucket/folder`."""
+
+
+def _local(location: Path | str, what: str) -> Path:
+    if isinstance(location, Path):
+        return location
+    raise UsageError(f"{what}: {location} is a URL, which requires `format: shards` in the recipe")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe(CodecConfig, ArrayConfig):
     """The settings of all steps, from a folder of audio to a saved dataset."""
 
-    input: Annotated[Path, Field(description="folder with audio")]
+    input: Annotated[Location, Field(description="folder with audio, or its URL")]
     output: Annotated[
-        Path, Field(description="folder for the results: normalized, ecdc and dataset")
+        Location,
+        Field(description="folder for the results, or its URL: normalized, ecdc and dataset"),
     ]
+    format: Annotated[
+        Literal["folder", "shards"],
+        Field(
+            description="folder: files for each clip and a saved dataset; shards: Parquet files "
+            "that hold many clips each, made in parts on any number of machines"
+        ),
+    ] = "folder"
     jobs: Jobs = field(default_factory=cpu_count)
     prune: Annotated[
         bool, Field(description="delete the outputs of all steps whose source is gone")
@@ -40,20 +66,25 @@ class Recipe(CodecConfig, ArrayConfig):
     annotate: tuple[Annotated[Producer, BeforeValidator(parse_producer)], ...] = ()
     audit: AuditConfig = field(default_factory=AuditConfig)
     build: BuildConfig = field(default_factory=BuildConfig)
+    shards: ShardsConfig = field(default_factory=ShardsConfig)
 
+    @property
+    def input_folder(self) -> Path:
+        """The input on this machine.
 
-class _UniqueKeyLoader(yaml.SafeLoader):
-    """A safe loader that refuses duplicate keys instead of using the last."""
+        Raises:
+            UsageError: It is a URL.
+        """
+        return _local(self.input, "input")
 
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        merge = "tag:yaml.org,2002:merge"  # `<<: *other` may appear more than once
-        keys = [self.construct_object(k, deep=True) for k, _ in node.value if k.tag != merge]
-        twice = [key for i, key in enumerate(keys) if key in keys[:i]]
-        if twice:
-            raise yaml.constructor.ConstructorError(
-                None, None, f"the key {twice[0]!r} appears twice", node.start_mark
-            )
-        return super().construct_mapping(node, deep)
+    @property
+    def output_folder(self) -> Path:
+        """The output on this machine.
+
+        Raises:
+            UsageError: It is a URL.
+        """
+        return _local(self.output, "output")
 
 
 def read_recipe(path: Path) -> Recipe:
@@ -62,22 +93,58 @@ def read_recipe(path: Path) -> Recipe:
     Raises:
         UsageError: The file cannot be read, is not valid YAML, or has an invalid key or value.
     """
+    return parse_recipe(_text(path), f"recipe {path}")
+
+
+def _text(path: Path) -> str:
     try:
-        data = yaml.load(path.read_text(encoding="utf-8"), _UniqueKeyLoader)  # noqa: S506, a SafeLoader
+        with open(path, encoding="utf-8") as file:
+            return file.read(MAX_YAML_BYTES + 1)
     except OSError as error:
         raise UsageError(f"recipe {path}: {error.strerror}") from None
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        problem = " ".join(str(error).split())
-        raise UsageError(f"recipe {path} cannot be read: {problem[:300]}") from None
-    if not isinstance(data, dict):
-        raise UsageError(f"recipe {path}: expected keys and values")
+    except ValueError as error:  # of the encoding
+        raise UsageError(f"recipe {path} cannot be read: {clipped(error)}") from None
+
+
+def recipe_text(path: Path, **values: Any) -> str:
+    """Return a recipe as YAML, with keys replaced by the `values` that are not None.
+
+    Raises:
+        UsageError: As `read_recipe` does.
+    """
+    data = _parsed(_text(path), f"recipe {path}")
+    given = {key: str(value) for key, value in values.items() if value is not None}
+    return yaml.safe_dump({**data, **given}, sort_keys=False, allow_unicode=True)
+
+
+def parse_recipe(text: str, name: str) -> Recipe:
+    """Return the recipe that a YAML text describes.
+
+    Args:
+        text: The text.
+        name: Where the text is from, for messages.
+
+    Raises:
+        UsageError: It is not valid YAML, or has an invalid key or value.
+    """
+    data = _parsed(text, name)
     given = {key: value for key, value in data.items() if value is not None}  # `encode:` alone
-    recipe = validate(Recipe, given, f"recipe {path}: ")
+    recipe = validate(Recipe, given, f"{name}: ")
     spec = codec_spec(recipe.codec)
     for kbps in (recipe.encode.bandwidth, recipe.build.bandwidth):
         if kbps is not None:
             spec.n_codebooks(kbps)
     return recipe
+
+
+def _parsed(text: str, name: str) -> dict[str, Any]:
+    try:
+        data = load_yaml(text)
+    except ValueError as error:
+        raise UsageError(f"{name} cannot be read: {clipped(error)}") from None
+    if not isinstance(data, dict):
+        raise UsageError(f"{name}: expected keys and values")
+    return data
 
 
 def with_overrides(recipe: Recipe, **values: Any) -> Recipe:

@@ -26,8 +26,8 @@ def check_recipe(recipe: Recipe) -> Recipe:
         DiskError: The output folder cannot be written to.
         WeightsError: The weights cannot be found or downloaded, or do not match the codec.
     """
-    require_folder(recipe.input, "input folder")
-    require_writable(recipe.output)
+    require_folder(recipe.input_folder, "input folder")
+    require_writable(recipe.output_folder)
     recipe = replace(recipe, annotate=tuple(producer.prepare() for producer in recipe.annotate))
     options = recipe.build.rows
     check_options(options)
@@ -51,7 +51,7 @@ def _check_bandwidths(recipe: Recipe) -> None:
 def _check_names(recipe: Recipe, options: RowOptions) -> None:
     """Check that the recipe makes the parameters that it requests."""
     made = parameter_names(recipe.annotate)
-    if made is None or (recipe.output / "ecdc").exists():  # sidecars may hold others
+    if made is None or (recipe.output_folder / "ecdc").exists():  # sidecars may hold others
         return
     asked = {
         "build: parameters": options.parameters,
@@ -67,13 +67,13 @@ def _check_names(recipe: Recipe, options: RowOptions) -> None:
 
 def _check_clips(recipe: Recipe, options: RowOptions) -> None:
     """Check settings that depend on the clips' names: table rows, groups and split folders."""
-    files = find_files(recipe.input, recipe.normalize.extensions)
+    files = find_files(recipe.input_folder, recipe.normalize.extensions)
     if not files:  # normalize reports this
         return
     for producer in recipe.annotate:
         producer.check_clips([rel.with_suffix("").as_posix() for rel in files])
     rows = [rel.as_posix() for rel in files if options.recursive or len(rel.parts) == 1]
-    find_splits(recipe.input, rows[: options.max_files], options)
+    find_splits(recipe.input_folder, rows[: options.max_files], options)
 
 
 def _check_weights(recipe: Recipe) -> None:

@@ -34,11 +34,11 @@ def run_recipe(recipe: Recipe, path: Path | None = None) -> Iterator[Report]:
             start; steps that ran before have been reported. Or another run has the same output.
     """
     recipe = check_recipe(recipe)
-    normalized, ecdc = recipe.output / "normalized", recipe.output / "ecdc"
-    dataset = recipe.output / "dataset"
+    normalized, ecdc = recipe.output_folder / "normalized", recipe.output_folder / "ecdc"
+    dataset = recipe.output_folder / "dataset"
     for output in (normalized, ecdc, dataset):
-        refuse_nested(recipe.input, output)  # before the first step begins
-    with only_run(recipe.output / ".run.lock", recipe.output):
+        refuse_nested(recipe.input_folder, output)  # before the first step begins
+    with only_run(recipe.output_folder / ".run.lock", recipe.output_folder):
         yield from _run_steps(_pruning(recipe) if recipe.prune else recipe, path)
 
 
@@ -49,10 +49,10 @@ def _run_steps(recipe: Recipe, path: Path | None) -> Iterator[Report]:
     from preprocess.steps.encode import encode
     from preprocess.steps.normalize import normalize
 
-    normalized, ecdc = recipe.output / "normalized", recipe.output / "ecdc"
-    dataset = recipe.output / "dataset"
+    normalized, ecdc = recipe.output_folder / "normalized", recipe.output_folder / "ecdc"
+    dataset = recipe.output_folder / "dataset"
     model = ModelConfig(weights=recipe.weights, device=recipe.device)
-    report = normalize(recipe.input, normalized, recipe.codec, recipe.normalize, recipe.jobs)
+    report = normalize(recipe.input_folder, normalized, recipe.codec, recipe.normalize, recipe.jobs)
     yield report
     if not report.done + report.current:  # every file failed, and was reported
         return

@@ -18,6 +18,7 @@ from preprocess.core.locks import only_run, remove_left_lock
 from preprocess.core.provenance import is_current
 from preprocess.core.report import Report, plural
 from preprocess.core.temporaries import remove_stale
+from preprocess.core.untrusted import is_inside
 from preprocess.steps.outputs import refuse_nested
 
 _TOKENS_SUBDIR = "tokens"
@@ -44,9 +45,15 @@ def read_marker(output: Path, marker: str) -> dict[str, Any]:
     """Return the content of the marker in a folder; empty if it is missing or unreadable."""
     try:
         stored = json.loads((output / marker).read_bytes())
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return stored if isinstance(stored, dict) else {}
+
+
+def tokens_subdir(made_by: Mapping[str, Any]) -> str:
+    """Return the folder of the token files that a marker names, `tokens` if it names none inside."""
+    name = made_by.get("tokens_subdir")
+    return name if isinstance(name, str) and name and is_inside(name) else _TOKENS_SUBDIR
 
 
 def check_replaceable(folder: SavedFolder) -> None:
@@ -61,9 +68,14 @@ def check_replaceable(folder: SavedFolder) -> None:
     if not (output / marker).exists():
         what = "built dataset" if step == "build" else f"dataset made by {step}"
         raise UsageError(f"output {output} exists and is not a {what}; remove it first")
-    splits = json.loads((output / "dataset_dict.json").read_bytes())["splits"]
-    ours = {marker, *folder.names, "dataset_dict.json", *splits}
-    ours.add(read_marker(output, marker).get("tokens_subdir", _TOKENS_SUBDIR).split("/")[0])
+    ours = {marker, *folder.names}
+    index = output / "dataset_dict.json"
+    if index.exists():
+        splits = read_marker(output, index.name).get("splits")
+        if not isinstance(splits, list) or not all(isinstance(name, str) for name in splits):
+            raise UsageError(f"{index} does not name the splits; remove {output}")
+        ours |= {index.name, *splits}
+        ours.add(tokens_subdir(read_marker(output, marker)).split("/")[0])
     for path in sorted(output.iterdir()):
         if path.name not in ours and not path.name.startswith("."):
             raise UsageError(

@@ -17,14 +17,18 @@ Format: `encodec/binary.py` and `encodec/compress.py` of facebookresearch/encode
 from __future__ import annotations
 
 import json
+import math
 import os
 import struct
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
 
+from preprocess.core.errors import PreprocessError
 from preprocess.core.files import write_bytes
+from preprocess.core.untrusted import open_regular, shown
 from preprocess.tokens.bits import pack, packed_size, unpack
 from preprocess.tokens.frames import n_frames, segment_frames, segment_runs
 from preprocess.tokens.legacy import read_legacy
@@ -39,6 +43,21 @@ MAX_HEADER_BYTES = 1 << 16
 """A header is about 100 bytes; a larger claim is refused."""
 
 
+@dataclass(frozen=True, eq=False)
+class StoredEcdc:
+    """The tokens of a file, with the text of its header.
+
+    Attributes:
+        ecdc: The tokens.
+        text: The JSON of the header; for a `torch.save` file, that of the `.ecdc` it would become.
+        exact: Whether `pack_ecdc(ecdc, text)` gives the bytes of the file.
+    """
+
+    ecdc: Ecdc
+    text: str
+    exact: bool
+
+
 def read_header(path: str | Path) -> EcdcHeader:
     """Read the header of a token file, without its codes.
 
@@ -47,9 +66,9 @@ def read_header(path: str | Path) -> EcdcHeader:
         OSError: The file cannot be opened.
     """
     path = Path(path)
-    with open(path, "rb") as file:
+    with _open(path) as file:
         if not _is_legacy(file):
-            return _read_meta_header(file, path)
+            return _read_meta_header(file, path)[0]
     return read_legacy(path, lazy=True).header
 
 
@@ -61,10 +80,47 @@ def read_ecdc(path: str | Path) -> Ecdc:
         OSError: The file cannot be opened.
     """
     path = Path(path)
-    with open(path, "rb") as file:
+    with _open(path) as file:
         if not _is_legacy(file):
-            return _read_payload(file, path, _read_meta_header(file, path))
+            return _read_payload(file, path, _read_meta_header(file, path)[0])
     return read_legacy(path)
+
+
+def read_stored(path: str | Path) -> StoredEcdc:
+    """Read the tokens of one clip and the text of its header; raises as `read_ecdc` does."""
+    path = Path(path)
+    with _open(path) as file:
+        if not _is_legacy(file):
+            header, text = _read_meta_header(file, path)
+            ecdc = _read_payload(file, path, header)
+            padding = _has_padding_bits(file, ecdc)
+            try:
+                return StoredEcdc(ecdc, text.decode(), not padding)
+            except UnicodeDecodeError:  # JSON may also be UTF-16
+                return StoredEcdc(ecdc, _header_text(ecdc), False)
+    ecdc = read_legacy(path)
+    return StoredEcdc(ecdc, _header_text(ecdc), False)
+
+
+def pack_ecdc(ecdc: Ecdc, text: str) -> bytes:
+    """Return the content of a token file whose header is `text`, the JSON of one with these tokens.
+
+    Raises:
+        EcdcError: The tokens do not fit their codec, or `text` is not their header.
+    """
+    _check(ecdc)
+    try:
+        fields = json.loads(text)
+    except (ValueError, RecursionError):
+        raise EcdcError("the header is not JSON") from None
+    stored = _parse_header(fields, Path("the header"))
+    found = (stored.model, stored.audio_length, stored.n_codebooks)
+    expected = (ecdc.model, ecdc.audio_length, len(ecdc.codes))
+    if found != expected:
+        raise EcdcError(
+            f"the header states model, samples, codebooks {found}; the tokens have {expected}"
+        )
+    return _container(ecdc, text.encode())
 
 
 def write_ecdc(path: str | Path, ecdc: Ecdc) -> None:
@@ -75,13 +131,22 @@ def write_ecdc(path: str | Path, ecdc: Ecdc) -> None:
         DiskError: The disk is full or read-only, or permission is denied.
     """
     _check(ecdc)
-    spec, k = CODECS[ecdc.model], ecdc.codes.shape[0]
-    header = {"m": ecdc.model, "al": int(ecdc.audio_length), "nc": k, "lm": False, **ecdc.extra}
-    text = json.dumps(header).encode()
+    text = _header_text(ecdc).encode()
     if len(text) > MAX_HEADER_BYTES:
         raise EcdcError(
             f"{path}: the header is {len(text):,} bytes; at most {MAX_HEADER_BYTES:,} are allowed"
         )
+    write_bytes(Path(path), _container(ecdc, text))
+
+
+def _header_text(ecdc: Ecdc) -> str:
+    k, length = int(ecdc.codes.shape[0]), int(ecdc.audio_length)
+    return json.dumps({"m": ecdc.model, "al": length, "nc": k, "lm": False, **ecdc.extra})
+
+
+def _container(ecdc: Ecdc, text: bytes) -> bytes:
+    """Return the content of a token file; the tokens and the header have been checked."""
+    spec = CODECS[ecdc.model]
     parts = [_PREFIX.pack(MAGIC, VERSION, len(text)), text]
     start = 0
     for segment, frames in enumerate(ecdc.segment_frames):
@@ -89,7 +154,14 @@ def write_ecdc(path: str | Path, ecdc: Ecdc) -> None:
             parts.append(_SCALE.pack(ecdc.scales[segment]))
         parts.append(pack(ecdc.codes[:, start : start + frames].T.reshape(-1), spec.bits))
         start += frames
-    write_bytes(Path(path), b"".join(parts))
+    return b"".join(parts)
+
+
+def _open(path: Path) -> BinaryIO:
+    try:
+        return open_regular(path)
+    except PreprocessError as error:
+        raise EcdcError(str(error)) from None
 
 
 def _is_legacy(file: BinaryIO) -> bool:
@@ -98,7 +170,8 @@ def _is_legacy(file: BinaryIO) -> bool:
     return magic.startswith((b"PK\x03\x04", b"\x80"))  # a zip archive, or a bare pickle
 
 
-def _read_meta_header(file: BinaryIO, path: Path) -> EcdcHeader:
+def _read_meta_header(file: BinaryIO, path: Path) -> tuple[EcdcHeader, bytes]:
+    """Return the header and its text."""
     prefix = file.read(_PREFIX.size)
     if len(prefix) < _PREFIX.size or not prefix.startswith(MAGIC):
         raise EcdcError(f"{path} is not an .ecdc file (it does not start with {MAGIC.decode()})")
@@ -122,8 +195,9 @@ def _read_meta_header(file: BinaryIO, path: Path) -> EcdcHeader:
     expected, actual = payload_size(header), os.fstat(file.fileno()).st_size - file.tell()
     if actual != expected:
         what = "is truncated" if actual < expected else "is too long"
-        raise EcdcError(f"{path} {what}: expected {expected:,} bytes of codes, got {actual:,}")
-    return header
+        wanted = f"{expected:,}" if expected < 1 << 64 else "more than any file's"
+        raise EcdcError(f"{path} {what}: expected {wanted} bytes of codes, got {actual:,}")
+    return header, text
 
 
 def _parse_header(fields: Any, path: Path) -> EcdcHeader:
@@ -131,12 +205,12 @@ def _parse_header(fields: Any, path: Path) -> EcdcHeader:
         raise EcdcError(f"{path} has a header that is not a JSON object")
     model, length, k = (fields.pop(key, None) for key in ("m", "al", "nc"))
     if not isinstance(model, str) or model not in CODECS:
-        raise EcdcError(f"{path} uses the unknown codec {model!r}; known: {', '.join(CODECS)}")
+        raise EcdcError(f"{path} uses the unknown codec {shown(model)}; known: {', '.join(CODECS)}")
     if type(length) is not int or length < 1:
-        raise EcdcError(f"{path} claims an audio length of {length!r} samples")
+        raise EcdcError(f"{path} claims an audio length of {shown(length)} samples")
     most = CODECS[model].max_codebooks
     if type(k) is not int or not 1 <= k <= most:
-        raise EcdcError(f"{path} claims {k!r} codebooks; {model} has 1 to {most}")
+        raise EcdcError(f"{path} claims {shown(k)} codebooks; {model} has 1 to {most}")
     if fields.pop("lm", False):
         raise EcdcError(f"{path} was compressed with the language model, which is not supported")
     return EcdcHeader(model, length, k, fields)
@@ -176,6 +250,25 @@ def _read_payload(file: BinaryIO, path: Path, header: EcdcHeader) -> Ecdc:
         scales,
         header.extra,
     )
+
+
+def _has_padding_bits(file: BinaryIO, ecdc: Ecdc) -> bool:
+    """Whether a file that was read to its end would not be written with the same bytes again.
+
+    Bits after the last code of a segment are zero in every known writer. A NaN can have many bits.
+    """
+    if ecdc.scales is not None and not all(map(math.isfinite, ecdc.scales)):
+        return True
+    bits, k = ecdc.header.spec.bits, len(ecdc.codes)
+    scale = 0 if ecdc.scales is None else _SCALE.size
+    end = file.tell()
+    for frames in reversed(ecdc.segment_frames):
+        used = frames * k * bits % 8
+        file.seek(end - 1)
+        if used and file.read(1)[0] >> used:
+            return True
+        end -= scale + packed_size(frames * k, bits)
+    return False
 
 
 def _check(ecdc: Ecdc) -> None:

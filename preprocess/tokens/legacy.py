@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from preprocess.core.untrusted import shown
 from preprocess.tokens.frames import n_frames
 from preprocess.tokens.specs import CODECS
 from preprocess.tokens.torch_file import TorchFile, open_torch_file
@@ -48,10 +49,12 @@ def _read(file: TorchFile, path: Path, lazy: bool) -> Ecdc:
         raise EcdcError(f"{path} holds audio_codes of dtype {kind.name}; expected integers")
     file.check(codes)
     if not 2 <= len(shape) <= 4 or any(n != 1 for n in shape[:-2]) or 0 in shape:
-        raise EcdcError(f"{path} holds audio_codes of shape {list(shape)}; expected [K, T]")
+        raise EcdcError(f"{path} holds audio_codes of shape {shown(list(shape))}; expected [K, T]")
     k, t = shape[-2:]
     if k > _SPEC.max_codebooks:
-        raise EcdcError(f"{path} holds {k} codebooks; {_SPEC.name} has 1 to {_SPEC.max_codebooks}")
+        raise EcdcError(
+            f"{path} holds {shown(k)} codebooks; {_SPEC.name} has 1 to {_SPEC.max_codebooks}"
+        )
     stored = saved.get("audio_length")
     if isinstance(stored, StoredTensor):
         stored = file.read(stored).tolist()
@@ -78,6 +81,6 @@ def _audio_length(stored: Any, frames: int, path: Path) -> int:
         ) from None
     if length < 1 or n_frames(length, _SPEC) != frames:
         raise EcdcError(
-            f"{path} holds {frames} frames, which do not fit its audio_length of {length} samples"
+            f"{path} holds {frames} frames, which do not fit its audio_length of {shown(length)} samples"
         )
     return length

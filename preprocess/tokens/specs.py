@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from preprocess.core.errors import UsageError, nearest
+from preprocess.core.untrusted import shown
 
 
 @dataclass(frozen=True)
@@ -104,4 +105,6 @@ def codec_spec(name: str) -> CodecSpec:
         return CODECS[name]
     except KeyError:
         known = ", ".join(CODECS)
-        raise UsageError(f"unknown codec {name!r}{nearest(name, CODECS)}; known: {known}") from None
+        raise UsageError(
+            f"unknown codec {shown(name)}{nearest(name, CODECS)}; known: {known}"
+        ) from None

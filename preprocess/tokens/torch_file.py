@@ -22,6 +22,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from preprocess.core.untrusted import clipped, open_regular, shown
 from preprocess.tokens.torch_pickle import Storage, StoredTensor, TorchFileError, load_pickle
 
 MAX_PICKLE_BYTES = 1 << 18
@@ -77,13 +78,15 @@ class TorchFile:
         last = tensor.offset + sum((n - 1) * step for n, step in pairs)
         stored = storage.length * np.dtype(storage.kind).itemsize
         if count and (count > storage.length or last >= storage.length or stored > self._size):
-            raise TorchFileError(f"claims a tensor of {list(tensor.shape)}, more than it contains")
+            raise TorchFileError(
+                f"claims a tensor of {shown(list(tensor.shape))}, more than it contains"
+            )
 
     def _open_archive(self) -> Any:
         try:
             self._archive = zipfile.ZipFile(self._file)
         except (*_ZIP_ERRORS, ValueError, OSError) as error:
-            raise TorchFileError(f"is truncated or damaged: {error}") from None
+            raise TorchFileError(f"is truncated or damaged: {clipped(error)}") from None
         self._entries = {info.filename: info for info in self._archive.infolist()}
         found = [name for name in self._entries if name.endswith("/data.pkl")]
         if len(found) != 1:
@@ -127,7 +130,7 @@ class TorchFile:
         try:
             return self._archive.read(info)
         except (*_ZIP_ERRORS, ValueError, OSError) as error:
-            raise TorchFileError(f"is truncated or damaged: {error}") from None
+            raise TorchFileError(f"is truncated or damaged: {clipped(error)}") from None
 
     def _content(self, storage: Storage, itemsize: int) -> bytes:
         size = storage.length * itemsize
@@ -151,5 +154,5 @@ def open_torch_file(path: Path) -> Iterator[TorchFile]:
         TorchFileError: The file is damaged or was not written by `torch.save`.
         OSError: The file cannot be opened.
     """
-    with open(path, "rb") as file:
+    with open_regular(path) as file:
         yield TorchFile(file, path.stat().st_size)

@@ -79,14 +79,11 @@ def test_a_mixture_that_is_allowed_is_said_on_the_card(knob, tmp_path, capsys):
     assert result.status == 0
     assert_says(result.error, ["build: note: mixed: parameter 'x'", "1 of 3 clips: b.ecdc"])
     from preprocess.publish.card import About, make_card
-    from preprocess.publish.parquet import write_shards
-    from preprocess.publish.subset import describe_saved
-    from preprocess.steps.push import _load, _origin
+    from preprocess.steps.push_source import open_push_source
 
-    saved = _load(tmp_path / "ds")
-    subset = describe_saved(tmp_path / "ds", saved, _origin(tmp_path / "ds"))
-    files = {"s": {"train": write_shards(saved["train"], tmp_path / "s", "train", subset)}}
-    card = make_card(None, About("me/s"), {"s": subset}, files, saved["train"].features)
+    source = open_push_source(tmp_path / "ds")
+    files = {"s": source.write("s", source.whole, tmp_path)}
+    card = make_card(None, About("me/s"), {"s": source.whole}, files, source.features)
     (line,) = [line for line in card.splitlines() if line.startswith("- `s`: ")]
     assert_says(
         line, [". Not all clips were made alike: parameter 'x' by other settings", "clips: b.ecdc."]

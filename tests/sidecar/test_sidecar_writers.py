@@ -171,8 +171,12 @@ def test_a_folder_that_may_only_be_read_is_read_after_a_kill(clip, monkeypatch):
     kill_while_writing(clip, BETWEEN)
     before = files_under(clip.parent)
 
-    def refuse(*_):
-        raise PermissionError
+    really = locks.os.open
+
+    def refuse(path, flags, *mode):
+        if flags & locks.os.O_CREAT:
+            raise PermissionError
+        return really(path, flags, *mode)
 
     monkeypatch.setattr(locks.os, "open", refuse)
     assert names(clip) == {"old", "new"}

@@ -217,6 +217,20 @@ def test_a_sketch_is_that_of_its_values_whatever_their_order_and_shards(values):
     assert len(json.dumps(whole)) < 100_000
 
 
+@pytest.mark.parametrize("scale", [1e-300, 1e-9, 1.0, 333.0, 2.0**40, 1e300])
+@pytest.mark.parametrize("offset", [0.0, 3.0, -1e6])
+@pytest.mark.parametrize("outlier", [0.0, 1e7])
+def test_bins_are_as_narrow_as_their_number_allows(scale, offset, outlier):
+    values = scale * np.append(np.random.default_rng(0).normal(offset, 1, 20_000), outlier)
+    stored = json_of(sketch_of(values, 3))
+
+    def bins(exponent):
+        return len(np.unique(np.floor(np.ldexp(values, -exponent))))
+
+    assert not stored["exact"] and len(stored["counts"]) == bins(stored["exponent"]) <= MAX_BINS
+    assert bins(stored["exponent"] - 1) > MAX_BINS
+
+
 @given(
     pieces=st.lists(
         st.lists(st.floats(-1e150, 1e150) | st.sampled_from([0.0, -0.0, 1e-310, -5e-324])),

@@ -1,0 +1,1 @@
+"""Files in a local folder or behind a URL, read and written in one way."""
