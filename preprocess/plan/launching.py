@@ -26,8 +26,8 @@ def run_plan(plan: PlanFolder, config: LaunchConfig) -> Report:
         DiskError: The disk cannot be written to.
         StorageError: The input or the output cannot be reached.
     """
-    tally = Tally(plan)
     index, count = config.share
+    tally = Tally(plan)
     if config.engine == "ray":
         from preprocess.plan.ray_engine import run_on_ray
 
