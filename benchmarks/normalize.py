@@ -17,7 +17,7 @@ import numpy as np
 import soundfile as sf
 
 from benchmarks.timing import alternate, print_ratios
-from preprocess.audio.audio_files import PeakRms
+from preprocess.audio.peak_rms import PeakRms
 from preprocess.core.jobs import cpu_count
 from preprocess.steps.normalize import NormalizeConfig, normalize
 

@@ -28,7 +28,8 @@ from sounds import (
     tone,
 )
 
-from preprocess.audio.audio_files import PeakRms, read_audio
+from preprocess.audio.audio_files import read_audio
+from preprocess.audio.peak_rms import PeakRms
 from preprocess.core.files import find_files
 from preprocess.core.resources import resource
 

@@ -6,7 +6,7 @@ import os
 import tempfile
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -89,28 +89,36 @@ def make_plan(
     remove_stale(scratch.parent, recursive=False)
     with temporary_folder(scratch) as folder:
         parameters = _try_clip(making, source, catalog, Path(folder))
-        settings, known = making.digest(), _known_counts(plan)
-        shares = _divide(making, catalog, parameters, known)
-        shards, tables = _shards(catalog, shares, settings)
-        info = PlanInfo(
-            input=_absolute(recipe.input),
-            output=str(output.child(DATASET)),
-            recipe=text,
-            owner=making.owner,
-            folder=os.getcwd(),
-            settings=settings,
-            model=making.spec.name,
-            n_codebooks=making.n_codebooks,
-            parameters=parameters,
-            shards=shards,
-            skipped=catalog.skipped,
-            notes=notes,
-            by=BY,
-            lease_s=recipe.shards.lease_s,
-        )
+        shares = _divide(making, catalog, parameters, _known_counts(plan))
+        shards, tables = _shards(catalog, shares, making.digest())
+        info = _info(making, text, output, parameters, shards)
+        info = replace(info, skipped=catalog.skipped, notes=notes)
         plan.write(info, tables, Path(folder))
     _report(report, info)
     return report, plan
+
+
+def _info(
+    making: Making,
+    text: str,
+    output: Store,
+    parameters: Mapping[str, ParameterInfo],
+    shards: Sequence[PlannedShard],
+) -> PlanInfo:
+    return PlanInfo(
+        input=_absolute(making.recipe.input),
+        output=str(output.child(DATASET)),
+        recipe=text,
+        owner=making.owner,
+        folder=os.getcwd(),
+        settings=making.digest(),
+        model=making.spec.name,
+        n_codebooks=making.n_codebooks,
+        parameters=parameters,
+        shards=shards,
+        by=BY,
+        lease_s=making.recipe.shards.lease_s,
+    )
 
 
 def _absolute(location: Path | str) -> str:

@@ -24,8 +24,8 @@ from preprocess.dataset.schema import Schema
 from preprocess.shards.names import unsafe
 from preprocess.sidecar.raw import RawSidecar, array_dtype, read_raw_sidecar
 from preprocess.sidecar.sidecar_format import TOKEN_SUFFIX
-from preprocess.tokens.ecdc import StoredEcdc, read_stored
-from preprocess.tokens.types import EcdcHeader
+from preprocess.tokens.ecdc import read_stored
+from preprocess.tokens.types import EcdcHeader, StoredEcdc
 
 Look = Callable[[str, EcdcHeader, RawSidecar | None], None]
 PROVENANCE = "provenance"

@@ -23,8 +23,8 @@ from preprocess.core.files import write_bytes
 from preprocess.core.untrusted import clipped, open_regular, shown
 from preprocess.sidecar.parameter_info import ParameterInfo
 from preprocess.sidecar.parameters import Parameter
-from preprocess.stats.labels import stored_count
 from preprocess.stats.parameter_stats import ParameterStats, StatsError
+from preprocess.stats.stored_numbers import stored_count
 
 __all__ = ["STATS_NAME", "CorpusStats", "ParameterStats", "StatsError", "read_stats", "write_stats"]
 

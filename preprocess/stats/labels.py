@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from preprocess.core.untrusted import shown
+from preprocess.stats.stored_numbers import stored_count
 
 MAX_LABELS = 1024
 """Labels are not counted for a categorical parameter with more than this."""
@@ -31,14 +31,3 @@ def stored_labels(stored: Mapping[str, Any]) -> Counter[int] | None:
     if len(labels) > MAX_LABELS:
         raise ValueError(f"{len(labels):,} labels; at most {MAX_LABELS:,} are counted")
     return Counter({int(label): stored_count(n) for label, n in labels.items()})
-
-
-def stored_count(value: Any) -> int:
-    """Return a number of values from `stats.json`.
-
-    Raises:
-        ValueError: It is no whole number from 0 to 2^63.
-    """
-    if type(value) is not int or not 0 <= value < 1 << 63:
-        raise ValueError(f"{shown(value)} is not a number of values")
-    return value

@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 from preprocess.core.errors import PreprocessError
 from preprocess.core.untrusted import clipped, shown
 from preprocess.sidecar.parameters import KINDS, MAX_VALUE, first_fraction
-from preprocess.stats.labels import MAX_LABELS, label_counts, stored_count, stored_labels
+from preprocess.stats.labels import MAX_LABELS, label_counts, stored_labels
 from preprocess.stats.quantiles import QUANTILES, QuantileSketch
+from preprocess.stats.stored_numbers import stored_count, stored_number
 
 
 class StatsError(PreprocessError, ValueError):
@@ -214,28 +215,26 @@ class ParameterStats:
             if kind is not None and kind not in KINDS:
                 raise ValueError(f"kind {shown(kind)}")
             numbers = ("min", "max", "declared_min", "declared_max", "period")
-            sketch = QuantileSketch()
-            if kind == "continuous":
-                sketch = QuantileSketch.from_dict(state["sketch"])
-                if sketch.count != stored["count"]:
-                    raise ValueError(f"quantiles of {sketch.count} values")
+            has_sketch = kind == "continuous"
+            sketch = QuantileSketch.from_dict(state["sketch"]) if has_sketch else QuantileSketch()
+            if has_sketch and sketch.count != stored["count"]:
+                raise ValueError(f"quantiles of {sketch.count} values")
             stats = cls(
                 count=stored_count(stored["count"]),
                 nan_count=stored_count(stored["nan_count"]),
                 kind=kind,
                 units=str(stored["units"]),
                 labels=stored_labels(stored),
-                _mean=_number(state.get("mean")) or 0.0,
-                _squares=_number(state.get("squares"), sys.float_info.max) or 0.0,
-                _cos=_number(state.get("cos")) or 0.0,
-                _sin=_number(state.get("sin")) or 0.0,
+                _mean=stored_number(state.get("mean"), MAX_VALUE) or 0.0,
+                _squares=stored_number(state.get("squares"), sys.float_info.max) or 0.0,
+                _cos=stored_number(state.get("cos"), MAX_VALUE) or 0.0,
+                _sin=stored_number(state.get("sin"), MAX_VALUE) or 0.0,
                 _sketch=sketch,
-                **{key: _number(stored.get(key)) for key in numbers},
+                **{key: stored_number(stored.get(key), MAX_VALUE) for key in numbers},
             )
             stats._check_whole()
         except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
-            text = clipped(error)
-            raise StatsError(f"invalid statistics of a parameter: {text}") from None
+            raise StatsError(f"invalid statistics of a parameter: {clipped(error)}") from None
         return stats
 
     def _check_whole(self) -> None:
@@ -300,13 +299,3 @@ class ParameterStats:
             self.labels = self.labels + piece.labels
             if len(self.labels) > MAX_LABELS:
                 self.labels = None
-
-
-def _number(value: Any, most: float = MAX_VALUE) -> float | None:
-    """Return a stored number; squares of larger ones than `most` would be infinite."""
-    if value is None:
-        return None
-    if not abs(value) <= most:
-        finite = abs(value) < math.inf
-        raise ValueError(f"{shown(value)} is not {f'within {most:g}' if finite else 'finite'}")
-    return float(value)

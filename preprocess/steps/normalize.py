@@ -16,11 +16,11 @@ from preprocess.audio.audio_files import (
     EXTENSIONS,
     AudioError,
     Block,
-    PeakRms,
     read_blocks,
     read_comment,
     write_audio,
 )
+from preprocess.audio.peak_rms import PeakRms
 from preprocess.core.errors import disk_errors
 from preprocess.core.file_version import FileVersion
 from preprocess.core.files import pair_outputs

@@ -20,7 +20,6 @@ import json
 import math
 import os
 import struct
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -33,7 +32,7 @@ from preprocess.tokens.bits import pack, packed_size, unpack
 from preprocess.tokens.frames import n_frames, segment_frames, segment_runs
 from preprocess.tokens.legacy import read_legacy
 from preprocess.tokens.specs import CODECS, codec_spec
-from preprocess.tokens.types import Ecdc, EcdcError, EcdcHeader
+from preprocess.tokens.types import Ecdc, EcdcError, EcdcHeader, StoredEcdc
 
 MAGIC = b"ECDC"
 VERSION = 0
@@ -41,21 +40,6 @@ _PREFIX = struct.Struct("!4sBI")
 _SCALE = struct.Struct("!f")
 MAX_HEADER_BYTES = 1 << 16
 """A header is about 100 bytes; a larger claim is refused."""
-
-
-@dataclass(frozen=True, eq=False)
-class StoredEcdc:
-    """The tokens of a file, with the text of its header.
-
-    Attributes:
-        ecdc: The tokens.
-        text: The JSON of the header; for a `torch.save` file, that of the `.ecdc` it would become.
-        exact: Whether `pack_ecdc(ecdc, text)` gives the bytes of the file.
-    """
-
-    ecdc: Ecdc
-    text: str
-    exact: bool
 
 
 def read_header(path: str | Path) -> EcdcHeader:

@@ -91,3 +91,18 @@ class Ecdc:
         if not 1 <= n_codebooks <= have:
             raise EcdcError(f"cannot use {n_codebooks} codebooks of a clip that has {have}")
         return replace(self, codes=self.codes[:n_codebooks])
+
+
+@dataclass(frozen=True, eq=False)
+class StoredEcdc:
+    """The tokens of a file, with the text of its header.
+
+    Attributes:
+        ecdc: The tokens.
+        text: The JSON of the header; for a `torch.save` file, that of the `.ecdc` it would become.
+        exact: Whether `pack_ecdc(ecdc, text)` gives the bytes of the file.
+    """
+
+    ecdc: Ecdc
+    text: str
+    exact: bool

@@ -13,12 +13,12 @@ from preprocess.audio import audio_files as audio_module
 from preprocess.audio.audio_files import (
     BLOCK_SAMPLES,
     AudioError,
-    PeakRms,
     read_audio,
     read_blocks,
     read_comment,
     write_audio,
 )
+from preprocess.audio.peak_rms import PeakRms
 from tests.helpers.commands import cut, files_under, peak_rms, write_wav
 from tests.helpers.formats import examples
 from tests.helpers.signals import tone

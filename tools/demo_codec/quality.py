@@ -25,7 +25,8 @@ from model import SPEC, EncodecModel, build, load_weights, random_codec, read_me
 from torch import Tensor
 from torchaudio.transforms import MelSpectrogram
 
-from preprocess.audio.audio_files import PeakRms, read_audio
+from preprocess.audio.audio_files import read_audio
+from preprocess.audio.peak_rms import PeakRms
 from preprocess.core.resources import resource
 
 PROMPTS = Path("/usr/share/asterisk/sounds/en")
