@@ -117,6 +117,7 @@ class ClipMaker:
         kbps = self._making.recipe.encode.bandwidth
         normalizers, finishers = ThreadPoolExecutor(self._jobs), ThreadPoolExecutor(self._finishers)
         waiting: list[Future[Outcome[PlannedClip, MadeClip]]] = []
+        waits = True
         try:
             ready = [
                 normalizers.submit(attempt, partial(self._normalize, scratch), c) for c in clips
@@ -133,9 +134,12 @@ class ClipMaker:
                     yield self._result(scratch, waiting.pop(0).result())
             for future in waiting:
                 yield self._result(scratch, future.result())
+        except KeyboardInterrupt:  # the lease must be released before the process is ended
+            waits = False
+            raise
         finally:
-            normalizers.shutdown(wait=True, cancel_futures=True)
-            finishers.shutdown(wait=True, cancel_futures=True)
+            normalizers.shutdown(waits, cancel_futures=True)
+            finishers.shutdown(waits, cancel_futures=True)
 
     def _normalize(self, scratch: Path, clip: PlannedClip) -> tuple[str, ...]:
         """Write a clip's normalized audio to the scratch folder, and return notes."""

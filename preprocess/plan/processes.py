@@ -1,22 +1,26 @@
 """Several workers on this machine, a process each.
 
-A worker that is killed is started again; its lease is free at once, since its process is dead.
+A worker that is killed is started again; its lease is free at once, since its process is dead. Each
+worker reports through a pipe of its own: a process that is killed while it holds the lock of a
+shared queue would silence the others.
 """
 
 from __future__ import annotations
 
 import multiprocessing
-import queue
+import os
 import signal
 import time
 from dataclasses import dataclass
+from multiprocessing import connection
+from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
-from multiprocessing.queues import Queue
-from typing import Any
+from types import FrameType
 
 from preprocess.core.errors import PreprocessError
-from preprocess.core.interrupts import children_ignore_interrupts
+from preprocess.core.interrupts import INTERRUPTED, children_ignore_interrupts, end_with_parent
 from preprocess.core.report import print_note
+from preprocess.core.temporaries import remove_own
 from preprocess.plan.launch_config import LaunchConfig, WorkerConfig
 from preprocess.plan.plan_file import PlanFolder, PlannedShard
 from preprocess.plan.shares import share_of
@@ -30,8 +34,11 @@ _END_S = 1.0
 
 @dataclass
 class _Worker:
-    process: SpawnProcess
+    """A process and its pipe; `starts` counts since it last settled a shard."""
+
     index: int
+    process: SpawnProcess
+    events: Connection
     starts: int = 1
     done: bool = False
 
@@ -48,39 +55,41 @@ def run_processes(plan: PlanFolder, config: LaunchConfig, tally: Tally) -> None:
         PreprocessError: A worker stopped with an error.
     """
     context = multiprocessing.get_context("spawn")
-    events: Queue[Any] = context.Queue()
     share, shares = config.share
     count = config.worker_count
     by_name = {shard.name: shard for shard in plan.info.shards}
 
-    def start(index: int) -> SpawnProcess:
+    def start(index: int) -> tuple[SpawnProcess, Connection]:
         at, of = share * count + index, shares * count
-        arguments = (str(plan), index, (at, of), config.worker(index), events)
+        events, sender = context.Pipe(duplex=False)
+        arguments = (str(plan), (at, of), config.worker(index), sender, os.getpid())
         process = context.Process(target=_work, args=arguments, daemon=True)
         with children_ignore_interrupts():
             process.start()
-        return process
+        sender.close()  # so that the pipe ends with the worker
+        return process, events
 
-    workers = [_Worker(start(index), index) for index in range(count)]
+    workers: list[_Worker] = []
     problems: list[str] = []
     try:
-        while any(not worker.done for worker in workers):
-            _count(events, by_name, tally, workers, problems)
-            for worker in workers:
-                if worker.done or worker.process.is_alive():
+        for index in range(count):
+            workers.append(_Worker(index, *start(index)))
+        while open_ones := [worker for worker in workers if not worker.done]:
+            connection.wait([worker.events for worker in open_ones], _LOOK_EVERY_S)
+            for worker in open_ones:
+                is_alive = worker.process.is_alive()  # before its last events are counted
+                _count(worker, by_name, tally, problems)
+                if worker.done or is_alive:
                     continue
-                _count(events, by_name, tally, workers, problems)
-                if worker.done:
-                    continue
+                was = f"worker {worker.index} was {_ending(worker.process)}"
                 if worker.starts > MOST_ATTEMPTS:
                     worker.done = True
-                    problems.append(f"worker {worker.index} was {_ending(worker.process)}")
+                    problems.append(was)
                     continue
-                print_note(
-                    "shards",
-                    f"worker {worker.index} was {_ending(worker.process)}; it is started again",
-                )
-                worker.process, worker.starts = start(worker.index), worker.starts + 1
+                print_note("shards", f"{was}; it is started again")
+                worker.events.close()
+                worker.process, worker.events = start(worker.index)
+                worker.starts += 1
     finally:
         _end(workers)
     if problems:
@@ -88,30 +97,24 @@ def run_processes(plan: PlanFolder, config: LaunchConfig, tally: Tally) -> None:
 
 
 def _count(
-    events: Queue[Any],
-    by_name: dict[str, PlannedShard],
-    tally: Tally,
-    workers: list[_Worker],
-    problems: list[str],
+    worker: _Worker, by_name: dict[str, PlannedShard], tally: Tally, problems: list[str]
 ) -> None:
-    """Handle all events that have arrived, after a short wait for the first."""
-    wait = _LOOK_EVERY_S
-    while True:
+    """Handle the events of a worker that have arrived."""
+    while not worker.done and worker.events.poll():
         try:
-            kind, index, *values = events.get(timeout=wait)
-        except queue.Empty:
+            kind, *values = worker.events.recv()
+        except (EOFError, OSError):  # it has ended, perhaps in the middle of an event
             return
-        wait = 0.0
         if kind == "clip":
             tally.clip(*values)
         elif kind == "shard":
             name, tried, is_own = values
-            tally.shard(by_name[name], tried, is_own)
+            if tally.shard(by_name[name], tried, is_own):
+                worker.starts = 1
         elif kind == "error":
             problems.append(values[0])
         elif kind == "end":
-            for worker in workers:
-                worker.done |= worker.index == index
+            worker.done = True
 
 
 def _ending(process: SpawnProcess) -> str:
@@ -133,11 +136,13 @@ def _end(workers: list[_Worker]) -> None:
 
 
 def _work(
-    url: str, index: int, share: tuple[int, int], config: WorkerConfig, events: Queue[Any]
+    url: str, share: tuple[int, int], config: WorkerConfig, events: Connection, parent: int
 ) -> None:
-    """Do the work of one process, and report it as events `(kind, index, ...)`."""
+    """Do the work of one process, and report it as events `(kind, ...)`."""
+    end_with_parent(parent)
     import torch
 
+    signal.signal(signal.SIGTERM, _interrupt)
     torch.set_num_threads(config.jobs)
     plan = PlanFolder(url)
     try:
@@ -148,11 +153,17 @@ def _work(
             own,
             others,
             config,
-            lambda s, m: events.put(("clip", index, s.name, m.clip.path, m.seconds, m.error)),
-            lambda s, tried: events.put(("shard", index, s.name, tried, s.name in names)),
+            lambda s, m: events.send(("clip", s.name, m.clip.path, m.seconds, m.error)),
+            lambda s, tried: events.send(("shard", s.name, tried, s.name in names)),
         )
     except PreprocessError as error:
-        events.put(("error", index, str(error)))
-    events.put(("end", index))
+        events.send(("error", str(error)))
+    except KeyboardInterrupt:  # its lease is released; threads may still be at work
+        remove_own()
+        os._exit(INTERRUPTED)
+    events.send(("end",))
     events.close()
-    events.join_thread()
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt

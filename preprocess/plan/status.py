@@ -7,10 +7,10 @@ from collections import Counter
 from dataclasses import asdict, dataclass, field
 
 from preprocess.core.report import listed, plural
+from preprocess.plan.leftovers import LEASES
 from preprocess.plan.parts import list_parts
 from preprocess.plan.plan_file import PlanFolder
 from preprocess.plan.shard_report import read_report
-from preprocess.plan.worker import LEASES
 from preprocess.storage.leases import Leases
 
 _NAMED = 10

@@ -35,14 +35,14 @@ class Tally:
             self.report.audio_s += seconds
         self.progress.update(audio_s=seconds, failed=bool(error))
 
-    def shard(self, shard: PlannedShard, tried: Tried, is_own: bool = True) -> None:
-        """Count a shard that needs no more attention."""
+    def shard(self, shard: PlannedShard, tried: Tried, is_own: bool = True) -> bool:
+        """Count a shard that needs no more attention; return False if it was counted before."""
         if shard.name in self._counted:
-            return
+            return False
         self._counted.add(shard.name)
         if tried.broken:
             self.report.fail(shard.name, tried.broken)
-            return
+            return True
         self._failed_before += tried.failed
         how = "made" if tried.report else "up to date" if is_own else "by others"
         self._shards[how] += 1
@@ -51,6 +51,7 @@ class Tally:
             if how != "by others":
                 self.report.current += kept
             self.progress.update(kept, shard.seconds * kept / max(1, shard.clips), current=True)
+        return True
 
     def finish(self) -> Report:
         """Return the report."""

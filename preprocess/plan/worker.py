@@ -10,13 +10,14 @@ from __future__ import annotations
 import os
 import socket
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import partial
 
 from preprocess.core.errors import PreprocessError
 from preprocess.plan.clip_maker import ClipMaker, MadeClip
 from preprocess.plan.launch_config import WorkerConfig
+from preprocess.plan.leftovers import LEASES, remove_leftovers, remove_temporaries
 from preprocess.plan.making import Making
 from preprocess.plan.plan_file import PlanError, PlanFolder, PlannedShard
 from preprocess.plan.shard_maker import LostLeaseError, ShardMaker
@@ -24,7 +25,6 @@ from preprocess.plan.shard_report import ShardReport
 from preprocess.steps.recipe import Recipe, parse_recipe
 from preprocess.storage.leases import Leases
 
-LEASES = "leases"
 MOST_ATTEMPTS = 3
 """Workers that may die while they make a shard, before the others leave it alone."""
 _LONGEST_PAUSE_S = 2.0
@@ -97,6 +97,10 @@ class Worker:
                 return Tried(False)
         return Tried(True, report)
 
+    def tidy(self, finished: Collection[str]) -> None:
+        """Remove what killed workers left of shards that are up to date."""
+        remove_leftovers(self._plan, self._leases, finished)
+
 
 def worker_name() -> str:
     """Return a name for this process."""
@@ -152,17 +156,20 @@ def work(
         StorageError: The input or the output cannot be reached.
     """
     worker = Worker(plan, config)
-    pending = [*own, *others]
+    remove_temporaries(plan)
+    pending, finished = [*own, *others], set()
     while pending:
         left = []
         for shard in pending:
             tried = worker.try_shard(shard, done)
             if tried.is_settled:
                 settled(shard, tried)
+                finished |= set() if tried.broken else {shard.name}
             else:
                 left.append(shard)
         if len(left) == len(pending):
             if not config.wait:
-                return
+                break
             time.sleep(min(plan.info.lease_s / 4, _LONGEST_PAUSE_S))
         pending = left
+    worker.tidy(finished)

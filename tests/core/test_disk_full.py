@@ -15,6 +15,7 @@ from preprocess.core.errors import DiskError
 from preprocess.core.files import require_writable, write_bytes
 from preprocess.steps import encode as encode_step
 from tests.helpers.commands import files_under, write_tokens, write_tone
+from tests.helpers.disks import fill, remount, small_disk
 from tests.helpers.formats import one_line
 
 DEMO = ["--codec", "encodec_24khz_demo"]
@@ -23,23 +24,8 @@ DEMO = ["--codec", "encodec_24khz_demo"]
 @pytest.fixture
 def disk(tmp_path) -> Iterator[Path]:
     """A file system of 1 MiB, which must be mounted."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    words = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder)]
-    if sys.platform != "linux" or subprocess.run(words, capture_output=True).returncode:
-        pytest.skip("no file system can be mounted here")
-    yield folder
-    subprocess.run(["umount", "-l", str(folder)], check=True)
-
-
-def fill(disk: Path, left: int = 0) -> None:
-    """Leave `left` bytes of space, in whole pages."""
-    free = os.statvfs(disk).f_bavail * os.statvfs(disk).f_frsize
-    (disk / "filler").write_bytes(bytes(free - left))
-
-
-def make_read_only(disk: Path) -> None:
-    subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
+    with small_disk(tmp_path / "disk") as folder:
+        yield folder
 
 
 def said(capsys, words: list[object], status: int = 1) -> str:
@@ -156,7 +142,7 @@ READ_ONLY = {
 @pytest.mark.parametrize("words", READ_ONLY.values(), ids=READ_ONLY)
 def test_a_read_only_output_is_one_line(words, audio, tokens, disk, capsys, monkeypatch):
     monkeypatch.chdir(disk.parent)
-    make_read_only(disk)
+    remount(disk, "ro")
     line = said(capsys, words)
     assert line.startswith("preprocess: error: Read-only file system: disk/")
 
@@ -164,7 +150,7 @@ def test_a_read_only_output_is_one_line(words, audio, tokens, disk, capsys, monk
 def test_what_is_up_to_date_needs_no_space(audio, disk, capsys):
     assert main(["encode", str(audio), str(disk), *DEMO]) == 0
     fill(disk)
-    make_read_only(disk)
+    remount(disk, "ro")
     assert main(["encode", str(audio), str(disk), *DEMO]) == 0
     assert "12 up to date" in capsys.readouterr().out
 

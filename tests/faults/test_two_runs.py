@@ -18,7 +18,8 @@ from preprocess.core.report import run_and_print
 from preprocess.steps.recipe import read_recipe
 from preprocess.steps.run import run_recipe
 from tests.helpers.commands import files_under, run
-from tests.helpers.faults import SCENARIOS, chdir, state
+from tests.helpers.faults import SCENARIOS
+from tests.helpers.states import chdir, state
 
 pytestmark = pytest.mark.skipif(locks.fcntl is None, reason="there are no such locks here")
 SLOW = """

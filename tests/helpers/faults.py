@@ -1,129 +1,21 @@
-"""The steps on a small corpus, to be killed: what they start from, and what must come out."""
+"""The steps on a small corpus, to be killed: how they start, and what must come out."""
 
 from __future__ import annotations
 
 import json
-import os
 import random
 import shutil
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, redirect_stdout
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
-
-from preprocess.cli.main import main
-from preprocess.dataset.quiet import quiet_datasets
-from preprocess.sidecar.writing import write_sidecar
-from tests.helpers.commands import write_tokens, write_tone, write_wav
 from tests.helpers.forks import ForkServer
 from tests.helpers.hub_server import HubServer
-from tests.helpers.predecessor import old_tokens, version_1, version_2
-from tests.helpers.signals import fading_tone
+from tests.helpers.plans import moved, stored_ids
+from tests.helpers.states import ANNOTATE, CODEC, state
 
-CODEC = ["--codec", "encodec_24khz_demo"]
-ANNOTATE = ["annotate", "ecdc", "--audio-root", "normalized", "--audio", "measure=rms_db"]
-RECIPE = """codec: encodec_24khz_demo
-input: in
-output: .
-annotate: [{constant: {name: x, value: 2}}, {audio: {measure: rms_db}}]
-build: {materialize: copy}
-"""
 TREE = dict[str, bytes | None]
 """Path -> content; None for a folder."""
-
-
-def _audio() -> None:
-    for index, samples in enumerate((44_100, 9_000, 60_000, 20_001)):
-        wave = fading_tone(220 * (index + 1), 44_100, samples)
-        write_wav(Path(f"in/a/{index}.wav"), wave, 44_100)
-    write_tone(Path("in/b.flac"), 0.6)
-
-
-def _normalized() -> None:
-    _call("normalize", "in", "normalized", *CODEC)
-
-
-def _tokens() -> None:
-    _call("encode", "normalized", "ecdc", *CODEC)
-
-
-def _annotated() -> None:
-    """Sidecars of other values than the step makes, so that it replaces them."""
-    _call(*ANNOTATE, "--constant", "name=x", "value=1")
-
-
-def _built() -> None:
-    """A dataset of other parameters than the step makes, so that it replaces it."""
-    _call("build", "ecdc", "built/ds", "--materialize", "copy")
-    _call(*ANNOTATE, "--constant", "name=x", "value=2")
-
-
-def _exported() -> None:
-    """An export of fewer codebooks than the step makes, so that it replaces it."""
-    for index, clip in enumerate(("train/a", "train/b", "validation/c")):
-        path = write_tokens(Path(f"ecdc/{clip}.ecdc"), samples=24_000 * (index + 1), k=16)
-        frames = 75 * (index + 1)
-        write_sidecar(path, {"level": np.linspace(-60, 0, frames), "scene": np.full(frames, index)})
-    _call("export", "ecdc", "out", "--for", "rnencodec", "--codebooks", "4")
-
-
-def _predecessor() -> None:
-    gain = np.linspace(-60, 0, 10)
-    for seed, name in enumerate(("v1", "v1_odd", "s/v2", "none", "take.1")):
-        old_tokens(Path(f"ecdc/{name}.ecdc"), seed=seed)
-    version_1(Path("ecdc/v1.ecdc"), gain=gain)
-    version_1(Path("ecdc/v1_odd.ecdc"), ".cond.cond.json", gain=gain)
-    version_1(Path("ecdc/take.ecdc"), gain=gain)  # that of take.1
-    version_2(Path("ecdc/s/v2.ecdc"), {"gain": {"values": gain, "units": "dB", "min": -80.0}})
-
-
-def _recipe() -> None:
-    Path("recipe.yaml").write_text(RECIPE)
-
-
-STATES: dict[str, tuple[str, Callable[[], None]]] = {
-    "audio": ("", _audio),
-    "normalized": ("audio", _normalized),
-    "tokens": ("normalized", _tokens),
-    "annotated": ("tokens", _annotated),
-    "built": ("annotated", _built),
-    "exported": ("", _exported),
-    "predecessor": ("", _predecessor),
-    "recipe": ("audio", _recipe),
-}
-"""Working folder -> the one that it is a copy of, and what is done there."""
-
-
-def state(name: str, root: Path) -> Path:
-    """Return the folder `root/name`, made if it is not there."""
-    folder = root / name
-    if not folder.exists():
-        before, make = STATES[name]
-        if before:
-            shutil.copytree(state(before, root), folder)
-        else:
-            folder.mkdir()
-        with chdir(folder):
-            make()
-    return folder
-
-
-def _call(*words: str) -> None:
-    with quiet_datasets(), redirect_stdout(None):
-        assert main([*words]) == 0
-
-
-@contextmanager
-def chdir(folder: Path) -> Iterator[None]:
-    """Work in a folder."""
-    before = Path.cwd()
-    os.chdir(folder)
-    try:
-        yield
-    finally:
-        os.chdir(before)
 
 
 @dataclass(frozen=True)
@@ -142,6 +34,16 @@ class Scenario:
 
 
 BUILD = ["build", "ecdc", "built/ds", "--materialize"]
+NOTE_CLIPS = """
+from preprocess.plan.clip_maker import ClipMaker
+normalize = ClipMaker._normalize
+def noted(self, scratch, clip):
+    with open({path!r}, "a") as file:
+        file.write(clip.id + "\\n")
+    return normalize(self, scratch, clip)
+ClipMaker._normalize = noted
+"""
+"""Note which clips of a plan are made."""
 SCENARIOS = {
     "normalize": Scenario(["normalize", "in", "normalized", *CODEC], "audio", resumes=True),
     "encode": Scenario(["encode", "normalized", "ecdc", *CODEC], "normalized", resumes=True),
@@ -154,6 +56,7 @@ SCENARIOS = {
     "migrate": Scenario(["migrate", "ecdc", "--write"], "predecessor"),
     "push": Scenario(["push", "built/ds", "me/sounds"], "built"),
     "run": Scenario(["run", "recipe.yaml"], "recipe", resumes=True),
+    "run --plan": Scenario(["run", "--plan", "plan", "--jobs", "1"], "planned", resumes=True),
 }
 
 
@@ -190,6 +93,9 @@ class Killer:
         self._server, self._scenario, self._hub, self._name = server, SCENARIOS[name], hub, name
         self._before, self._work = state(self._scenario.state, root), root / "work"
         self._setup = f"import tempfile; tempfile.tempdir = {str(self._work / 'tmp')!r}"
+        self._noted = root / "noted"
+        if self._scenario.state == "planned":
+            self._setup += NOTE_CLIPS.format(path=str(self._noted))
         # Twice: the first run of a server loads more from the disk.
         for _ in range(2):
             self._reset()
@@ -224,11 +130,15 @@ class Killer:
         """Run the step again, and compare."""
         outcome.left += any(_is_temporary(Path(name).name) for name in _tree(self._work))
         complete = self._complete() if self._scenario.resumes else {}
+        stored = stored_ids(self._work)
+        self._noted.unlink(missing_ok=True)
         again = self._run()
         if again.status:
             outcome.wrong.append(f"{moment}: status {again.status}: {again.output.strip()}")
             return
         outcome.lost += sum(self._made(name) != made for name, made in complete.items())
+        noted = self._noted.read_text().split("\n") if self._noted.exists() else []
+        outcome.lost += len(stored & {*noted})
         found = self._result()
         differing = {k for k in {*found, *self._expected} if found.get(k) != self._expected.get(k)}
         differing |= {k for k in found if k not in self._expected}
@@ -243,6 +153,8 @@ class Killer:
     def _reset(self) -> None:
         shutil.rmtree(self._work, ignore_errors=True)
         shutil.copytree(self._before, self._work, symlinks=True)
+        if (self._work / "plan").exists():
+            moved(self._work / "plan", self._before, self._work)
         (self._work / "tmp").mkdir()
         self._hub.repos.clear()
 
@@ -290,7 +202,12 @@ def _is_temporary(name: str) -> bool:
 
 
 def _timeless(name: str, content: bytes | None) -> bytes | None:
-    """Leave out the two keys of a dataset that follow from the times of its source files."""
+    """Leave out what follows from the times of source files, and who made a shard, how fast."""
+    if content is not None and name.startswith("plan/shards/") and name.endswith(".json"):
+        report = json.loads(content)
+        for key in ("worker", "wall_s", "made_s"):
+            del report[key]
+        return json.dumps(report).encode()
     names = {"dataset/enchf_build.json": "src", "dataset/train/state.json": "_fingerprint"}
     if content is None or name not in names:
         return content

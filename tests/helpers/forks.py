@@ -162,6 +162,7 @@ def _serve() -> None:
         import_module(f"preprocess.steps.{step}")
     for step in ("export", "migrate", "push", "run"):
         import_module(f"preprocess.steps.{step}")
+    import_module("preprocess.plan.launching")
     print(json.dumps("ready"), flush=True)
     reports: dict[int, int] = {}
     for line in sys.stdin:

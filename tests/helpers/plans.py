@@ -71,3 +71,20 @@ def ids(plan: PlanFolder) -> list[str]:
     folder = Path(str(plan.dataset)) / "data"
     tables = [pq.read_table(path, columns=["id"]) for path in folder.glob("*.parquet")]
     return sorted(name for table in tables for name in table["id"].to_pylist())
+
+
+def moved(plan: Path, old: Path, new: Path) -> None:
+    """Change the folder that a plan's input and output are in."""
+    file = plan / "plan.json"
+    file.write_text(file.read_text().replace(f"{old}/", f"{new}/"))
+
+
+def stored_ids(folder: Path) -> set[str]:
+    """Return the ids of the clips in parts and finished shards under a folder."""
+    reports = {path.stem for path in folder.glob("plan/shards/*.json")}
+    finished = [path for path in folder.glob("dataset/data/*.parquet") if path.stem in reports]
+    paths = [*folder.glob("plan/parts/*/*.parquet"), *finished]
+    found = (path for path in paths if not path.name.startswith("."))
+    return {
+        name for path in found for name in pq.read_table(path, columns=["id"])["id"].to_pylist()
+    }
