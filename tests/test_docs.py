@@ -21,8 +21,9 @@ from preprocess.params import parse_producer
 from preprocess.sidecar.reading import read_sidecar
 from preprocess.sidecar.writing import write_sidecar
 from preprocess.tokens.ecdc import read_header
-from tests.helpers.commands import run, write_tokens, write_tone
+from tests.helpers.commands import run, write_tokens, write_tone, write_wav
 from tests.helpers.predecessor import version_1
+from tests.helpers.signals import tone
 
 ROOT = Path(__file__).parent.parent
 pytestmark = pytest.mark.skipif(
@@ -190,10 +191,23 @@ def test_the_commands_and_the_code_of_inspect_md(project, capsys, monkeypatch):
         exec(block, scope)
 
 
+def test_the_recipe_and_the_commands_of_scale_md(project, capsys):
+    (recipe,) = blocks("scale.md", "yaml")
+    assert "codec: encodec_24khz\n" in recipe  # whose weights are not here
+    (project / "recipe.yaml").write_text(recipe.replace("encodec_24khz", "encodec_24khz_demo"))
+    for number, clip in enumerate(CLIPS):  # the same sound in two splits would be an error
+        write_wav(project / f"my_sounds/{clip}.wav", tone(300 + 200 * number, 24_000, 12_000))
+    for line in commands("scale.md"):
+        result = run(capsys, line.removeprefix("preprocess "))
+        assert result.status == 0, (line, result.err)
+    loaded = datasets.load_dataset(str(project / "results/dataset"))
+    assert sum(map(len, loaded.values())) == len(CLIPS)
+
+
 def test_no_block_is_forgotten():
     """A page with a new kind of block, or a block in a page that no test reads, is found here."""
     read = {"dataset.md", "inspect.md", "training.md", "migrating.md", "parameters.md"}
-    read.add("training.md")  # tests/test_training_doc.py
+    read |= {"scale.md", "training.md"}  # tests/test_training_doc.py
     for page in sorted((ROOT / "docs").glob("*.md")):
         languages = set(re.findall(r"^```(\w+)$", page.read_text("utf-8"), re.MULTILINE))
         assert languages <= {"python", "bash", "yaml", "json"}, page

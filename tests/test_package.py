@@ -81,7 +81,7 @@ def test_what_ships_is_small_and_whole():
 
 def test_the_extras_and_the_changelog_are_of_this_version():
     extras = metadata.metadata("enchf-dataset").get_all("Provides-Extra")
-    assert set(extras) == {"script", "parameters", "formats", "plot", "dev"}
+    assert set(extras) == {"script", "parameters", "formats", "s3", "gcs", "ray", "plot", "dev"}
     assert f"## [{preprocess.__version__}]" in (ROOT / "CHANGELOG.md").read_text()
 
 
