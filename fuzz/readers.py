@@ -6,40 +6,16 @@ entry: a function that writes the bytes to a file in a folder and uses all that 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
 from fuzz import seeds
-
-Form = Literal["binary", "json", "text", "zip"]
-
-
-@dataclass(frozen=True)
-class Reader:
-    """A reader of files.
-
-    Attributes:
-        name: Its name for `fuzz.fuzz_reader`.
-        read: Writes bytes to a file in a folder and reads it; raises what the reader raises.
-        seeds: Returns valid files.
-        form: What the files consist of, which decides their mutations.
-        memory: The most bytes that reading takes for each byte of the file.
-        modules: Our modules that it runs, which `fuzz.fuzz_reader` instruments.
-        foreign: The package that reads the format, if it is not our own code.
-    """
-
-    name: str
-    read: Callable[[bytes, Path], Any]
-    seeds: Callable[[], Sequence[bytes]]
-    form: Form
-    memory: int
-    modules: tuple[str, ...]
-    foreign: str = ""
+from fuzz.plan_readers import PLANS
+from fuzz.reader import Reader
 
 
 def read_container(data: bytes, folder: Path) -> None:
@@ -302,6 +278,7 @@ READERS = {
             "marker", read_marker, seeds.markers, "json", 60, ("preprocess.steps.saved_folder",)
         ),
         Reader("description", read_description, seeds.descriptions, "json", 60, _SIDECAR),
+        *PLANS,
     )
 }
 

@@ -16,6 +16,8 @@ import pyarrow as pa
 
 from preprocess.audit.fingerprints import Fingerprint
 from preprocess.audit.summaries import ClipSummary, ParameterSummary
+from preprocess.core.errors import PreprocessError
+from preprocess.core.untrusted import clipped
 from preprocess.plan.clip_maker import MadeClip
 from preprocess.tokens.types import EcdcHeader
 
@@ -105,9 +107,16 @@ def _stored(summary: ClipSummary) -> dict[str, Any]:
 
 
 def read_summaries(table: pa.Table) -> list[ClipSummary]:
-    """Return the summaries of the clips of a table that did not fail."""
-    rows = table.select(["id", "summary"]).to_pylist()
-    return [_summary(row["id"], row["summary"]) for row in rows if row["summary"] is not None]
+    """Return the summaries of the clips of a table that did not fail.
+
+    Raises:
+        PreprocessError: The table is not one of `clip_table`.
+    """
+    try:
+        rows = table.select(["id", "summary"]).to_pylist()
+        return [_summary(row["id"], row["summary"]) for row in rows if row["summary"] is not None]
+    except (ValueError, LookupError, TypeError, RecursionError, OverflowError) as error:
+        raise PreprocessError(f"a table of clips cannot be read: {clipped(error)}") from None
 
 
 def _summary(clip_id: str, stored: dict[str, Any]) -> ClipSummary:

@@ -18,12 +18,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from preprocess.core.files import digest_bytes
+from preprocess.core.untrusted import clipped
 from preprocess.dataset.arrow import rows_table
 from preprocess.plan.clip_maker import MadeClip
 from preprocess.plan.clip_table import CLIP_TABLE, clip_table
 from preprocess.plan.plan_file import PlanError, PlanFolder, PlannedShard
 from preprocess.shards.writing import ShardWriter
-from preprocess.storage.store import Store
+from preprocess.storage.store import StorageError, Store
 
 _CLIPS = "enchf.clips"
 
@@ -111,9 +112,12 @@ class RowSource:
         try:
             self._file = pq.ParquetFile(self._stream)
             self.clips = _stored_clips(self._file) if clips is None else clips
-        except (pa.ArrowException, OSError, ValueError, KeyError) as error:
+        except StorageError:
             self._stream.close()
-            raise PlanError(f"{self.name} cannot be read: {error}") from None
+            raise
+        except Exception as error:  # Arrow's own, ValueError of text that is not UTF-8, ...
+            self._stream.close()
+            raise PlanError(f"{self.name} cannot be read: {clipped(error)}") from None
         groups = (
             self._file.metadata.row_group(i).num_rows for i in range(self._file.num_row_groups)
         )
@@ -136,8 +140,10 @@ class RowSource:
                 self._loaded = None  # not two at a time
                 try:
                     self._loaded = group, self._file.read_row_group(group)
-                except (pa.ArrowException, OSError) as error:
-                    raise PlanError(f"{self.name} cannot be read: {error}") from None
+                except StorageError:
+                    raise
+                except Exception as error:
+                    raise PlanError(f"{self.name} cannot be read: {clipped(error)}") from None
             yield self._loaded[1].slice(low - start, high - low)
 
     def close(self) -> None:

@@ -24,9 +24,11 @@ import pyarrow.parquet as pq
 
 from preprocess.core.errors import PreprocessError, UsageError
 from preprocess.core.files import digest_bytes
+from preprocess.core.untrusted import clipped, shown
+from preprocess.plan.plan_checks import check_clips, check_plan
 from preprocess.shards.names import shard_name
 from preprocess.sidecar.parameter_info import ParameterInfo
-from preprocess.storage.store import Store
+from preprocess.storage.store import StorageError, Store
 
 PLAN_NAME, CLIPS_NAME = "plan.json", "clips.parquet"
 _VERSION = 1
@@ -183,7 +185,7 @@ class PlanInfo:
             stored = json.loads(data)
             if stored["version"] != _VERSION:
                 raise PlanError(
-                    f"{name} is version {stored['version']}, not {_VERSION}: make it again with "
+                    f"{name} is version {shown(stored['version'])}, not {_VERSION}: make it again with "
                     f"preprocess plan"
                 )
             stored["parameters"] = {
@@ -192,28 +194,10 @@ class PlanInfo:
             stored["shards"] = [PlannedShard(**entry) for entry in stored["shards"]]
             stored["skipped"] = [(str(path), str(why)) for path, why in stored["skipped"]]
             info = cls(**stored)
-            _check_types(info)
+            check_plan(info)
         except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
-            raise PlanError(f"{name} is not a plan of preprocess plan ({error})") from None
+            raise PlanError(f"{name} is not a plan of preprocess plan ({clipped(error)})") from None
         return info
-
-
-def _check_types(info: PlanInfo) -> None:
-    """Raise a ValueError if a value that later code relies on has another type."""
-    for key in ("input", "output", "recipe", "owner", "folder", "settings", "model"):
-        if not isinstance(getattr(info, key), str):
-            raise ValueError(f"{key} must be a text")
-    for shard in info.shards:
-        numbers = (shard.index, shard.count, shard.clips)
-        if not all(type(number) is int and number >= 0 for number in numbers):
-            raise ValueError(f"invalid shard {shard}")
-        if (
-            not shard.split.replace("_", "").replace(".", "").isalnum()
-            or shard.index >= shard.count
-        ):
-            raise ValueError(f"invalid shard {shard}")
-        if shard.group is not None and (type(shard.group) is not int or shard.group < 0):
-            raise ValueError(f"invalid shard {shard}")
 
 
 class PlanFolder:
@@ -263,9 +247,13 @@ class PlanFolder:
             try:
                 table = pq.ParquetFile(file).read_row_group(shard.group)
                 rows = table.cast(CLIPS_SCHEMA).to_pydict()
-            except (pa.ArrowException, OSError, ValueError, IndexError, KeyError) as error:
-                raise PlanError(f"{self.store}/{CLIPS_NAME} cannot be read: {error}") from None
-        clips = [*map(PlannedClip, *rows.values())]
+                clips = [*map(PlannedClip, *rows.values())]
+                check_clips(clips)
+            except StorageError:
+                raise
+            except Exception as error:  # Arrow's own, ValueError of text that is not UTF-8, ...
+                text = f"{self.store}/{CLIPS_NAME} cannot be read: {clipped(error)}"
+                raise PlanError(text) from None
         state = shard_state([clip.key(self.info.settings) for clip in clips])
         if state != shard.state:
             raise PlanError(

@@ -10,10 +10,13 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from preprocess.core.errors import PreprocessError
+from preprocess.core.untrusted import clipped
 from preprocess.plan.clip_table import CLIP_TABLE
 from preprocess.plan.plan_file import PlanError, PlanFolder, PlannedShard
 from preprocess.sidecar.parameter_info import ParameterInfo
 from preprocess.stats.corpus_stats import CorpusStats
+from preprocess.storage.store import StorageError
 
 _VERSION = 1
 
@@ -77,9 +80,31 @@ def read_report(plan: PlanFolder, shard: PlannedShard) -> ShardReport | None:
         if stored["version"] != _VERSION:
             return None
         stored["parameters"] = {n: ParameterInfo(**e) for n, e in stored["parameters"].items()}
-        return ShardReport(**stored)
+        report = ShardReport(**stored)
+        _check_types(report)
+        return report
+    except PreprocessError:  # of the statistics
+        return None
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
         return None
+
+
+def _check_types(report: ShardReport) -> None:
+    """Raise an error if a value that later code relies on has another type."""
+    counts = (report.rows, report.failed, report.samples, report.bytes, report.arrow_bytes)
+    times = (report.audio_s, report.made_s, report.wall_s)
+    if not all(type(n) is int and 0 <= n < 1 << 60 for n in counts):
+        raise ValueError("counts are whole numbers")
+    if not all(type(s) in (int, float) and 0 <= s < 1e12 for s in times):
+        raise ValueError("times are numbers")
+    if not all(isinstance(text, str) for text in (report.name, report.state, report.worker)):
+        raise TypeError("names are texts")
+    for info in report.parameters.values():
+        ParameterInfo.from_json(json.dumps(asdict(info)))
+    for values in report.tools.values():
+        if not all(isinstance(value, str) for value in values):
+            raise TypeError("tools are texts")
+    _ = report.corpus_stats
 
 
 def write_report(
@@ -114,5 +139,7 @@ def read_clip_table(
             table = pq.read_table(file, columns=columns)
         wanted = [f for f in CLIP_TABLE if columns is None or f.name in columns]
         return table.cast(pa.schema(wanted))
-    except (pa.ArrowException, OSError, ValueError, KeyError) as error:
-        raise PlanError(f"{plan}/{path} cannot be read: {error}") from None
+    except StorageError:
+        raise
+    except Exception as error:  # Arrow's own, ValueError of text that is not UTF-8, ...
+        raise PlanError(f"{plan}/{path} cannot be read: {clipped(error)}") from None

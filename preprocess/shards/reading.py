@@ -21,8 +21,10 @@ import pyarrow.parquet as pq
 from preprocess.core.errors import PreprocessError, one_line
 from preprocess.core.files import require_folder
 from preprocess.core.provenance import settings_digest
+from preprocess.core.untrusted import clipped
 from preprocess.dataset.clips import DatasetError
 from preprocess.dataset.schema import Schema, dataset_features
+from preprocess.shards.encodings import ROW_GROUP_BYTES
 from preprocess.shards.names import FOLDER, parse_name, shard_name
 from preprocess.shards.rows import PROVENANCE, PROVENANCE_TYPE
 from preprocess.sidecar.parameter_info import ParameterInfo
@@ -104,8 +106,15 @@ class ShardFolder:
             # In a copy of a repository, other subsets are slices of this one.
             widest = max(subsets, key=lambda subset: int(subset["n_codebooks"]))
             return {str(key): value for key, value in widest.items()}
-        except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
-            raise PreprocessError(f"{path} cannot be read: {one_line(error)}") from None
+        except (
+            ArithmeticError,
+            ValueError,
+            LookupError,
+            TypeError,
+            AttributeError,
+            RecursionError,
+        ) as error:
+            raise PreprocessError(f"{path} cannot be read: {clipped(one_line(error))}") from None
 
     @property
     def parameters(self) -> dict[str, ParameterInfo]:
@@ -204,9 +213,11 @@ def read_row(path: Path, at: int) -> pa.Table:
 
 
 def _arrow_bytes(group: pq.RowGroupMetaData) -> int:
-    """Return the size of a row group in Arrow at most: a value has at most 8 bytes or its text."""
-    columns = [group.column(i) for i in range(group.num_columns)]
-    return sum(max(c.total_uncompressed_size, 4 * c.num_values) for c in columns)
+    """Return about the size of a row group in Arrow.
+
+    Of its columns nothing is asked: Arrow ends the process if the metadata is damaged there.
+    """
+    return max(int(group.total_byte_size), ROW_GROUP_BYTES)
 
 
 @contextmanager
@@ -214,8 +225,10 @@ def readable(path: Path) -> Iterator[None]:
     """Turn errors of the Parquet reader into one line that names the file."""
     try:
         yield
-    except (pa.ArrowException, OSError) as error:
-        raise PreprocessError(f"{path} cannot be read: {one_line(error)}") from None
+    except PreprocessError:
+        raise
+    except Exception as error:  # Arrow's own, ValueError of text that is not UTF-8, ...
+        raise PreprocessError(f"{path} cannot be read: {clipped(one_line(error))}") from None
 
 
 def _complete(path: Path, split: str, counts: dict[int, set[int]]) -> list[Path]:

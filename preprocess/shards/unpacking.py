@@ -14,10 +14,11 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from preprocess.core.errors import PreprocessError, printable
+from preprocess.core.untrusted import clipped
 from preprocess.dataset.clips import DatasetError, clip_id
 from preprocess.dataset.schema import Schema
 from preprocess.shards.names import unsafe
-from preprocess.shards.reading import ShardFolder, read_tables
+from preprocess.shards.reading import ShardFolder, read_tables, readable
 from preprocess.shards.rows import PROVENANCE, shard_schema
 from preprocess.sidecar.raw import restore
 from preprocess.sidecar.sidecar_format import TOKEN_SUFFIX, sidecar_paths
@@ -45,7 +46,9 @@ def check_ids(folder: ShardFolder) -> int:
     seen: set[str] = set()
     for split in folder.splits:
         for table in folder.tables(split, ["id"]):
-            for clip in table["id"].to_pylist():
+            with readable(folder.path):
+                clips = table["id"].to_pylist()
+            for clip in clips:
                 reason = unsafe(clip or "") or ("it is there twice" if clip in seen else "")
                 if reason:
                     raise DatasetError(
@@ -146,7 +149,10 @@ def _rows(table: pa.Table) -> Iterator[dict[str, Any]]:
         for index in range(struct.type.num_fields):
             parameters[struct.type.field(index).name] = _Lists(struct.field(index))
     scales = _Lists(arrays["scales"])
-    scalars = table.select(["id", "audio", "model", "audio_length", PROVENANCE]).to_pylist()
+    try:
+        scalars = table.select(["id", "audio", "model", "audio_length", PROVENANCE]).to_pylist()
+    except ValueError as error:
+        raise DatasetError(f"a text is not UTF-8: {clipped(error)}") from None
     for at, row in enumerate(scalars):
         if any(row[name] is None for name in row) or None in row[PROVENANCE].values():
             raise DatasetError(f"clip {row['id']!r} has an empty column")

@@ -125,9 +125,13 @@ def restore(
     sidecar = parse_sidecar(whole, meta, _HEADER, _HEADER)
     kept = {name: sidecar.parameters[name] for name in names if name in values}
     narrow = min((wanted, *(c.dtype for c in there)), key=lambda kind: kind.itemsize)
-    data = array_bytes(np.stack([p.values for p in kept.values()], axis=1), narrow.name)
+    rest = np.stack([p.values for p in kept.values()], axis=1) if kept else whole[:, :0]
+    data = array_bytes(rest, narrow.name)
     fps = header.spec.fps if sidecar.fps is None else sidecar.fps
-    return data, describe_array(data, kept, fps, header, sidecar.records), False
+    try:
+        return data, describe_array(data, kept, fps, header, sidecar.records), False
+    except ValueError:
+        raise SidecarError("the metadata has numbers that are not finite") from None
 
 
 def _parse(text: str) -> dict[str, Any]:
