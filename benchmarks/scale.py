@@ -29,7 +29,8 @@ from preprocess.plan.clip_maker import MadeClip
 from preprocess.plan.finish_config import FinishConfig
 from preprocess.plan.finishing import finish_plan
 from preprocess.plan.making import Making
-from preprocess.plan.plan_file import PlanFolder, PlannedClip
+from preprocess.plan.plan_file import PlanFolder
+from preprocess.plan.plan_info import PlannedClip
 from preprocess.plan.planning import make_plan
 from preprocess.plan.shard_maker import ShardMaker
 from preprocess.plan.shares import share_of

@@ -19,14 +19,8 @@ from preprocess.dataset.schema import Schema
 from preprocess.plan.assembling import assemble
 from preprocess.plan.clip_maker import MadeClip
 from preprocess.plan.parts import RowSource, store_part
-from preprocess.plan.plan_file import (
-    CLIPS_SCHEMA,
-    PlanFolder,
-    PlanInfo,
-    PlannedClip,
-    PlannedShard,
-    shard_state,
-)
+from preprocess.plan.plan_file import PlanFolder
+from preprocess.plan.plan_info import CLIPS_SCHEMA, PlanInfo, PlannedClip, PlannedShard, shard_state
 from preprocess.plan.shard_report import ShardReport, write_report
 from preprocess.shards.rows import packed_row, shard_schema
 from preprocess.sidecar.parameter_info import ParameterInfo

@@ -27,7 +27,7 @@ from preprocess.dataset.rows import check_names
 from preprocess.dataset.schema import Schema
 from preprocess.params.clip import Clip
 from preprocess.plan.making import Making
-from preprocess.plan.plan_file import PlannedClip
+from preprocess.plan.plan_info import PlannedClip
 from preprocess.shards.rows import packed_row
 from preprocess.sidecar.parameter_info import ParameterInfo
 from preprocess.sidecar.reading import existing_paths, read_description

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from preprocess.audit.fingerprints import PrintTable
 from preprocess.dataset.clips import clip_id
 from preprocess.plan.parts import RowSource
-from preprocess.plan.plan_file import PlanError, PlanFolder, PlannedShard
+from preprocess.plan.plan_file import PlanFolder
+from preprocess.plan.plan_info import PlanError, PlannedShard
 from preprocess.plan.shard_report import read_clip_table
 from preprocess.shards.names import shard_of
 

@@ -21,7 +21,8 @@ from preprocess.dataset.merging import merge_parameters
 from preprocess.plan.corpus_tables import ShardFiles, print_tables, read_tables
 from preprocess.plan.finish_config import FinishConfig
 from preprocess.plan.making import Making
-from preprocess.plan.plan_file import PlanFolder, PlannedShard
+from preprocess.plan.plan_file import PlanFolder
+from preprocess.plan.plan_info import PlannedShard
 from preprocess.plan.shard_report import ShardReport, read_clip_table, read_report
 from preprocess.plan.summary_table import SummaryTable
 from preprocess.plan.worker import planned_recipe

@@ -11,7 +11,8 @@ from preprocess.core.errors import UsageError
 from preprocess.core.report import Report
 from preprocess.plan.clip_maker import MadeClip
 from preprocess.plan.launch_config import LaunchConfig
-from preprocess.plan.plan_file import PlanFolder, PlannedShard
+from preprocess.plan.plan_file import PlanFolder
+from preprocess.plan.plan_info import PlannedShard
 from preprocess.plan.shares import share_of
 from preprocess.plan.tally import Tally
 from preprocess.plan.worker import Tried, work

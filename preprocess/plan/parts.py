@@ -22,7 +22,8 @@ from preprocess.core.untrusted import clipped
 from preprocess.dataset.arrow import rows_table
 from preprocess.plan.clip_maker import MadeClip
 from preprocess.plan.clip_table import CLIP_TABLE, clip_table
-from preprocess.plan.plan_file import PlanError, PlanFolder, PlannedShard
+from preprocess.plan.plan_file import PlanFolder
+from preprocess.plan.plan_info import PlanError, PlannedShard
 from preprocess.shards.writing import ShardWriter
 from preprocess.storage.store import StorageError, Store
 

@@ -23,14 +23,8 @@ from preprocess.params import parameter_names
 from preprocess.plan.catalog import Catalog, list_input
 from preprocess.plan.clip_maker import ClipMaker, MadeClip
 from preprocess.plan.making import Making
-from preprocess.plan.plan_file import (
-    CLIPS_SCHEMA,
-    PlanFolder,
-    PlanInfo,
-    PlannedClip,
-    PlannedShard,
-    shard_state,
-)
+from preprocess.plan.plan_file import PlanFolder
+from preprocess.plan.plan_info import CLIPS_SCHEMA, PlanInfo, PlannedClip, PlannedShard, shard_state
 from preprocess.shards.names import shard_count, shard_of
 from preprocess.sidecar.parameter_info import ParameterInfo
 from preprocess.steps.outputs import refuse_nested

@@ -22,7 +22,8 @@ from preprocess.core.interrupts import INTERRUPTED, children_ignore_interrupts, 
 from preprocess.core.report import print_note
 from preprocess.core.temporaries import remove_own
 from preprocess.plan.launch_config import LaunchConfig, WorkerConfig
-from preprocess.plan.plan_file import PlanFolder, PlannedShard
+from preprocess.plan.plan_file import PlanFolder
+from preprocess.plan.plan_info import PlannedShard
 from preprocess.plan.shares import share_of
 from preprocess.plan.tally import Tally
 from preprocess.plan.worker import MOST_ATTEMPTS, work

@@ -15,7 +15,8 @@ from typing import Any
 from preprocess.core.errors import PreprocessError, UsageError
 from preprocess.core.report import print_note
 from preprocess.plan.launch_config import LaunchConfig, WorkerConfig
-from preprocess.plan.plan_file import PlanFolder, PlannedShard
+from preprocess.plan.plan_file import PlanFolder
+from preprocess.plan.plan_info import PlannedShard
 from preprocess.plan.tally import Tally
 from preprocess.plan.worker import MOST_ATTEMPTS, Tried, Worker
 

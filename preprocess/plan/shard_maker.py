@@ -25,7 +25,8 @@ from preprocess.dataset.schema import Schema
 from preprocess.plan.assembling import Assembled, assemble
 from preprocess.plan.clip_maker import ClipMaker, MadeClip
 from preprocess.plan.parts import RowSource, list_parts, parts_folder, store_part
-from preprocess.plan.plan_file import PlanFolder, PlannedClip, PlannedShard
+from preprocess.plan.plan_file import PlanFolder
+from preprocess.plan.plan_info import PlannedClip, PlannedShard
 from preprocess.plan.shard_report import ShardReport, read_clip_table, read_report, write_report
 from preprocess.shards.rows import shard_schema
 

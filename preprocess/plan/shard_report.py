@@ -13,7 +13,8 @@ import pyarrow.parquet as pq
 from preprocess.core.errors import PreprocessError
 from preprocess.core.untrusted import clipped
 from preprocess.plan.clip_table import CLIP_TABLE
-from preprocess.plan.plan_file import PlanError, PlanFolder, PlannedShard
+from preprocess.plan.plan_file import PlanFolder
+from preprocess.plan.plan_info import PlanError, PlannedShard
 from preprocess.sidecar.parameter_info import ParameterInfo
 from preprocess.stats.corpus_stats import CorpusStats
 from preprocess.storage.store import StorageError
@@ -136,7 +137,7 @@ def read_clip_table(
     _, path = _paths(shard)
     try:
         with plan.store.open(path) as file:
-            table = pq.read_table(file, columns=columns)
+            table = pq.ParquetFile(file).read(columns, use_threads=False)
         wanted = [f for f in CLIP_TABLE if columns is None or f.name in columns]
         return table.cast(pa.schema(wanted))
     except StorageError:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from preprocess.plan.plan_file import PlannedShard
+from preprocess.plan.plan_info import PlannedShard
 
 
 def share_of(

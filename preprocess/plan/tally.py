@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from preprocess.core.progress import Progress
 from preprocess.core.report import Report, plural
-from preprocess.plan.plan_file import PlanFolder, PlannedShard
+from preprocess.plan.plan_file import PlanFolder
+from preprocess.plan.plan_info import PlannedShard
 from preprocess.plan.worker import Tried
 
 

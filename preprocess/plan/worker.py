@@ -19,7 +19,8 @@ from preprocess.plan.clip_maker import ClipMaker, MadeClip
 from preprocess.plan.launch_config import WorkerConfig
 from preprocess.plan.leftovers import LEASES, remove_leftovers, remove_temporaries
 from preprocess.plan.making import Making
-from preprocess.plan.plan_file import PlanError, PlanFolder, PlannedShard
+from preprocess.plan.plan_file import PlanFolder
+from preprocess.plan.plan_info import PlanError, PlannedShard
 from preprocess.plan.shard_maker import LostLeaseError, ShardMaker
 from preprocess.plan.shard_report import ShardReport
 from preprocess.steps.recipe import Recipe, parse_recipe

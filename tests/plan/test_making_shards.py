@@ -13,7 +13,8 @@ import pytest
 from preprocess.core.errors import DiskError
 from preprocess.plan.clip_maker import ClipMaker
 from preprocess.plan.launch_config import LaunchConfig, WorkerConfig
-from preprocess.plan.plan_file import PlanError, PlanFolder
+from preprocess.plan.plan_file import PlanFolder
+from preprocess.plan.plan_info import PlanError
 from preprocess.plan.shard_maker import ShardMaker
 from preprocess.plan.worker import work
 from preprocess.steps.recipe import parse_recipe

@@ -11,7 +11,8 @@ import soundfile as sf
 
 from preprocess.core.errors import PreprocessError, UsageError
 from preprocess.plan.catalog import list_input
-from preprocess.plan.plan_file import PlanError, PlanFolder, PlanInfo
+from preprocess.plan.plan_file import PlanFolder
+from preprocess.plan.plan_info import PlanError, PlanInfo
 from preprocess.plan.planning import make_plan
 from preprocess.plan.shares import share_of
 from preprocess.shards.names import shard_of
