@@ -28,7 +28,7 @@ from preprocess.core.resources import resource as shipped
 from preprocess.plan.clip_maker import MadeClip
 from preprocess.plan.finish_config import FinishConfig
 from preprocess.plan.finishing import finish_plan
-from preprocess.plan.making import Making
+from preprocess.plan.making import row_schema
 from preprocess.plan.plan_file import PlanFolder
 from preprocess.plan.plan_info import PlannedClip
 from preprocess.plan.planning import make_plan
@@ -143,9 +143,9 @@ class StoppedError(BaseException):
 def make(folder: Path, index: int, count: int, share: float = 1.0) -> int:
     """Make a share of the shards; stop after a part of its clips. Return the number made."""
     plan = PlanFolder(folder / "out/plan")
-    making = Making.of(planned_recipe(plan), plan.info.owner)
+    schema = row_schema(planned_recipe(plan), plan.info.parameters)
     maker: Any = RandomMaker()
-    shards = ShardMaker(plan, maker, making.schema(plan.info.parameters))
+    shards = ShardMaker(plan, maker, schema)
     own = share_of(plan.info.shards, index, count)[0]
     most, made = share * sum(shard.clips for shard in own), 0
 

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from fuzz import seeds
 from preprocess.audit.summaries import ClipSummary, ParameterSummary
 from preprocess.dataset.schema import Schema
-from preprocess.plan.assembling import assemble
+from preprocess.plan.assembling import Place, assemble
 from preprocess.plan.clip_maker import MadeClip
 from preprocess.plan.parts import RowSource, store_part
 from preprocess.plan.plan_file import PlanFolder
@@ -62,10 +62,8 @@ def _made(folder: Path) -> dict[str, bytes]:
     path = store_part(plan, shard, made, arrow, folder)
     part = plan.store.read(path)
     with RowSource(plan.store, path) as source:
-        keys = source.clips["key"].to_pylist()
-        rows = {key: (0, at) for at, key in enumerate(keys)}
-        tables = {key: (source.clips, at) for at, key in enumerate(keys)}
-        done = assemble(folder, keys, [source], rows, tables, arrow, schema)
+        places = [Place(0, at, at) for at in range(len(source))]
+        done = assemble(folder, places, [source], arrow, schema)
     report = ShardReport(
         *(shard.name, shard.state, done.rows, 0, done.samples, 0.08, 0.08, 1.5),
         *(done.bytes, done.arrow_bytes, done.parameters, done.stats.to_dict(), done.tools),

@@ -12,6 +12,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from preprocess.core.report import listed
 from preprocess.dataset.clips import DatasetError
@@ -149,8 +150,13 @@ def token_makings(root: Path, tokens: Sequence[str]) -> tuple[Makings, dict[str,
 def add_tokens(makings: Makings, tools: dict[str, set[str]], clip: str, header: EcdcHeader) -> None:
     """Add what made the tokens of a clip to `makings`, and with what they were made to `tools`."""
     makings.add(clip, token_makers(header), token_group(header))
+    add_tools(tools, header.extra)
+
+
+def add_tools(tools: dict[str, set[str]], header: Mapping[str, Any]) -> None:
+    """Add with what tokens were made, from the fields of their header."""
     for key, what in _TOOLS.items():
-        tools.setdefault(what, set()).add(str(header.extra.get(key, "")))
+        tools.setdefault(what, set()).add(str(header.get(key, "")))
 
 
 def tool_texts(tools: Mapping[str, set[str]]) -> dict[str, str]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 import pyarrow as pa
 
+from preprocess.audit.mixing import add_tools
 from preprocess.dataset.corpus import table_stats
 from preprocess.dataset.merging import merge_parameters
 from preprocess.dataset.schema import Schema
@@ -19,7 +21,20 @@ from preprocess.sidecar.parameter_info import ParameterInfo
 from preprocess.stats.corpus_stats import CorpusStats
 
 _BATCH = 64
-_TOOLS = {"weights": "ckpt", "encoded by": "by", "engine": "eng"}
+
+
+class Place(NamedTuple):
+    """Where a clip is that is already made.
+
+    Attributes:
+        source: Index of its file.
+        entry: Index of its entry in the file's table of clips.
+        row: Its row in the file; None if the clip failed.
+    """
+
+    source: int
+    entry: int
+    row: int | None
 
 
 @dataclass
@@ -51,10 +66,8 @@ class Assembled:
 
 def assemble(
     folder: Path,
-    keys: Sequence[str],
+    places: Sequence[Place],
     sources: Sequence[RowSource],
-    rows: Mapping[str, tuple[int, int]],
-    tables: Mapping[str, tuple[pa.Table, int]],
     arrow: pa.Schema,
     schema: Schema,
 ) -> Assembled:
@@ -62,47 +75,47 @@ def assemble(
 
     Args:
         folder: Folder for the file.
-        keys: The keys of its clips, in order.
+        places: Where its clips are, in order.
         sources: Files with their rows.
-        rows: Key -> source and row; row -1 if the clip failed.
-        tables: Key -> table and index of the clip's entry.
         arrow: Columns of the rows.
         schema: What all rows share.
     """
-    entries = [tables[key] for key in keys]
-    pieces = [table.slice(index, 1) for table, index in entries]
+    entries = _runs([(place.source, place.entry) for place in places])
+    pieces = [sources[n].clips.slice(first, last - first) for n, first, last in entries]
     clips = pa.concat_tables(pieces) if pieces else CLIP_TABLE.empty_table()
     clips = clips.combine_chunks()
     result = Assembled(folder / "shard.parquet", clips)
     result.parameters = _merged_infos(clips, schema)
-    tools: dict[str, set[str]] = {name: set() for name in _TOOLS}
+    tools: dict[str, set[str]] = {}
     with ShardWriter(result.path, arrow, {}) as writer:
-        for table in _batches(_in_order([rows[key] for key in keys], sources)):
+        for table in _batches(_rows(places, sources)):
             writer.write(table)
             lengths = table["audio_length"].to_numpy()
             result.samples += int(lengths.sum())
             result.stats.merge(table_stats(table, result.parameters))
-            _add_tools(tools, table)
+            for header in table["provenance"].chunk(0).field("tokens").to_pylist():
+                add_tools(tools, json.loads(header))
     result.rows, result.arrow_bytes = writer.rows, writer.num_bytes
     result.bytes = result.path.stat().st_size
     result.tools = {name: sorted(filter(None, values)) for name, values in tools.items()}
     return result
 
 
-def _in_order(
-    places: Sequence[tuple[int, int]], sources: Sequence[RowSource]
-) -> Iterator[pa.Table]:
+def _rows(places: Sequence[Place], sources: Sequence[RowSource]) -> Iterator[pa.Table]:
     """Yield the rows of clips in order; consecutive rows of a source are read together."""
-    at, end = 0, len(places)
-    while at < end:
-        source, first = places[at]
-        at += 1
-        if first < 0:
-            continue
-        last = first + 1
-        while at < end and places[at] == (source, last):
-            at, last = at + 1, last + 1
-        yield from sources[source].rows(first, last)
+    made = [(place.source, place.row) for place in places if place.row is not None]
+    for number, first, last in _runs(made):
+        yield from sources[number].rows(first, last)
+
+
+def _runs(indices: Sequence[tuple[int, int]]) -> Iterator[tuple[int, int, int]]:
+    """Yield a source, its first index and the one after its last, for consecutive indices."""
+    start = 0
+    for at in range(1, len(indices) + 1):
+        source, first = indices[start]
+        if at == len(indices) or indices[at] != (source, first + at - start):
+            yield source, first, first + at - start
+            start = at
 
 
 def _batches(tables: Iterator[pa.Table]) -> Iterator[pa.Table]:
@@ -128,11 +141,3 @@ def _merged_infos(clips: pa.Table, schema: Schema) -> dict[str, ParameterInfo]:
         new = {name: ParameterInfo(**stored[name]) for name in schema.parameters}
         merged = merge_parameters(merged, new, Path("a clip")) if merged else new
     return merged or dict(schema.parameters)
-
-
-def _add_tools(tools: dict[str, set[str]], table: pa.Table) -> None:
-    headers = table.column("provenance").combine_chunks().field("tokens").to_pylist()
-    for text in headers:
-        header = json.loads(text)
-        for name, key in _TOOLS.items():
-            tools[name].add(str(header.get(key, "")))

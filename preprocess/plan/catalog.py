@@ -7,7 +7,6 @@ import os
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
 import soundfile as sf
@@ -132,8 +131,3 @@ def _seconds(source: Store, path: str) -> float:
             return float(sound.frames / sound.samplerate)
     except (sf.LibsndfileError, OSError, ValueError, TypeError, PreprocessError):
         return 0.0  # making the clip says what is wrong with it
-
-
-def local_root(source: Store) -> Path:
-    """Return the folder that messages name; empty for a URL, whose paths stand alone."""
-    return source.local("") or Path()

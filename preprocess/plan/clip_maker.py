@@ -26,7 +26,7 @@ from preprocess.dataset.merging import merge_parameters
 from preprocess.dataset.rows import check_names
 from preprocess.dataset.schema import Schema
 from preprocess.params.clip import Clip
-from preprocess.plan.making import Making
+from preprocess.plan.making import Making, row_schema
 from preprocess.plan.plan_info import PlannedClip
 from preprocess.shards.rows import packed_row
 from preprocess.sidecar.parameter_info import ParameterInfo
@@ -92,7 +92,7 @@ class ClipMaker:
         self._finishers = 1 if decodes else jobs
         self._decoder = lazy_decoder(self._model)
         model = replace(recipe, device=self._model.device)
-        self._made_by = made_by(making.weights, model, recipe.encode)
+        self._made_by = made_by(making.checkpoint, model, recipe.encode)
 
     @cached_property
     def _codec(self) -> Codec:
@@ -195,7 +195,9 @@ class ClipMaker:
         checked = check_clip(tokens, rel, self._audit)
         self._refuse(checked.findings)
         chosen = self._chosen(path, described, schema)
-        row = packed_row(tokens, str(rel), schema or self._making.schema(chosen), annotates)
+        row = packed_row(
+            tokens, str(rel), schema or row_schema(self._making.recipe, chosen), annotates
+        )
         _remove(path, wav)
         warnings = [(f.check, f.message) for f in checked.findings]
         seconds = ecdc.header.duration_s

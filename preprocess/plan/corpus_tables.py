@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from preprocess.audit.fingerprints import PrintTable
 from preprocess.dataset.clips import clip_id
+from preprocess.plan.clip_table import SUMMARY
 from preprocess.plan.parts import RowSource
 from preprocess.plan.plan_file import PlanFolder
 from preprocess.plan.plan_info import PlanError, PlannedShard
@@ -22,11 +23,13 @@ from preprocess.shards.names import shard_of
 _SLICE_CLIPS = 100_000
 """Clips whose fingerprints would be in memory at once; with more clips, a slice of all of them is."""
 
+_COMPARED = [f"summary.{field.name}" for field in SUMMARY if field.name not in ("hashes", "frames")]
+
 
 def read_tables(plan: PlanFolder) -> Iterator[pa.Table]:
     """Yield the table of the clips of each shard, without fingerprints."""
     for shard in plan.info.shards:
-        yield read_clip_table(plan, shard, ["id", "summary"])
+        yield read_clip_table(plan, shard, ["id", *_COMPARED])
 
 
 def print_tables(plan: PlanFolder) -> Iterator[PrintTable]:
@@ -38,7 +41,7 @@ def print_tables(plan: PlanFolder) -> Iterator[PrintTable]:
     for number in range(int(slices)):
         pieces, clips = [], 0
         for shard in plan.info.shards:
-            table = read_clip_table(plan, shard, ["summary"])
+            table = read_clip_table(plan, shard, ["summary.hashes", "summary.frames"])
             summary = table["summary"].combine_chunks()
             summary = pa.concat_arrays(summary.chunks) if hasattr(summary, "chunks") else summary
             summary = summary.filter(summary.is_valid())

@@ -13,6 +13,7 @@ from typing import Any
 
 from preprocess.audit.corpus_checks import check_corpus
 from preprocess.audit.findings import Finding, format_findings
+from preprocess.audit.mixing import tool_texts
 from preprocess.core.errors import PreprocessError
 from preprocess.core.files import digest_bytes
 from preprocess.core.provenance import provenance
@@ -20,7 +21,7 @@ from preprocess.core.report import Report, listed, plural
 from preprocess.dataset.merging import merge_parameters
 from preprocess.plan.corpus_tables import ShardFiles, print_tables, read_tables
 from preprocess.plan.finish_config import FinishConfig
-from preprocess.plan.making import Making
+from preprocess.plan.making import row_schema
 from preprocess.plan.plan_file import PlanFolder
 from preprocess.plan.plan_info import PlannedShard
 from preprocess.plan.shard_report import ShardReport, read_clip_table, read_report
@@ -33,7 +34,6 @@ from preprocess.stats.corpus_stats import CorpusStats
 from preprocess.steps.audit import as_built
 
 FINDINGS_NAME = "findings.csv"
-_NAMED = 10
 
 
 def finish_plan(plan: PlanFolder, config: FinishConfig) -> Report:
@@ -70,7 +70,7 @@ def finish_plan(plan: PlanFolder, config: FinishConfig) -> Report:
     }
     train = [reports[shard.name] for shard in shards_of.get("train", ())]
     stats = {"train": _merged_stats(train)} if train else {}
-    schema = Making.of(planned_recipe(plan), info.owner).schema(_merged_infos(plan, reports))
+    schema = row_schema(planned_recipe(plan), _merged_infos(plan, reports))
     origin = _origin(plan, reports, mixed, failed)
     files = finish_files(_name(plan), schema, splits, stats, origin, _card(plan))
     for path, content in files.items():  # the marker comes last
@@ -148,8 +148,10 @@ def _audit(plan: PlanFolder, report: Report, config: FinishConfig) -> str:
     recipe = planned_recipe(plan)
     audit = as_built(recipe.audit, recipe.build, bool(recipe.annotate))
     summaries = SummaryTable(read_tables(plan))
-    # With another assignment than by folders, the folders of a clip name no split.
-    prints = print_tables(plan) if audit.split_name is None else ()
+    # Only clips of different splits are compared. With another assignment than by folders, the
+    # folder of a clip names no split.
+    has_splits = audit.split_name is None and len({s.split for s in plan.info.shards}) > 1
+    prints = print_tables(plan) if has_splits else ()
     found = check_corpus(Path(), summaries, audit, ShardFiles(plan), prints)
     findings = [*_clip_warnings(plan), *found]
     mixed = _mixed(findings)
@@ -211,7 +213,7 @@ def _origin(
             tools.setdefault(name, set()).update(values)
     states = "".join(shard.state for shard in plan.info.shards)
     origin: dict[str, Any] = provenance(digest_bytes(states.encode()), plan.info.settings)
-    origin |= {name: ", ".join(sorted(values)[:_NAMED]) for name, values in tools.items()}
+    origin |= tool_texts(tools)
     if mixed:
         origin["mixed"] = mixed
     if failed:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from preprocess.audit.audit_config import AuditConfig, ChecksConfig
 from preprocess.codec.weights import find_weights
 from preprocess.core.errors import UsageError
+from preprocess.core.files import digest_file
 from preprocess.core.provenance import settings_digest
 from preprocess.dataset.options import RowOptions, check_options
 from preprocess.dataset.schema import Schema
@@ -17,7 +19,7 @@ from preprocess.params import parameter_names
 from preprocess.sidecar.parameter_info import ParameterInfo
 from preprocess.steps.annotate_clip import AnnotateConfig, Run
 from preprocess.steps.audit import as_built
-from preprocess.steps.encode_jobs import made_by
+from preprocess.steps.encode_jobs import tokens_digest
 from preprocess.steps.normalize import normalize_digest
 from preprocess.steps.recipe import Recipe
 from preprocess.tokens.specs import CodecSpec, codec_spec
@@ -60,11 +62,10 @@ class Making:
         """The codec's specification."""
         return codec_spec(self.recipe.codec)
 
-    @property
-    def n_codebooks(self) -> int:
-        """K of the rows."""
-        kbps = self.recipe.build.bandwidth
-        return self.spec.n_codebooks(self.recipe.encode.bandwidth if kbps is None else kbps)
+    @cached_property
+    def checkpoint(self) -> str:
+        """Hash of the weights."""
+        return digest_file(self.weights)
 
     @property
     def run(self) -> Run:
@@ -77,11 +78,6 @@ class Making:
         """The checks that every clip must pass."""
         return as_built(self.recipe.audit, self.recipe.build, bool(self.recipe.annotate))
 
-    def schema(self, parameters: Mapping[str, ParameterInfo]) -> Schema:
-        """Return the schema of rows with these parameters."""
-        kbps, dtype = self.recipe.build.bandwidth, self.recipe.build.dtype
-        return Schema(self.spec.name, self.n_codebooks, kbps is not None, parameters, dtype)
-
     def digest(self) -> str:
         """Return the hash of everything but the audio that decides a row's bytes.
 
@@ -89,18 +85,24 @@ class Making:
         """
         recipe, audit = self.recipe, self.audit
         rows: dict[str, Any] = {key: getattr(recipe.build, key) for key in _OF_ROWS}
-        made = made_by(self.weights, recipe, recipe.encode)
         return settings_digest(
             step="shards",
             version=SHARD_VERSION,
             normalize=normalize_digest(self.spec, recipe.normalize),
-            encode=[made["rec"], made["ckpt"]],
+            encode=[tokens_digest(recipe.codec, recipe.encode), self.checkpoint],
             annotate=list(self.run.settings),
             owner=self.owner,
             rows=rows,
             checks=repr({f.name: getattr(audit, f.name) for f in fields(ChecksConfig)}),
             expect=[audit.expect_fps, audit.expect_dtype, list(audit.require)],
         )
+
+
+def row_schema(recipe: Recipe, parameters: Mapping[str, ParameterInfo]) -> Schema:
+    """Return the schema of a recipe's rows with these parameters."""
+    spec, kbps = codec_spec(recipe.codec), recipe.build.bandwidth
+    k = spec.n_codebooks(recipe.encode.bandwidth if kbps is None else kbps)
+    return Schema(spec.name, k, kbps is not None, parameters, recipe.build.dtype)
 
 
 def _refuse_settings_of_folders(recipe: Recipe) -> None:

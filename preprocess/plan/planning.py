@@ -18,13 +18,21 @@ from preprocess.core.jobs import cpu_count
 from preprocess.core.provenance import BY
 from preprocess.core.report import Report, plural
 from preprocess.core.temporaries import remove_stale
+from preprocess.dataset.schema import Schema
 from preprocess.dataset.splits import find_splits
 from preprocess.params import parameter_names
 from preprocess.plan.catalog import Catalog, list_input
 from preprocess.plan.clip_maker import ClipMaker, MadeClip
-from preprocess.plan.making import Making
+from preprocess.plan.making import Making, row_schema
 from preprocess.plan.plan_file import PlanFolder
-from preprocess.plan.plan_info import CLIPS_SCHEMA, PlanInfo, PlannedClip, PlannedShard, shard_state
+from preprocess.plan.plan_info import (
+    CLIPS_SCHEMA,
+    PlanError,
+    PlanInfo,
+    PlannedClip,
+    PlannedShard,
+    shard_state,
+)
 from preprocess.shards.names import shard_count, shard_of
 from preprocess.sidecar.parameter_info import ParameterInfo
 from preprocess.steps.outputs import refuse_nested
@@ -85,7 +93,7 @@ def make_plan(
         parameters = _try_clip(making, source, catalog, Path(folder))
         shares = _divide(making, catalog, parameters, _known_counts(plan))
         shards, tables = _shards(catalog, shares, making.digest())
-        info = _info(making, text, output, parameters, shards)
+        info = _info(making, text, output, row_schema(recipe, parameters), shards)
         info = replace(info, skipped=catalog.skipped, notes=notes)
         plan.write(info, tables, Path(folder))
     _report(report, info)
@@ -96,7 +104,7 @@ def _info(
     making: Making,
     text: str,
     output: Store,
-    parameters: Mapping[str, ParameterInfo],
+    schema: Schema,
     shards: Sequence[PlannedShard],
 ) -> PlanInfo:
     return PlanInfo(
@@ -106,9 +114,9 @@ def _info(
         owner=making.owner,
         folder=os.getcwd(),
         settings=making.digest(),
-        model=making.spec.name,
-        n_codebooks=making.n_codebooks,
-        parameters=parameters,
+        model=schema.model,
+        n_codebooks=schema.n_codebooks,
+        parameters=schema.parameters,
         shards=shards,
         by=BY,
         lease_s=making.recipe.shards.lease_s,
@@ -166,10 +174,8 @@ def _known_counts(plan: PlanFolder) -> dict[str, int]:
     """Return the number of shards of each split in an earlier plan; empty without one."""
     try:
         return {shard.split: shard.count for shard in plan.info.shards}
-    except UsageError:
+    except (UsageError, PlanError):  # none, or one that this version cannot read
         return {}
-    finally:
-        vars(plan).pop("info", None)
 
 
 def _divide(
@@ -182,7 +188,8 @@ def _divide(
     rels = [f"{name}.ecdc" for name in catalog.ids]
     number = {rel: index for index, rel in enumerate(rels)}
     splits = find_splits(Path(), rels, making.recipe.build)
-    frame = _BYTES_PER_CODE * making.n_codebooks + _BYTES_PER_VALUE * len(parameters)
+    k = row_schema(making.recipe, parameters).n_codebooks
+    frame = _BYTES_PER_CODE * k + _BYTES_PER_VALUE * len(parameters)
     shares = []
     for split, members in splits.items():
         indices = [number[rel] for rel in members]

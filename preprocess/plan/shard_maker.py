@@ -16,13 +16,11 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import pyarrow as pa
-
 from preprocess.core.errors import PreprocessError
 from preprocess.core.files import temporary_folder
 from preprocess.core.temporaries import remove_stale
 from preprocess.dataset.schema import Schema
-from preprocess.plan.assembling import Assembled, assemble
+from preprocess.plan.assembling import Assembled, Place, assemble
 from preprocess.plan.clip_maker import ClipMaker, MadeClip
 from preprocess.plan.parts import RowSource, list_parts, parts_folder, store_part
 from preprocess.plan.plan_file import PlanFolder
@@ -45,28 +43,23 @@ class _Known:
 
     Attributes:
         sources: The files with their rows.
-        rows: Key of a clip -> its source and its row; -1 if it failed.
-        tables: Key of a clip -> the table and index of its entry.
+        places: Key of a clip -> where it is.
     """
 
     sources: list[RowSource] = field(default_factory=list)
-    rows: dict[str, tuple[int, int]] = field(default_factory=dict)
-    tables: dict[str, tuple[pa.Table, int]] = field(default_factory=dict)
+    places: dict[str, Place] = field(default_factory=dict)
 
     def add(self, source: RowSource, retry_failed: bool) -> None:
         """Add the clips of a part or a shard; with `retry_failed`, forget those that failed."""
         number, row = len(self.sources), 0
         self.sources.append(source)
         keys, errors = source.clips["key"].to_pylist(), source.clips["error"].to_pylist()
-        for index, (key, error) in enumerate(zip(keys, errors, strict=True)):
+        for entry, (key, error) in enumerate(zip(keys, errors, strict=True)):
             if not error:
-                self.rows[key] = number, row
+                self.places[key] = Place(number, entry, row)
                 row += 1
-            elif retry_failed:
-                continue
-            else:
-                self.rows.setdefault(key, (number, -1))
-            self.tables[key] = source.clips, index
+            elif not retry_failed:
+                self.places.setdefault(key, Place(number, entry, None))
 
 
 class ShardMaker:
@@ -129,7 +122,7 @@ class ShardMaker:
         with temporary_folder(scratch) as folder, ExitStack() as stack:
             known = self._known(shard, stack)
             settings = self._plan.info.settings
-            todo = [clip for clip in clips if clip.key(settings) not in known.rows]
+            todo = [clip for clip in clips if clip.key(settings) not in known.places]
             for part in self._groups(todo, shard):
                 made = self._make_part(part, Path(folder), done)
                 made_s += sum(clip.seconds for clip in made)
@@ -137,16 +130,8 @@ class ShardMaker:
                 known.add(stack.enter_context(RowSource(self._plan.store, path)), False)
                 if is_lost():
                     raise LostLeaseError(f"{shard.name}: another worker has taken it over")
-            keys = [clip.key(settings) for clip in clips]
-            result = assemble(
-                Path(folder),
-                keys,
-                known.sources,
-                known.rows,
-                known.tables,
-                self._arrow,
-                self._schema,
-            )
+            places = [known.places[clip.key(settings)] for clip in clips]
+            result = assemble(Path(folder), places, known.sources, self._arrow, self._schema)
             self._plan.dataset.put(result.path, shard.path)
         report = self._report(shard, result, made_s, time.monotonic() - started)
         write_report(self._plan, shard, report, result.clips)

@@ -74,8 +74,6 @@ def _paths(shard: PlannedShard) -> tuple[str, str]:
 def read_report(plan: PlanFolder, shard: PlannedShard) -> ShardReport | None:
     """Return the report on a shard; None if it has not been made, or its report is unreadable."""
     path, _ = _paths(shard)
-    if not plan.store.exists(path):
-        return None
     try:
         stored = json.loads(plan.store.read(path))
         if stored["version"] != _VERSION:
@@ -84,6 +82,10 @@ def read_report(plan: PlanFolder, shard: PlannedShard) -> ShardReport | None:
         report = ShardReport(**stored)
         _check_types(report)
         return report
+    except FileNotFoundError:
+        return None
+    except StorageError:
+        raise
     except PreprocessError:  # of the statistics
         return None
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
@@ -131,6 +133,12 @@ def read_clip_table(
 ) -> pa.Table:
     """Return the table of the clips of a finished shard.
 
+    Args:
+        plan: The plan.
+        shard: The shard.
+        columns: The columns to read, of a struct also single fields (`summary.hashes`); None for
+            all.
+
     Raises:
         PlanError: It cannot be read.
     """
@@ -138,9 +146,21 @@ def read_clip_table(
     try:
         with plan.store.open(path) as file:
             table = pq.ParquetFile(file).read(columns, use_threads=False)
-        wanted = [f for f in CLIP_TABLE if columns is None or f.name in columns]
-        return table.cast(pa.schema(wanted))
+        return table.cast(CLIP_TABLE if columns is None else _selected(columns))
     except StorageError:
         raise
     except Exception as error:  # Arrow's own, ValueError of text that is not UTF-8, ...
         raise PlanError(f"{plan}/{path} cannot be read: {clipped(error)}") from None
+
+
+def _selected(columns: list[str]) -> pa.Schema:
+    """Return the schema of some columns, or fields of columns, of a table of clips."""
+    fields = []
+    for column in CLIP_TABLE:
+        if column.name in columns:
+            fields.append(column)
+            continue
+        kind = column.type if pa.types.is_struct(column.type) else ()
+        parts = [part for part in kind if f"{column.name}.{part.name}" in columns]
+        fields += [pa.field(column.name, pa.struct(parts))] if parts else []
+    return pa.schema(fields)

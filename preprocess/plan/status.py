@@ -61,8 +61,8 @@ class Status:
 def plan_status(plan: PlanFolder) -> Status:
     """Return how far a plan is.
 
-    A shard is stale if its worker died on this machine, or has given no sign of life for the
-    plan's `lease_s` while this function watched; it watches only if there is such a shard.
+    A shard is stale if its worker died on this machine. One of another machine counts as running
+    until a worker that waits for it has seen no sign of life for the plan's `lease_s`.
 
     Raises:
         PlanError: The plan cannot be read.

@@ -18,7 +18,7 @@ from preprocess.core.errors import PreprocessError
 from preprocess.plan.clip_maker import ClipMaker, MadeClip
 from preprocess.plan.launch_config import WorkerConfig
 from preprocess.plan.leftovers import LEASES, remove_leftovers, remove_temporaries
-from preprocess.plan.making import Making
+from preprocess.plan.making import Making, row_schema
 from preprocess.plan.plan_file import PlanFolder
 from preprocess.plan.plan_info import PlanError, PlannedShard
 from preprocess.plan.shard_maker import LostLeaseError, ShardMaker
@@ -129,7 +129,7 @@ def _shard_maker(plan: PlanFolder, config: WorkerConfig) -> ShardMaker:
     maker = ClipMaker(making, plan.source, config.jobs, config.device)
     minutes = recipe.shards.part_minutes
     part_s = None if minutes is None else 60 * minutes
-    schema = making.schema(info.parameters)
+    schema = row_schema(recipe, info.parameters)
     return ShardMaker(plan, maker, schema, part_s, config.retry_failed, worker_name())
 
 

@@ -157,7 +157,7 @@ def plan_jobs(
             report.note("no weights on this machine: tokens made with any weights count as current")
     else:
         weights = find_weights(spec, codec_config.weights)
-    made = made_by(weights, codec_config, config)
+    made = made_by(digest_file(weights) if weights else None, codec_config, config)
     plan = Plan([], [], audio.stems)
     _add_jobs(plan, source, output, audio.files, config.suffix, made, report)
     return plan
@@ -199,12 +199,18 @@ def made_from(audio: Path) -> tuple[FileVersion, dict[str, str]]:
 
 
 def made_by(
-    weights: Path | None, codec_config: CodecConfig, config: EncodeConfig
+    checkpoint: str | None, codec_config: CodecConfig, config: EncodeConfig
 ) -> dict[str, str]:
-    """Return the provenance that all token files of a run share; `made_from` adds the rest."""
+    """Return the provenance that all token files of a run share; `made_from` adds the rest.
+
+    Args:
+        checkpoint: Hash of the weights; None if they are not known.
+        codec_config: Names the codec and the device.
+        config: Names bandwidth and arithmetic.
+    """
     engine = engine_name(pick_device(codec_config.device), config.precision, config.allow_tf32)
     rec = tokens_digest(codec_config.codec, config)
-    return provenance("", rec, digest_file(weights) if weights else None) | {"eng": engine}
+    return provenance("", rec, checkpoint) | {"eng": engine}
 
 
 def tokens_digest(codec: str, config: EncodeConfig) -> str:

@@ -265,3 +265,13 @@ def test_flags_of_shards_go_with_shards(corpus, tmp_path, capsys):
     recipe.write_text(corpus.recipe().replace("format: shards", "format: folder"))
     assert main(["run", str(recipe), "--workers", "2"]) == 2
     assert "require `format: shards`" in capsys.readouterr().err
+
+
+def test_neither_code_nor_weights_are_needed_to_finish(corpus, tmp_path, monkeypatch):
+    code = tmp_path / "mine.py"
+    code.write_text("def half(clip):\n    return {'half': [0.5] * clip.n_frames}\n")
+    plan = corpus.plan(corpus.recipe(more=f"  - function: {{function: '{code}:half'}}"))
+    make(plan)
+    code.unlink()
+    monkeypatch.setattr("preprocess.plan.making.find_weights", None)
+    assert finish(plan, allow_findings=True).ok

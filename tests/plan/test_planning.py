@@ -193,3 +193,9 @@ def test_lengths_of_unreadable_headers_are_guessed(corpus):
 def test_a_tone_has_the_length_that_its_header_states(tmp_path):
     write_wav(tmp_path / "a.wav", tone(300, 24_000, 48_000))
     assert list_input(Store.at(tmp_path), ["wav"]).seconds == pytest.approx([2.0])
+
+
+def test_a_plan_that_this_version_cannot_read_is_made_again(corpus):
+    plan = corpus.plan()
+    (corpus.out / "plan/plan.json").write_text('{"version": 9}')
+    assert corpus.plan().info == plan.info
