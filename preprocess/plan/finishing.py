@@ -31,7 +31,7 @@ from preprocess.publish.finishing import CARD_NAME, SplitFacts, finish_files
 from preprocess.shards.names import FOLDER, parse_name
 from preprocess.sidecar.parameter_info import ParameterInfo
 from preprocess.stats.corpus_stats import CorpusStats
-from preprocess.steps.audit import as_built
+from preprocess.steps.audit import as_built, report_findings
 
 FINDINGS_NAME = "findings.csv"
 
@@ -155,17 +155,12 @@ def _audit(plan: PlanFolder, report: Report, config: FinishConfig) -> str:
     found = check_corpus(Path(), summaries, audit, ShardFiles(plan), prints)
     findings = [*_clip_warnings(plan), *found]
     mixed = _mixed(findings)
-    allowed = {"mixed"} if recipe.build.allow_mixed else set()
-    for finding in findings:
-        text = f"{finding.check}: {finding.message}"
-        if (
-            audit.fails(finding.check)
-            and finding.check not in allowed
-            and not config.allow_findings
-        ):
-            report.fail(finding.path, text)
-        else:
-            report.note(f"{finding.path}: {text}")
+
+    def fails(check: str) -> bool:
+        is_allowed = check == "mixed" and recipe.build.allow_mixed
+        return audit.fails(check) and not is_allowed and not config.allow_findings
+
+    report_findings(report, findings, fails)
     plan.store.write(FINDINGS_NAME, format_findings(findings, "csv").encode())
     return mixed
 

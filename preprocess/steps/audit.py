@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
-from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -16,10 +13,9 @@ from preprocess.audit.clip_checks import check_clip
 from preprocess.audit.corpus_checks import check_corpus
 from preprocess.audit.findings import Finding
 from preprocess.audit.summaries import Checked, ClipSummary
-from preprocess.core.errors import PreprocessError
 from preprocess.core.files import find_files, require_folder
-from preprocess.core.interrupts import children_ignore_interrupts, end_with_parent
-from preprocess.core.jobs import Outcome, run_items
+from preprocess.core.jobs import Outcome
+from preprocess.core.process_pool import Processes
 from preprocess.core.progress import Progress
 from preprocess.core.report import Report, plural
 from preprocess.dataset.clips import find_tokens
@@ -67,11 +63,7 @@ def audit(root: Path, config: AuditConfig, jobs: int) -> tuple[Report, list[Find
     findings += check_corpus(root, summaries, config)
     findings += _outside_splits(root, everything, config)
     findings += _orphans(root, everything, config)
-    for finding in findings:
-        if config.fails(finding.check):
-            report.fail(finding.path, f"{finding.check}: {finding.message}")
-        else:
-            report.note(f"{finding.path}: {finding.check}: {finding.message}")
+    report_findings(report, findings, config.fails)
     report.done = len(tokens)
     report.fault = plural("error", len(report.failures))
     report.detail = "" if report.failures else "0 errors"
@@ -79,6 +71,18 @@ def audit(root: Path, config: AuditConfig, jobs: int) -> tuple[Report, list[Find
         report.detail += f"{', ' if report.detail else ''}{len(report.notes):,} "
         report.detail += plural("warning", len(report.notes))
     return report.finish(), findings
+
+
+def report_findings(
+    report: Report, findings: Iterable[Finding], fails: Callable[[str], bool]
+) -> None:
+    """Record findings: those of checks that fail as failures, others as notes."""
+    for finding in findings:
+        text = f"{finding.check}: {finding.message}"
+        if fails(finding.check):
+            report.fail(finding.path, text)
+        else:
+            report.note(f"{finding.path}: {text}")
 
 
 def _check_clips(
@@ -89,27 +93,8 @@ def _check_clips(
     Threads would not help: the checks run mostly Python code, which holds the interpreter's lock.
     """
     count = min(jobs, len(tokens) // _CLIPS_A_PROCESS)
-    step = partial(_check, root, config)
-    if count < 2:
-        outcomes = run_items(step, tokens, 1)
-        yield from (outcome.value for outcome in outcomes if outcome.value is not None)
-        return
-    spawn = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(count, spawn, end_with_parent, (os.getpid(),)) as executor:
-        others = set(multiprocessing.active_children())
-        try:
-            with children_ignore_interrupts():  # map() starts the processes
-                checked = executor.map(step, tokens, chunksize=_CHUNK)
-            yield from checked
-        except BrokenProcessPool:
-            raise PreprocessError(
-                "a process that checks clips was killed, perhaps because memory ran out; use fewer "
-                "--jobs"
-            ) from None
-        except (KeyboardInterrupt, GeneratorExit):
-            for child in set(multiprocessing.active_children()) - others:
-                child.terminate()  # they only read
-            raise
+    with Processes(count, "checks clips") as processes:
+        yield from processes.run(partial(_check, root, config), tokens, _CHUNK)
 
 
 def _check(root: Path, config: AuditConfig, rel: Path) -> Checked:

@@ -148,7 +148,7 @@ def _check_shards(output: Path) -> None:
 def _make(run: _Run, output: Path, origin: Mapping[str, str]) -> list[str]:
     """Make the folder and move it into place; return notes on it."""
     count = max(1, min(run.jobs, len(run.clips.tokens) // LEAST_CLIPS))
-    with Processes(count) as processes:
+    with Processes(count, "packs clips") as processes:
         return _make_in(processes, run, output, origin)
 
 

@@ -72,7 +72,7 @@ def _make(
     shards = [path for paths in folder.splits.values() for path in paths]
     count = max(1, min(jobs, len(shards), clips // LEAST_CLIPS))
     losses: Counter[str] = Counter()
-    with temporary_folder(output) as scratch, Processes(count) as processes:
+    with temporary_folder(output) as scratch, Processes(count, "unpacks clips") as processes:
         new = Path(scratch, "tokens")
         new.mkdir()
         written = processes.run(Unpacker(new, folder.schema), shards)

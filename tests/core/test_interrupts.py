@@ -148,9 +148,9 @@ def test_an_interrupt_of_an_audit_is_one_line_of_all_its_processes(tmp_path):
     for index in range(4):
         write_tokens(tmp_path / f"{index}.ecdc", seed=index)
     code = "import preprocess.steps.audit as audit, time\naudit._CLIPS_A_PROCESS = 1\n"
-    code += "executor = audit.ProcessPoolExecutor\n"
+    code += "import preprocess.core.process_pool as pool\nexecutor = pool.ProcessPoolExecutor\n"
     code += "def start(*a, **k):\n    print('starts', flush=True)\n    return executor(*a, **k)\n"
-    code += "audit.ProcessPoolExecutor = start\n" + command("preprocess")[1]
+    code += "pool.ProcessPoolExecutor = start\n" + command("preprocess")[1]
     for delay in (0.1, 0.6):
         words = ("audit", tmp_path, "--jobs", 2)
         process = start("-c", code, *words, start_new_session=True)

@@ -23,7 +23,7 @@ def fail(item: int) -> int:
 
 @pytest.mark.parametrize("processes", [1, 2])
 def test_values_arrive_in_order(processes):
-    with Processes(processes) as pool:
+    with Processes(processes, "works") as pool:
         found = list(pool.run(place, range(40)))
         again = list(pool.run(place, range(3)))
     assert [item for item, _ in found] == list(range(40)) and len(again) == 3
@@ -39,7 +39,7 @@ def test_few_items_are_under_way_and_an_error_ends_the_run(processes):
             taken.append(item)
             yield item
 
-    with Processes(processes) as pool:
+    with Processes(processes, "works") as pool:
         found = pool.run(fail, items())
         assert [next(found) for _ in range(3)] == [0, 1, 2]
         with pytest.raises(PreprocessError, match="item 3"):
