@@ -8,12 +8,15 @@ from typing import TYPE_CHECKING
 from preprocess.cli.commands import finish
 from preprocess.core.errors import UsageError
 from preprocess.core.flags import from_flags
-from preprocess.core.report import run_and_print
+from preprocess.core.report import print_report, run_and_print
 from preprocess.plan.finish_config import FinishConfig
 from preprocess.plan.launch_config import LaunchConfig
 
 if TYPE_CHECKING:
     from preprocess.steps.recipe import Recipe
+
+MOST_LINES = 50
+"""Of errors, and of notes, that `finish` prints."""
 
 
 def run_command(args: Namespace) -> int:
@@ -92,4 +95,6 @@ def finish_command(args: Namespace) -> int:
     from preprocess.plan.finishing import finish_plan
     from preprocess.plan.plan_file import PlanFolder
 
-    return finish(finish_plan(PlanFolder(args.plan), from_flags(FinishConfig, args)))
+    report = finish_plan(PlanFolder(args.plan), from_flags(FinishConfig, args))
+    print_report(report, most=MOST_LINES)  # findings.csv has all
+    return 0 if report.ok else 1

@@ -153,7 +153,7 @@ def _audit(plan: PlanFolder, report: Report, config: FinishConfig) -> str:
     has_splits = audit.split_name is None and len({s.split for s in plan.info.shards}) > 1
     prints = print_tables(plan) if has_splits else ()
     found = check_corpus(Path(), summaries, audit, ShardFiles(plan), prints)
-    findings = [*_clip_warnings(plan), *found]
+    findings = [*_of_clips(plan), *found]
     mixed = _mixed(findings)
 
     def fails(check: str) -> bool:
@@ -171,12 +171,12 @@ def _mixed(findings: Sequence[Finding]) -> str:
     return "; ".join(f"{text}: {n:,} {plural('clip', n)}" for text, n in counts.items())
 
 
-def _clip_warnings(plan: PlanFolder) -> Iterator[Finding]:
-    """Yield what the checks of single clips found, while they were made."""
+def _of_clips(plan: PlanFolder) -> Iterator[Finding]:
+    """Yield what the checks of single clips found, and the notes of steps, while they were made."""
     for shard in plan.info.shards:
-        table = read_clip_table(plan, shard, ["id", "warnings"])
+        table = read_clip_table(plan, shard, ["id", "warnings", "notes"])
         for row in table.to_pylist():
-            for check, message in row["warnings"]:
+            for check, message in [*row["warnings"], *(("note", note) for note in row["notes"])]:
                 yield Finding(check, f"{row['id']}.ecdc", message)
 
 

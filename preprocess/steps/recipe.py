@@ -23,12 +23,13 @@ from preprocess.steps.build_config import BuildConfig
 from preprocess.steps.encode_jobs import EncodeConfig
 from preprocess.steps.normalize import NormalizeConfig
 from preprocess.steps.shards_config import ShardsConfig
+from preprocess.storage.store import is_url
 from preprocess.tokens.specs import codec_spec
 
 
 def _location(value: Any) -> Any:
     """Return a URL as text, and any other text as a path."""
-    return Path(value) if isinstance(value, str) and "://" not in value else value
+    return Path(value) if isinstance(value, str) and not is_url(value) else value
 
 
 Location = Annotated[Path | str, BeforeValidator(_location)]

@@ -16,9 +16,14 @@ from preprocess.storage.remote import RemoteFolder
 from preprocess.storage.retries import Retries
 from preprocess.storage.types import Entry, Folder, SourceChangedError, StorageError
 
-__all__ = ["Entry", "SourceChangedError", "StorageError", "Store"]
+__all__ = ["Entry", "SourceChangedError", "StorageError", "Store", "is_url"]
 
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*(?=://)")
+
+
+def is_url(text: str) -> bool:
+    """Whether a text is a URL, which `Store.at` does not take for a local path."""
+    return _URL.match(text) is not None
 
 
 @dataclass(frozen=True)
@@ -54,7 +59,7 @@ class Store:
         if "::" in text and _URL.search(text):
             raise UsageError(f"{text} joins several protocols; give a URL like s3://bucket/folder")
         protocol = _URL.match(text)
-        if not protocol:
+        if protocol is None:
             return cls(LocalFolder(Path(os.path.abspath(text))))
         rest = text[protocol.end() + len("://") :].rstrip("/")
         if protocol[0] in ("file", "local"):

@@ -10,7 +10,6 @@ import datasets
 import numpy as np
 import pyarrow as pa
 import pytest
-from datasets import load_dataset
 
 import enchf_dataset
 from enchf_dataset import EncHFConfig, EncHFDataset
@@ -23,28 +22,13 @@ from preprocess.sidecar.reading import read_sidecar
 from preprocess.sidecar.writing import sidecar_paths, write_sidecar
 from preprocess.tokens.ecdc import read_ecdc, write_ecdc
 from tests.helpers.formats import random_ecdc
+from tests.helpers.loading import (
+    load_class,
+    load_registered,
+    load_script,
+    scripts_only,
+)
 from tests.helpers.signals import fading_tone
-
-SCRIPT = enchf_dataset.__file__
-OLD = int(datasets.__version__.split(".")[0]) < 4
-scripts_only = pytest.mark.skipif(not OLD, reason="datasets 4 ended loading scripts")
-
-
-def load_class(folder, config="auto", num_proc=None, **options):
-    """Load by the class itself, which works in every version of datasets."""
-    builder = EncHFDataset(config_name=config, data_dir=str(folder), **options)
-    builder.download_and_prepare(num_proc=num_proc)
-    return builder.as_dataset()
-
-
-def load_script(folder, config="auto", **options):
-    """Load by the call that users make."""
-    return load_dataset(SCRIPT, config, data_dir=str(folder), trust_remote_code=True, **options)
-
-
-def load_registered(folder, config="auto", **options):
-    """Load by the name that importing the module registers."""
-    return load_dataset("enchf", config, data_dir=str(folder), **options)
 
 
 @pytest.fixture(params=["class", "registered", pytest.param("script", marks=scripts_only)])

@@ -275,3 +275,15 @@ def test_neither_code_nor_weights_are_needed_to_finish(corpus, tmp_path, monkeyp
     code.unlink()
     monkeypatch.setattr("preprocess.plan.making.find_weights", None)
     assert finish(plan, allow_findings=True).ok
+
+
+def test_notes_of_clips_are_listed(corpus):
+    click = np.full(9000, 0.001, np.float32)
+    click[4000] = 0.9
+    write_wav(corpus.sounds / "click.wav", click)
+    plan = corpus.plan()
+    make(plan)
+    report = finish(plan)
+    (note,) = [note for note in report.notes if note.startswith("click.ecdc: note: ")]
+    assert "would exceed full scale" in note
+    assert "would exceed full scale" in (corpus.out / "plan/findings.csv").read_text()

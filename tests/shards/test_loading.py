@@ -5,13 +5,11 @@ from __future__ import annotations
 import os
 import shutil
 
-import datasets
 import numpy as np
 import pytest
 from datasets import load_dataset
 from torch.utils.data import DataLoader
 
-import enchf_dataset
 from enchf_dataset import EncHFDataset
 from preprocess.codec.playback import decode_row
 from preprocess.core.errors import PreprocessError, UsageError
@@ -22,25 +20,13 @@ from preprocess.steps.pack import pack
 from preprocess.steps.pack_config import PackConfig
 from preprocess.tokens.ecdc import read_ecdc
 from preprocess.train import AlignedCrops, StreamedCrops, collate
+from tests.helpers.loading import (
+    load_class,
+    load_registered,
+    load_script,
+    scripts_only,
+)
 from tests.helpers.packed import write_clip
-
-SCRIPT = enchf_dataset.__file__
-OLD = int(datasets.__version__.split(".")[0]) < 4
-scripts_only = pytest.mark.skipif(not OLD, reason="datasets 4 ended loading scripts")
-
-
-def load_class(folder, config="auto", num_proc=None, **options):
-    builder = EncHFDataset(config_name=config, data_dir=str(folder), **options)
-    builder.download_and_prepare(num_proc=num_proc)
-    return builder.as_dataset()
-
-
-def load_script(folder, config="auto", **options):
-    return load_dataset(SCRIPT, config, data_dir=str(folder), trust_remote_code=True, **options)
-
-
-def load_registered(folder, config="auto", **options):
-    return load_dataset("enchf", config, data_dir=str(folder), **options)
 
 
 @pytest.fixture(params=[load_class, load_registered, pytest.param(load_script, marks=scripts_only)])
