@@ -10,10 +10,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pyarrow.compute as pc
-from tqdm import tqdm
 
 from preprocess.audit.audit_config import AuditConfig
 from preprocess.audit.mixing import (
@@ -27,6 +25,7 @@ from preprocess.audit.row_check import RowCheck
 from preprocess.core.errors import UsageError
 from preprocess.core.files import temporary_folder
 from preprocess.core.process_pool import Processes
+from preprocess.core.progress import Progress
 from preprocess.core.provenance import provenance, settings_digest
 from preprocess.core.report import Report, plural
 from preprocess.dataset.clips import Clips, find_clips, manifest_digest
@@ -203,9 +202,9 @@ def _write_once(processes: Processes, run: _Run, schema: Schema, folder: Path) -
     maker = RowMaker(packer, _options(run.config), run.config.dtype == "auto")
     made = processes.run(maker, [batch for _, _, own in shards for batch in own])
     seen = Seen(schema.parameters)
-    with tqdm(total=len(run.clips.tokens), desc="pack", leave=False, disable=None) as bar:
+    with Progress("pack", len(run.clips.tokens)) as progress:
         for split, name, own in shards:
-            rows = _looked_at(run, own, made, seen, bar)
+            rows = _looked_at(run, own, made, seen, progress)
             facts = _write_shard(run, folder / name, schema, split, rows)
             run.facts[split] = run.facts.get(split, SplitFacts()) + facts
             run.shards += 1
@@ -213,7 +212,11 @@ def _write_once(processes: Processes, run: _Run, schema: Schema, folder: Path) -
 
 
 def _looked_at(
-    run: _Run, own: Sequence[Batch], made: Iterator[tuple[Made, Seen]], seen: Seen, bar: Any
+    run: _Run,
+    own: Sequence[Batch],
+    made: Iterator[tuple[Made, Seen]],
+    seen: Seen,
+    progress: Progress,
 ) -> Iterator[tuple[Batch, Made]]:
     """Yield the next batches with their rows, after adding what was seen of them to `seen`."""
     refuse = run.audit.fails("mixed") and not run.config.allow_mixed
@@ -223,7 +226,7 @@ def _looked_at(
         if refuse and seen.makings.differ:
             _refuse_mixed(run)
         yield batch, rows
-        bar.update(len(batch.clips))
+        progress.update(len(batch.clips))
 
 
 def _refuse_mixed(run: _Run) -> None:

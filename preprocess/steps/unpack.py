@@ -8,11 +8,10 @@ from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 
-from tqdm import tqdm
-
 from preprocess.core.errors import UsageError
 from preprocess.core.files import temporary_folder
 from preprocess.core.process_pool import Processes
+from preprocess.core.progress import Progress
 from preprocess.core.provenance import is_current, provenance, settings_digest
 from preprocess.core.report import Report, plural
 from preprocess.core.temporaries import remove_stale
@@ -75,9 +74,10 @@ def _make(
     with temporary_folder(output) as scratch, Processes(count, "unpacks clips") as processes:
         new = Path(scratch, "tokens")
         new.mkdir()
-        written = processes.run(Unpacker(new, folder.schema), shards)
-        for found in tqdm(written, "unpack", len(shards), leave=False, disable=None, unit="shard"):
-            losses.update(found)
+        with Progress("unpack", len(shards), item="shard", at_once=count) as progress:
+            for found in processes.run(Unpacker(new, folder.schema), shards):
+                losses.update(found)
+                progress.update()
         marker = {**origin, "clips": clips, "files": _listing(new)}
         (new / MARKER).write_text(json.dumps(marker, indent=2))
         replace_folder(new, output, Path(scratch, "old"))

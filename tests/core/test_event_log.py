@@ -135,3 +135,13 @@ def test_without_the_flag_nothing_is_written(tmp_path, capsys, monkeypatch):
     assert main(["normalize", "in", "out"]) == 0
     assert {path.name for path in tmp_path.iterdir()} == {"in", "out"}
     assert capsys.readouterr().err == ""
+
+
+def test_packing_and_unpacking_are_logged(token_folder, tmp_path, capsys):
+    log = tmp_path / "log.jsonl"
+    packed, back = tmp_path / "packed", tmp_path / "back"
+    assert run(capsys, "pack @ @ --log-json @", token_folder, packed, log).status == 0
+    assert run(capsys, "unpack @ @ --log-json @", packed, back, log).status == 0
+    events = [json.loads(line) for line in log.read_text().splitlines()]
+    starts = [(e["step"], e["total"]) for e in events if e["event"] == "start"]
+    assert starts == [("pack", 3), ("unpack", 1)]
