@@ -42,18 +42,18 @@ def stage(parameters: Mapping[str, str]) -> dict[str, Any]:
         parameters: Name -> kind, in order.
 
     Returns:
-        `document`, Bokeh's JSON, and `roots`, track -> the id of its figure.
+        `document`, Bokeh's JSON; `roots`, track -> the id of its figure; and `heights`, track -> pixels.
     """
     from bokeh.document import Document
     from bokeh.models import Range1d
 
-    document, roots = Document(), {}
+    document, roots, heights = Document(), {}, {}
     time = Range1d(0, 1, name="time")
     for track in track_names(parameters):
         made = _FIGURES[track.partition(":")[0]](track, time)
         document.add_root(made)
-        roots[track] = made.id
-    return {"document": document.to_json(deferred=False), "roots": roots}
+        roots[track], heights[track] = made.id, made.height
+    return {"document": document.to_json(deferred=False), "roots": roots, "heights": heights}
 
 
 def _figure(track: str, time: Range1d, **options: Any) -> figure:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from base64 import b64encode
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from html import escape
 from pathlib import Path
@@ -27,6 +27,7 @@ CLIP_SCRIPTS = (
         "arrays.js",
         "theme.js",
         "dom.js",
+        "bokeh_start.js",
         "player.js",
         "long_player.js",
         "envelope.js",
@@ -56,24 +57,18 @@ def clip_page(clips: Iterable[ClipData], title: str, total: int = 0) -> str:
         key = keys.setdefault(json.dumps(kinds), str(len(keys)))
         if key not in stages:
             stages[key] = stage(kinds)
-        data.append(data_block(f"clip-{len(ids)}", clip_json(clip, key)))
+        data.append(clip_blocks(f"clip-{len(ids)}", clip_json(clip, key)))
         ids.append(clip.id)
     blocks = [data_block("stages", stages), data_block("clips", ids), *data]
     if total > len(ids):
         blocks.append(data_block("total", total))
-    return html_page(title, "".join(blocks), [bokeh_script(), own_scripts(), START])
+    return _html(title, "".join(blocks))
 
 
-def html_page(title: str, data: str, scripts: list[str]) -> str:
-    """Return an HTML page in our style that may run only `scripts` and loads nothing.
-
-    Args:
-        title: Title of the page, as text.
-        data: HTML with the data that the scripts read.
-        scripts: The scripts, in order.
-    """
-    safe = [_inline(script) for script in scripts]
-    hashes = " ".join(f"'sha256-{_sha256(script)}'" for script in safe)
+def _html(title: str, data: str) -> str:
+    """Return the page, which may run only our scripts and Bokeh's, and loads nothing."""
+    bokeh, *safe = [_inline(script) for script in (bokeh_script(), own_scripts(), START)]
+    hashes = " ".join(f"'sha256-{_sha256(script)}'" for script in (bokeh, *safe))
     policy = (
         f"default-src 'none'; script-src {hashes}; style-src 'unsafe-inline'; "
         f"img-src data: blob:; media-src data: blob:"
@@ -93,9 +88,29 @@ def html_page(title: str, data: str, scripts: list[str]) -> str:
 </head>
 <body>
 <main><noscript>This page needs JavaScript to draw and play its clips.</noscript></main>
-{data}{tags}</body>
+{data}{bokeh_block(bokeh)}{tags}</body>
 </html>
 """
+
+
+def bokeh_block(script: str = "", source: str = "") -> str:
+    """Return the element from which `script/bokeh_start.js` starts Bokeh.
+
+    Args:
+        script: Bokeh's script.
+        source: Its address instead, if it is a file of its own.
+    """
+    return f'<script type="text/plain" id="bokeh" data-src="{source}">{script}</script>\n'
+
+
+def clip_blocks(name: str, clip: Mapping[str, Any]) -> str:
+    """Return the elements of a clip: its JSON, and its sounds as base64, which needs no JSON."""
+    sounds = [{**sound, "data": f"{name}-{sound['name']}"} for sound in clip["sounds"]]
+    texts = [
+        f'<script type="text/plain" id="{kept["data"]}">{sound["data"]}</script>\n'
+        for kept, sound in zip(sounds, clip["sounds"], strict=True)
+    ]
+    return data_block(name, {**clip, "sounds": sounds}) + "".join(texts)
 
 
 def data_block(name: str, value: Any) -> str:

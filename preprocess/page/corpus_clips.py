@@ -11,18 +11,28 @@ import json
 from base64 import b64decode
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass, field
+from functools import partial
 from html import escape
 from pathlib import Path
 from threading import Lock
 from typing import Any
 
+from preprocess.codec.workers import Workers
 from preprocess.core.files import write_bytes
 from preprocess.page.clip_data import ClipData
 from preprocess.page.clip_figures import stage
 from preprocess.page.clip_json import clip_json, stage_kinds
-from preprocess.page.clip_page import SCRIPTS, START, bokeh_script, data_block, own_scripts
+from preprocess.page.clip_page import (
+    SCRIPTS,
+    START,
+    bokeh_block,
+    bokeh_script,
+    clip_blocks,
+    data_block,
+    own_scripts,
+)
 from preprocess.page.corpus_files import HAS_PAGE, HAS_SOUND, IS_OPUS, MadeClip
 from preprocess.page.distances import distance
 from preprocess.page.thumbnails import loudness_points
@@ -75,11 +85,12 @@ class ClipPages:
 
     def _page(self, clip: ClipData, data: Mapping[str, Any]) -> str:
         blocks = [
+            bokeh_block(source="../script/bokeh.js"),
             data_block("stages", {"0": self._stage(stage_kinds(clip))}),
             data_block("clips", [clip.id]),
-            data_block("clip-0", data),
+            clip_blocks("clip-0", data),
         ]
-        scripts = ("bokeh", "clip", "clip-start")
+        scripts = ("clip", "clip-start")
         tags = "\n".join(f'<script src="../script/{name}.js"></script>' for name in scripts)
         return f"""<!doctype html>
 <html lang="en">
@@ -109,16 +120,18 @@ def write_clips(
 ) -> Iterator[tuple[int, MadeClip]]:
     """Write the pages of clips in `jobs` threads, and yield each row with its results.
 
+    The threads are the codec's workers, so that each does its transforms alone.
+
     Args:
         pages: The writer of the pages.
         clips: Row and clip with its sounds; the next is read while others are being written.
         jobs: Number of pages to write at the same time.
     """
     pages.write_shared()
-    with ThreadPoolExecutor(jobs) as executor:
+    with Workers(jobs) as workers:
         waiting: deque[tuple[int, Future[MadeClip]]] = deque()
         for row, clip in clips:
-            waiting.append((row, executor.submit(pages.write, row, clip)))
+            waiting.append((row, workers.submit(partial(pages.write, row, clip))))
             if len(waiting) > 2 * jobs:  # sounds of many clips would fill the memory
                 first, made = waiting.popleft()
                 yield first, made.result()

@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from preprocess.page.clip_data import Wave
+from preprocess.page.spectra import band_magnitudes
 from preprocess.page.spectrogram import hertz, mel
 
 _FLOOR = 1e-3
@@ -76,8 +77,8 @@ def _blocks(wav: Wave, window: int) -> list[Wave]:
 
 def _mel_db(frames: Wave, sample_rate: int, window: int) -> Wave:
     hann = np.hanning(window + 1)[:-1].astype(np.float32)
-    magnitude = np.abs(np.fft.rfft(frames * hann, axis=1)).astype(np.float32)
-    levels: Wave = 20 * np.log10(magnitude @ _mel_filters(sample_rate, window) + np.float32(_FLOOR))
+    bands = band_magnitudes(frames, hann, _mel_filters(sample_rate, window))
+    levels: Wave = 20 * np.log10(bands + np.float32(_FLOOR))
     return levels
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from preprocess.page.clip_data import Wave
+from preprocess.page.spectra import band_magnitudes
 
 RANGE_DB = 80.0
 ROWS = 128
@@ -49,11 +50,10 @@ def spectrogram(wave: Wave, sample_rate: int) -> dict[str, Any]:
     power = np.empty((columns, ROWS), np.float32)
     frames = np.lib.stride_tricks.sliding_window_view(padded, size)
     for first in range(0, columns, _CHUNK):
-        part = frames[starts[first * each : (first + _CHUNK) * each]] * window
-        bins = np.abs(np.fft.rfft(part, axis=1)).astype(np.float32) ** 2
-        mean = bins.reshape(-1, each, bins.shape[1]).mean(axis=1)
-        power[first : first + _CHUNK] = mean @ weights
-    decibels = 10 * np.log10(np.maximum(power, 1e-12))
+        part = frames[starts[first * each : (first + _CHUNK) * each]]
+        rows = band_magnitudes(part, window, weights, power=2)
+        power[first : first + _CHUNK] = rows.reshape(-1, each, ROWS).mean(axis=1)
+    decibels = 10 * np.log10(np.maximum(power, np.float32(1e-12)))
     peak = float(decibels.max())
     image = np.clip((decibels - peak) / RANGE_DB + 1, 0, 1) * 255
     if peak <= -100:  # silence; do not draw the rounding errors of the transform

@@ -79,7 +79,7 @@ def test_a_pushed_dataset_is_shown_from_the_hub_and_from_its_files(built, tmp_pa
             run = subprocess.run(command, capture_output=True, text=True, env=environment)
             assert run.returncode == 0, run.stderr
         files = hub.repos["me/sounds"].files("main")
-    assert page.read_text(encoding="utf-8").count('id="clip-') == 3
+    assert page.read_text(encoding="utf-8").count('json" id="clip-') == 3
     for name, data in files.items():
         (tmp_path / "files" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "files" / name).write_bytes(data)

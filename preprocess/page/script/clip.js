@@ -22,15 +22,22 @@
       const decoded = this.player.load(clip.sounds, clip.rate, clip.duration);
       this.clip = clip;
       if (this.stage && this.stage.spec === spec) {
+        this.describe(clip);
         this.fill(this.stage, clip);
       } else {
         if (this.stage) this.stage.remove();
         this.stage = null;
         this.build(spec);
+        this.describe(clip);
+        this.root.inert = true; // its actions need the figures
+        await EncHF.bokeh();
+        if (this.clip !== clip) return; // another was opened in the meantime
         const stage = new EncHF.Stage(spec);
         this.fill(stage, clip);
         await stage.embed(this.plots);
+        if (this.clip !== clip) return void stage.remove();
         this.stage = stage;
+        this.root.inert = false;
       }
       this.stage.align();
       this.stage.fitLabels();
@@ -41,7 +48,6 @@
     fill(stage, clip) {
       stage.fill(clip);
       stage.show(this.player.chosen);
-      this.describe(clip);
     }
 
     build(spec) {
@@ -57,7 +63,7 @@
       });
       for (const track of Object.keys(spec.roots)) {
         this.heads[track] = el("div", { class: "head" });
-        this.plots[track] = el("div", { class: "plot" });
+        this.plots[track] = el("div", { class: "plot", style: `min-height: ${spec.heights[track]}px` });
         this.rows[track] = el("div", { class: `track ${track.split(":")[0]}` }, this.heads[track], this.plots[track]);
         this.tracks.append(this.rows[track]);
       }
@@ -207,6 +213,7 @@
 
     // Handles a key; returns whether it has an action.
     key(event) {
+      if (!this.stage) return false;
       const name = event.key.length === 1 ? event.key.toLowerCase() : event.key;
       const actions = {
         " ": () => this.toggle(), a: () => this.other(), l: () => this.toggleLoop(),

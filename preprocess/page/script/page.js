@@ -26,6 +26,12 @@
     return `#${parts}`;
   };
 
+  // Returns the clip with its sounds in base64 in place of the elements that hold them.
+  EncHF.withSounds = function (clip) {
+    const sounds = clip.sounds.map((sound) => ({ ...sound, data: document.getElementById(sound.data).textContent }));
+    return { ...clip, sounds };
+  };
+
   EncHF.copyLink = async function (button) {
     EncHF.page.writeAddress();
     let said = "Link copied";
@@ -45,7 +51,7 @@
       this.stages = read("stages");
       this.ids = read("clips");
       this.sample = document.getElementById("total") ? `, a sample of ${read("total").toLocaleString("en")}` : "";
-      this.readClip = (index) => read(`clip-${index}`);
+      this.readClip = (index) => EncHF.withSounds(read(`clip-${index}`));
       this.players = [new EncHF.Player(), new EncHF.LongPlayer()];
       this.choice = el("select", { "aria-label": "Clip", onchange: () => this.open(this.choice.selectedIndex) },
         ...this.ids.map((id) => el("option", { dir: "auto" }, id)));
@@ -87,6 +93,7 @@
       this.count.textContent = `${index + 1} of ${this.ids.length}${this.sample}`;
       const clip = this.readClip(index);
       await this.view.show(clip, this.stages[clip.stage]);
+      if (index !== this.index) return; // another was opened in the meantime
       if (moment.sound && clip.sounds.some((sound) => sound.name === moment.sound)) this.view.choose(moment.sound);
       if (moment.x) this.view.setView(...moment.x);
       if (moment.t !== null && moment.t !== undefined) await this.player.seek(moment.t);
