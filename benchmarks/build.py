@@ -3,8 +3,8 @@
 The clips are random codes at 6 kbps with three parameters. Each measurement runs in its own
 process, after one that warms the file cache. `--long` clips have T = 300,000 frames at 24 kbps.
 
-`--pack` compares the build step with the pack step instead, in alternation, and the sizes of what
-they make.
+`--pack` compares the build step, alone and followed by `Dataset.to_parquet`, with the pack step
+instead, in alternation, and the sizes of what they make.
 
 Usage: python -m benchmarks.build [--clips 20000] [--long 40] [--pack] [--folder FOLDER]
 """
@@ -71,6 +71,15 @@ build(Path(folder), Path(scratch, "dataset"), BuildConfig(num_proc=num_proc))
 seconds = time.perf_counter() - start
 """
 
+PARQUET = (
+    BUILD
+    + """
+from datasets import load_from_disk
+for name, rows in load_from_disk(str(Path(scratch, "dataset"))).items():
+    rows.to_parquet(str(Path(scratch, f"{name}.parquet")))
+seconds = time.perf_counter() - start
+"""
+)
 PACK = """
 if __name__ == "__main__":  # processes that it starts read this again
     from pathlib import Path
@@ -145,6 +154,8 @@ def compare(folder: Path, clips: int) -> None:
     ways = {
         "build step, 1 process": (BUILD, 1),
         "build step, 2 processes": (BUILD, 2),
+        "build, then Parquet, 1": (PARQUET, 1),
+        "build, then Parquet, 2": (PARQUET, 2),
         "pack step, 1 process": (PACK, 1),
         "pack step, 2 processes": (PACK, 2),
     }

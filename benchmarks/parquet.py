@@ -27,6 +27,7 @@ CODES, VALUES = "codes.list.element.list.element", "level.list.element"
 WAYS: dict[str, dict[str, Any]] = {
     "snappy, dictionary (the default)": {"compression": "snappy"},
     "snappy, plain": {"compression": "snappy", "use_dictionary": False},
+    "zstd 1, dictionary": {"compression": "zstd", "compression_level": 1},
     "zstd 3, dictionary": {"compression": "zstd", "compression_level": 3},
     "zstd 3, plain": {"compression": "zstd", "compression_level": 3, "use_dictionary": False},
     **{

@@ -157,8 +157,10 @@ def _fps(sidecar: Sidecar, header: EcdcHeader, config: AuditConfig) -> Iterator[
 
 
 def _dtype(sidecar: Sidecar, config: AuditConfig) -> Iterator[str]:
+    if config.expect_dtype is None:
+        return
     for parameter in list(sidecar.parameters.values())[:1]:
-        if config.expect_dtype not in (None, parameter.values.dtype.name):
+        if parameter.values.dtype.name != config.expect_dtype:
             yield f"is {parameter.values.dtype.name}, expected {config.expect_dtype}"
 
 

@@ -7,10 +7,9 @@ from pathlib import Path
 
 from preprocess.audit.audit_config import AuditConfig
 from preprocess.audit.clip_checks import check_sidecar
-from preprocess.core.files import digest_file
 from preprocess.dataset.clips import DatasetError
 from preprocess.sidecar.sidecar_format import Sidecar, sidecar_paths
-from preprocess.tokens.types import EcdcHeader
+from preprocess.tokens.types import StoredEcdc
 
 
 @dataclass(frozen=True)
@@ -23,19 +22,20 @@ class RowCheck:
 
     config: AuditConfig
 
-    def __call__(self, sidecar: Sidecar, header: EcdcHeader, target: Path, path: Path) -> None:
+    def __call__(self, sidecar: Sidecar, tokens: StoredEcdc, target: Path, path: Path) -> None:
         """Check one clip.
 
         Args:
             sidecar: The sidecar, with the parameters of the row.
-            header: The tokens' header.
+            tokens: The tokens.
             target: The token file's path under the sidecar folder.
             path: The token file.
 
         Raises:
             DatasetError: A check fails; the message names it.
         """
-        for fault in check_sidecar(sidecar, header, path, digest_file(path), self.config):
+        header = tokens.ecdc.header
+        for fault in check_sidecar(sidecar, header, path, tokens.digest, self.config):
             # The survey of all clips has already checked for missing parameters.
             if self.config.fails(fault.check) and fault.check != "missing_parameter":
                 array = sidecar_paths(target)[0]

@@ -22,10 +22,10 @@ from preprocess.sidecar.parameter_info import ParameterInfo
 from preprocess.sidecar.precision import MAX_ERROR, find_damage
 from preprocess.sidecar.reading import read_described, read_description, read_sidecar
 from preprocess.sidecar.sidecar_format import ARRAY_SUFFIX, Sidecar, sidecar_paths
-from preprocess.tokens.ecdc import read_ecdc, read_header
-from preprocess.tokens.types import Ecdc, EcdcHeader
+from preprocess.tokens.ecdc import read_header, read_stored
+from preprocess.tokens.types import Ecdc, EcdcHeader, StoredEcdc
 
-Check = Callable[[Sidecar, EcdcHeader, Path, Path], None]
+Check = Callable[[Sidecar, StoredEcdc, Path, Path], None]
 BATCH_BYTES = 32 << 20
 """Approximate batch size for writing rows, so that memory does not grow with clip length."""
 MOST_BATCH_ROWS = 256
@@ -57,7 +57,7 @@ def read_schema(root: Path, clips: Clips, options: RowOptions) -> Schema:
     else:
         check_names(path, {}, options)
     schema = Schema(header.model, k, slices, parameters, options.dtype)
-    _check_header(header, schema, root, clips.tokens[0])
+    _check_header(header, schema, path)
     return schema
 
 
@@ -145,8 +145,8 @@ def clip_row(
         has_sidecar: Whether the clip has a sidecar; if not, its parameters are `[0]`.
         audio_prefix: Folder to prepend to the path in the column `audio`.
         cond_root: The sidecar folder; None if the sidecars are next to the tokens.
-        check: Called with the sidecar, the tokens' header, the token file's path under
-            `cond_root`, and its real path; raises `DatasetError` if something is wrong.
+        check: Called with the sidecar, the tokens, the token file's path under `cond_root`, and
+            its real path; raises `DatasetError` if something is wrong.
 
     Raises:
         DatasetError: The clip does not match the schema, its sidecar does not match its tokens,
@@ -154,34 +154,47 @@ def clip_row(
         EcdcError: The tokens cannot be read.
         SidecarError: The sidecar cannot be read.
     """
-    ecdc = read_ecdc(root / rel)
-    sidecar = None
-    if schema.parameters and has_sidecar:
-        sidecar = read_sidecar((cond_root or root) / rel)
-    return make_row(root, rel, schema, ecdc, sidecar, audio_prefix, cond_root, check)
+    path, target = clip_paths(root, rel, cond_root)
+    tokens = read_stored(path)
+    sidecar = read_sidecar(target) if schema.parameters and has_sidecar else None
+    return make_row(rel, (target, path), schema, tokens, sidecar, audio_prefix, check)
+
+
+def clip_paths(root: Path, rel: str, cond_root: Path | None) -> tuple[Path, Path]:
+    """Return the path of a token file, and the one that it would have in the sidecar folder."""
+    path = root / rel
+    return path, path if cond_root in (None, root) else cond_root / rel
 
 
 def make_row(
-    root: Path,
     rel: str,
+    paths: tuple[Path, Path],
     schema: Schema,
-    ecdc: Ecdc,
+    tokens: StoredEcdc,
     sidecar: Sidecar | None,
     audio_prefix: str = "",
-    cond_root: Path | None = None,
     check: Check | None = None,
 ) -> dict[str, Any]:
-    """Return the row of one clip from what its files hold; see `clip_row`."""
-    path, target = root / rel, (cond_root or root) / rel
-    n_frames = ecdc.codes.shape[1]
-    _check_header(ecdc.header, schema, root, rel)
+    """Return the row of one clip from what its files hold; see `clip_row`.
+
+    Args:
+        rel: The token file, relative to its folder.
+        paths: The token file's path under the sidecar folder, and its real path.
+        schema: What all rows share.
+        tokens: Content of the token file.
+        sidecar: Content of the sidecar, if any.
+        audio_prefix: See `clip_row`.
+        check: See `clip_row`.
+    """
+    (target, path), ecdc = paths, tokens.ecdc
+    _check_header(ecdc.header, schema, path)
     audio = f"{audio_prefix}/{rel}" if audio_prefix else rel
     row = {"id": clip_id(rel), "audio": audio, **_token_columns(ecdc, schema)}
     if schema.parameters and sidecar is not None:
         if check is not None:
             taken = {n: f for n, f in sidecar.parameters.items() if n in schema.parameters}
-            check(dataclasses.replace(sidecar, parameters=taken), ecdc.header, target, path)
-        row["features"] = _values(sidecar, (target, path), n_frames, schema)
+            check(dataclasses.replace(sidecar, parameters=taken), tokens, target, path)
+        row["features"] = _values(sidecar, paths, ecdc.codes.shape[1], schema)
     elif schema.parameters:
         row["features"] = {name: np.empty(0, schema.dtype) for name in schema.parameters}
     return row
@@ -262,7 +275,7 @@ def check_names(path: Path, described: Mapping[str, Any], options: RowOptions) -
             )
 
 
-def _check_header(header: EcdcHeader, schema: Schema, root: Path, rel: str) -> None:
+def _check_header(header: EcdcHeader, schema: Schema, path: Path) -> None:
     same = header.model == schema.model
     if same and header.n_codebooks == schema.n_codebooks:
         return
@@ -270,11 +283,11 @@ def _check_header(header: EcdcHeader, schema: Schema, root: Path, rel: str) -> N
         return
     if same and schema.slices:
         raise DatasetError(
-            f"{root / rel} has tokens at {header.bandwidth_kbps:g} kbps and cannot load at "
+            f"{path} has tokens at {header.bandwidth_kbps:g} kbps and cannot load at "
             f"{schema.bandwidth_kbps:g} kbps"
         )
     raise DatasetError(
-        f"{root / rel} has {header.model} tokens at {header.bandwidth_kbps:g} kbps, but the clips "
+        f"{path} has {header.model} tokens at {header.bandwidth_kbps:g} kbps, but the clips "
         f"before it have {schema.model} at {schema.bandwidth_kbps:g} kbps; put them in separate "
         f"folders{', or name the lowest bandwidth' if same else ''}"
     )

@@ -19,7 +19,7 @@ import pyarrow as pa
 
 from preprocess.dataset.arrow import rows_table
 from preprocess.dataset.clips import DatasetError, clip_id
-from preprocess.dataset.rows import Check, make_row
+from preprocess.dataset.rows import Check, clip_paths, make_row
 from preprocess.dataset.schema import Schema
 from preprocess.shards.names import unsafe
 from preprocess.sidecar.raw import RawSidecar, array_dtype, read_raw_sidecar
@@ -27,7 +27,7 @@ from preprocess.sidecar.sidecar_format import TOKEN_SUFFIX
 from preprocess.tokens.ecdc import read_stored
 from preprocess.tokens.types import EcdcHeader, StoredEcdc
 
-Look = Callable[[str, EcdcHeader, RawSidecar | None], None]
+Look = Callable[[str, Path, EcdcHeader, RawSidecar | None], None]
 PROVENANCE = "provenance"
 PROVENANCE_TYPE = pa.struct([(name, pa.string()) for name in ("tokens", "sidecar", "dtype")])
 
@@ -76,7 +76,8 @@ def packed_row(
         check: See `clip_row`.
         cond_root: The sidecar folder; None if the sidecars are next to the tokens.
         losses: Counts in what the files differ that `preprocess unpack` gives back.
-        look: Called with the token file, its header and the sidecar, for further checks.
+        look: Called with the token file, its path under `cond_root`, its header and the sidecar,
+            for further checks.
 
     Raises:
         DatasetError: The clip does not match the schema, its sidecar does not match its tokens,
@@ -86,12 +87,13 @@ def packed_row(
     """
     if reason := unsafe(clip_id(rel)):
         raise DatasetError(f"{root / rel} cannot be packed under its name: {reason}; rename it")
-    tokens = read_stored(root / rel)
-    sidecar = read_raw_sidecar((cond_root or root) / rel) if has_sidecar else None
+    path, target = clip_paths(root, rel, cond_root)
+    tokens = read_stored(path)
+    sidecar = read_raw_sidecar(target) if has_sidecar else None
     if look is not None:
-        look(rel, tokens.ecdc.header, sidecar)
+        look(rel, target, tokens.ecdc.header, sidecar)
     content = None if sidecar is None else sidecar.sidecar
-    row = make_row(root, rel, schema, tokens.ecdc, content, "", cond_root, check)
+    row = make_row(rel, (target, path), schema, tokens, content, "", check)
     row[PROVENANCE] = {
         "tokens": tokens.text,
         "sidecar": "" if sidecar is None else sidecar.text,

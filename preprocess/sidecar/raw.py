@@ -69,11 +69,12 @@ def read_raw_sidecar(ecdc_path: Path) -> RawSidecar:
     except UnicodeDecodeError:
         raise SidecarError(f"{meta_path} is not UTF-8") from None
     header = files.array[: array_header(files.array, array_path).size]
-    usual = header == _header(array.dtype.name, array.shape)
+    dtype = array.dtype.name
+    usual = header == _header(dtype, array.shape)
     return RawSidecar(
         parse_sidecar(array, files.meta, array_path, meta_path),
         text,
-        array.dtype.name if usual else header.decode("latin-1"),
+        dtype if usual else header.decode("latin-1"),
         meta_path.name != array_path.name.removesuffix(".npy") + ".json",
     )
 

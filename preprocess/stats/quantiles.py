@@ -181,13 +181,16 @@ class QuantileSketch:
         """Sort pending values into the bins, and coarsen the bins until they are few enough."""
         if not self._pending:
             return
-        values, counts = (
-            np.concatenate([own, *(piece[i] for piece in self._pending)])
-            for i, own in enumerate((self._bins, self._counts))
-        )
+        if len(self._pending) == 1 and not len(self._bins):
+            values, counts = self._pending[0]  # in order, as every piece is
+        else:
+            values, counts = (
+                np.concatenate([own, *(piece[i] for piece in self._pending)])
+                for i, own in enumerate((self._bins, self._counts))
+            )
+            order = np.argsort(values, kind="stable")
+            values, counts = values[order], counts[order]
         self._pending, self._n_pending = [], 0
-        order = np.argsort(values, kind="stable")
-        values, counts = values[order], counts[order]
         self._exponent = _fitting_exponent(values, self._exponent)
         bins = _round_down(values, self._exponent)
         starts = _starts(bins)

@@ -78,12 +78,11 @@ class RowMaker:
         narrow = self.auto and schema.dtype != "float64"
         seen = Seen(schema.parameters)
 
-        def look(rel: str, header: EcdcHeader, sidecar: RawSidecar | None) -> None:
+        def look(rel: str, path: Path, header: EcdcHeader, sidecar: RawSidecar | None) -> None:
             add_tokens(seen.makings, seen.tools, rel, header)
             if sidecar is None:
                 return
             content = sidecar.sidecar
-            path = self.packer.cond_root / rel
             seen.parameters = merge_sidecar(path, content, seen.parameters, self.options)
             names = [name for name in content.parameters if name in schema.parameters]
             seen.makings.add(rel, parameter_makers(content.records, names))

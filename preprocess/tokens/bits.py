@@ -60,15 +60,13 @@ def unpack(data: bytes | memoryview, count: int, bits: int) -> NDArray[np.int16]
         raise ValueError(f"{count} codes need {packed_size(count, bits)} bytes, got {len(data)}")
     per_group, group_bytes = _period(bits)
     groups = -(-count // per_group)
-    padded = np.zeros(groups * group_bytes, np.uint8)
-    used = min(len(data), padded.size)
+    padded = np.zeros(groups * group_bytes + 16, np.uint8)  # room for the last words
+    used = min(len(data), groups * group_bytes)
     padded[:used] = np.frombuffer(data, np.uint8, used)
-    columns = padded.reshape(groups, group_bytes)
     out = np.empty((groups, per_group), np.int16)
     for j in range(per_group):
         byte, shift = divmod(j * bits, 8)
-        word = columns[:, byte].astype(np.uint32)
-        for k in range(1, -(-(shift + bits) // 8)):
-            word |= columns[:, byte + k].astype(np.uint32) << np.uint32(8 * k)
-        out[:, j] = (word >> np.uint32(shift)) & np.uint32((1 << bits) - 1)
+        # A code and its shift take at most 22 bits of the 32 that begin with its first byte.
+        words = np.ndarray((groups,), "<u4", padded, byte, (group_bytes,))
+        out[:, j] = (words >> np.uint32(shift)) & np.uint32((1 << bits) - 1)
     return out.reshape(-1)[:count]

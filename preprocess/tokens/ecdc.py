@@ -26,7 +26,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from preprocess.core.errors import PreprocessError
-from preprocess.core.files import write_bytes
+from preprocess.core.files import digest_bytes, digest_file, write_bytes
 from preprocess.core.untrusted import open_regular, shown
 from preprocess.tokens.bits import pack, packed_size, unpack
 from preprocess.tokens.frames import n_frames, segment_frames, segment_runs
@@ -66,24 +66,30 @@ def read_ecdc(path: str | Path) -> Ecdc:
     path = Path(path)
     with _open(path) as file:
         if not _is_legacy(file):
-            return _read_payload(file, path, _read_meta_header(file, path)[0])
+            header = _read_meta_header(file, path)[0]
+            return _parse_payload(file.read(payload_size(header)), header)
     return read_legacy(path)
 
 
 def read_stored(path: str | Path) -> StoredEcdc:
-    """Read the tokens of one clip and the text of its header; raises as `read_ecdc` does."""
+    """Read the tokens of one clip, the text of its header and the hash of its file.
+
+    Raises as `read_ecdc` does.
+    """
     path = Path(path)
     with _open(path) as file:
         if not _is_legacy(file):
             header, text = _read_meta_header(file, path)
-            ecdc = _read_payload(file, path, header)
-            padding = _has_padding_bits(file, ecdc)
+            payload = file.read(payload_size(header))
+            digest = digest_bytes(_PREFIX.pack(MAGIC, VERSION, len(text)) + text + payload)
+            ecdc = _parse_payload(payload, header)
             try:
-                return StoredEcdc(ecdc, text.decode(), not padding)
+                exact = not _has_padding_bits(payload, ecdc)
+                return StoredEcdc(ecdc, text.decode(), exact, digest)
             except UnicodeDecodeError:  # JSON may also be UTF-16
-                return StoredEcdc(ecdc, _header_text(ecdc), False)
+                return StoredEcdc(ecdc, _header_text(ecdc), False, digest)
     ecdc = read_legacy(path)
-    return StoredEcdc(ecdc, _header_text(ecdc), False)
+    return StoredEcdc(ecdc, _header_text(ecdc), False, digest_file(path))
 
 
 def pack_ecdc(ecdc: Ecdc, text: str) -> bytes:
@@ -210,8 +216,9 @@ def payload_size(header: EcdcHeader) -> int:
     )
 
 
-def _read_payload(file: BinaryIO, path: Path, header: EcdcHeader) -> Ecdc:
-    data = memoryview(file.read(payload_size(header)))
+def _parse_payload(payload: bytes, header: EcdcHeader) -> Ecdc:
+    """Return the tokens; `payload` is all that follows the header, of the size that this states."""
+    data = memoryview(payload)
     spec, k = header.spec, header.n_codebooks
     frames = segment_frames(header.audio_length, spec)
     codes = np.empty((sum(frames), k), np.int16)
@@ -236,8 +243,8 @@ def _read_payload(file: BinaryIO, path: Path, header: EcdcHeader) -> Ecdc:
     )
 
 
-def _has_padding_bits(file: BinaryIO, ecdc: Ecdc) -> bool:
-    """Whether a file that was read to its end would not be written with the same bytes again.
+def _has_padding_bits(payload: bytes, ecdc: Ecdc) -> bool:
+    """Whether a file with these bytes after its header would not be written with the same again.
 
     Bits after the last code of a segment are zero in every known writer. A NaN can have many bits.
     """
@@ -245,11 +252,10 @@ def _has_padding_bits(file: BinaryIO, ecdc: Ecdc) -> bool:
         return True
     bits, k = ecdc.header.spec.bits, len(ecdc.codes)
     scale = 0 if ecdc.scales is None else _SCALE.size
-    end = file.tell()
+    end = len(payload)
     for frames in reversed(ecdc.segment_frames):
         used = frames * k * bits % 8
-        file.seek(end - 1)
-        if used and file.read(1)[0] >> used:
+        if used and payload[end - 1] >> used:
             return True
         end -= scale + packed_size(frames * k, bits)
     return False

@@ -101,8 +101,10 @@ class StoredEcdc:
         ecdc: The tokens.
         text: The JSON of the header; for a `torch.save` file, that of the `.ecdc` it would become.
         exact: Whether `pack_ecdc(ecdc, text)` gives the bytes of the file.
+        digest: Hash of the file, as in the sidecars that were made for it.
     """
 
     ecdc: Ecdc
     text: str
     exact: bool
+    digest: str
