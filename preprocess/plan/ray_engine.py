@@ -44,7 +44,13 @@ def run_on_ray(plan: PlanFolder, config: LaunchConfig, tally: Tally) -> None:
     if is_ours:
         address = config.address or os.environ.get("RAY_ADDRESS")
         try:
-            ray.init(address=address, log_to_driver=False, configure_logging=False)
+            # Nobody looks at the dashboard of a cluster that lives as long as this run.
+            ray.init(
+                address=address,
+                log_to_driver=False,
+                configure_logging=False,
+                include_dashboard=None if address else False,
+            )
         except (ConnectionError, ValueError, RuntimeError) as error:
             raise UsageError(f"the Ray cluster {address} cannot be reached: {error}") from None
     try:
