@@ -96,8 +96,10 @@ def oldest(session: nox.Session) -> None:
     )
     frozen = Path(session.create_tmp(), "oldest.txt")
     printed = session.run("uv", "pip", "freeze", "--exclude-editable", silent=True)
-    # uv also prints which Python it uses.
-    frozen.write_text("".join(f"{line}\n" for line in printed.splitlines() if "==" in line))
+    # What the tests need may move the packages of packages, but none that we name.
+    named = _named_packages()
+    pins = [line for line in printed.splitlines() if _normal(line.partition("==")[0]) in named]
+    frozen.write_text("".join(f"{line}\n" for line in pins))
     session.install("--constraint", str(frozen), "--editable", ".[dev]")
     _test(session, *OLDEST_TESTS)
 
@@ -155,6 +157,18 @@ def _beside_development(session: nox.Session, name: str, packages: list[str]) ->
     pip = [sys.executable, "-m", "pip", "--python", str(python), "install", "--quiet"]
     session.run(*pip, "--disable-pip-version-check", *packages)
     return python
+
+
+def _named_packages() -> set[str]:
+    """Return the packages that pyproject.toml names, but for those of development."""
+    project = nox.project.load_toml("pyproject.toml")["project"]
+    extras = project["optional-dependencies"]
+    needs = project["dependencies"] + [n for name in extras if name != "dev" for n in extras[name]]
+    return {_normal(re.split(r"[^\w.-]", need)[0]) for need in needs}
+
+
+def _normal(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def _without_torch(constraints: str) -> str:

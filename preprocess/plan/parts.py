@@ -18,6 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from preprocess.core.files import digest_bytes
+from preprocess.core.row_batches import row_batches
 from preprocess.core.untrusted import clipped
 from preprocess.dataset.arrow import rows_table
 from preprocess.plan.clip_maker import MadeClip
@@ -140,7 +141,7 @@ class RowSource:
             if self._loaded is None or self._loaded[0] != group:
                 self._loaded = None  # not two at a time
                 try:
-                    self._loaded = group, self._file.read_row_group(group)
+                    self._loaded = group, pa.Table.from_batches(row_batches(self._file, [group]))
                 except StorageError:
                     raise
                 except Exception as error:

@@ -20,6 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from preprocess.core.errors import UsageError
+from preprocess.core.row_batches import row_batches
 from preprocess.core.untrusted import clipped
 from preprocess.plan.plan_info import (
     CLIPS_SCHEMA,
@@ -80,8 +81,8 @@ class PlanFolder:
             return []
         with self.store.open(CLIPS_NAME) as file:
             try:
-                table = pq.ParquetFile(file).read_row_group(shard.group)
-                rows = table.cast(CLIPS_SCHEMA).to_pydict()
+                batches = row_batches(pq.ParquetFile(file), [shard.group])
+                rows = pa.Table.from_batches(batches).cast(CLIPS_SCHEMA).to_pydict()
                 clips = [*map(PlannedClip, *rows.values())]
                 check_clips(clips)
             except StorageError:

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from preprocess.core.errors import PreprocessError
+from preprocess.core.row_batches import row_batches
 from preprocess.core.untrusted import clipped
 from preprocess.plan.clip_table import CLIP_TABLE
 from preprocess.plan.plan_file import PlanFolder
@@ -145,7 +146,9 @@ def read_clip_table(
     _, path = _paths(shard)
     try:
         with plan.store.open(path) as file:
-            table = pq.ParquetFile(file).read(columns, use_threads=False)
+            parquet = pq.ParquetFile(file)
+            batches = list(row_batches(parquet, range(parquet.num_row_groups), columns))
+            table = pa.Table.from_batches(batches) if batches else parquet.read(columns)
         return table.cast(CLIP_TABLE if columns is None else _selected(columns))
     except StorageError:
         raise

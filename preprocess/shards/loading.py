@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from preprocess.core.errors import UsageError, nearest
+from preprocess.core.untrusted import shown
 from preprocess.dataset.clips import DatasetError, manifest_digest
 from preprocess.dataset.options import RowOptions
 from preprocess.dataset.schema import Schema
@@ -154,7 +155,7 @@ class ShardRows:
         if other.any():
             at = int(np.argmax(other))
             raise DatasetError(
-                f"{self.folder.path}: clip {table['id'][at].as_py()!r} has {counts[at]} codebooks "
+                f"{self.folder.path}: clip {shown(table['id'][at].as_py())} has {counts[at]} codebooks "
                 f"of {table['model'][at].as_py()}, the first {self.stored} of {self.schema.model}"
             )
 
@@ -184,7 +185,7 @@ class ShardRows:
         if damage is not None:
             at = int(np.searchsorted(offsets - start, damage.frame, "right")) - 1
             raise DatasetError(
-                f"{self.folder.path}: clip {table['id'][at].as_py()!r}: parameter {name!r}: "
+                f"{self.folder.path}: clip {shown(table['id'][at].as_py())}: parameter {name!r}: "
                 f"{damage}; load with dtype {damage.better}"
             )
         return pa.ListArray.from_arrays(

@@ -21,10 +21,10 @@ import pyarrow.parquet as pq
 from preprocess.core.errors import PreprocessError, one_line
 from preprocess.core.files import require_folder
 from preprocess.core.provenance import settings_digest
+from preprocess.core.row_batches import row_batches
 from preprocess.core.untrusted import clipped
 from preprocess.dataset.clips import DatasetError
 from preprocess.dataset.schema import Schema, dataset_features
-from preprocess.shards.encodings import ROW_GROUP_BYTES
 from preprocess.shards.names import FOLDER, parse_name, shard_name
 from preprocess.shards.rows import PROVENANCE, PROVENANCE_TYPE
 from preprocess.sidecar.parameter_info import ParameterInfo
@@ -189,12 +189,17 @@ def read_tables(
         if file.schema_arrow.remove_metadata() != schema:
             raise DatasetError(f"{path} has other columns than the first shard")
         for group in range(file.num_row_groups):
-            told = file.metadata.row_group(group)
-            rows = told.num_rows
-            at_once = max(1, min(rows, rows * batch_bytes // max(1, _arrow_bytes(told))))
-            chosen = None if columns is None else list(columns)
-            for batch in file.iter_batches(at_once, row_groups=[group], columns=chosen):
-                yield pa.Table.from_batches([batch]).replace_schema_metadata(None)
+            waiting: list[pa.RecordBatch] = []
+            size = 0
+            for batch in row_batches(file, [group], columns):
+                for part in _parts(batch, batch_bytes):
+                    if waiting and size + part.nbytes > batch_bytes:
+                        yield _joined(waiting)
+                        waiting, size = [], 0
+                    waiting.append(part)
+                    size += part.nbytes
+            if waiting:
+                yield _joined(waiting)
 
 
 def read_row(path: Path, at: int) -> pa.Table:
@@ -206,18 +211,26 @@ def read_row(path: Path, at: int) -> pa.Table:
     with readable(path), pq.ParquetFile(path) as file:
         for group in range(file.num_row_groups):
             rows = file.metadata.row_group(group).num_rows
-            if at < rows:
-                return file.read_row_group(group).slice(at, 1)
-            at -= rows
+            if at >= rows:
+                at -= rows
+                continue
+            for batch in row_batches(file, [group]):
+                if at < len(batch):
+                    return pa.Table.from_batches([batch.slice(at, 1)])
+                at -= len(batch)
     raise PreprocessError(f"{path} has no row {at} after its last")
 
 
-def _arrow_bytes(group: pq.RowGroupMetaData) -> int:
-    """Return about the size of a row group in Arrow.
+def _parts(batch: pa.RecordBatch, most_bytes: int) -> Iterator[pa.RecordBatch]:
+    """Yield a batch in parts of about `most_bytes`, each of at least one row."""
+    rows = max(1, len(batch) * most_bytes // max(1, batch.nbytes))
+    for start in range(0, len(batch), rows):
+        yield batch.slice(start, rows)
 
-    Of its columns nothing is asked: Arrow ends the process if the metadata is damaged there.
-    """
-    return max(int(group.total_byte_size), ROW_GROUP_BYTES)
+
+def _joined(batches: list[pa.RecordBatch]) -> pa.Table:
+    """Return batches as a table in one chunk."""
+    return pa.Table.from_batches(batches).combine_chunks().replace_schema_metadata(None)
 
 
 @contextmanager
@@ -228,7 +241,8 @@ def readable(path: Path) -> Iterator[None]:
     except PreprocessError:
         raise
     except Exception as error:  # Arrow's own, ValueError of text that is not UTF-8, ...
-        raise PreprocessError(f"{path} cannot be read: {clipped(one_line(error))}") from None
+        text = str(error) or one_line(error)
+        raise PreprocessError(f"{path} cannot be read: {clipped(text)}") from None
 
 
 def _complete(path: Path, split: str, counts: dict[int, set[int]]) -> list[Path]:

@@ -13,8 +13,8 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from preprocess.core.errors import PreprocessError, printable
-from preprocess.core.untrusted import clipped
+from preprocess.core.errors import PreprocessError
+from preprocess.core.untrusted import clipped, shown
 from preprocess.dataset.clips import DatasetError, clip_id
 from preprocess.dataset.schema import Schema
 from preprocess.shards.names import unsafe
@@ -52,7 +52,7 @@ def check_ids(folder: ShardFolder) -> int:
                 reason = unsafe(clip or "") or ("it is there twice" if clip in seen else "")
                 if reason:
                     raise DatasetError(
-                        f"{folder.path}: clip {printable(repr(clip))} cannot be unpacked: {reason}"
+                        f"{folder.path}: clip {shown(clip)} cannot be unpacked: {reason}"
                     )
                 seen.add(clip)
     return len(seen)
@@ -85,7 +85,7 @@ class Unpacker:
                 try:
                     self._write(row, losses)
                 except PreprocessError as error:
-                    raise PreprocessError(f"{shard}: clip {row['id']!r}: {error}") from None
+                    raise PreprocessError(f"{shard}: clip {shown(row['id'])}: {error}") from None
         return losses
 
     def _write(self, row: dict[str, Any], losses: Counter[str]) -> None:
@@ -155,7 +155,7 @@ def _rows(table: pa.Table) -> Iterator[dict[str, Any]]:
         raise DatasetError(f"a text is not UTF-8: {clipped(error)}") from None
     for at, row in enumerate(scalars):
         if any(row[name] is None for name in row) or None in row[PROVENANCE].values():
-            raise DatasetError(f"clip {row['id']!r} has an empty column")
+            raise DatasetError(f"clip {shown(row['id'])} has an empty column")
         row["codes"] = _matrix(codes, frames, at)
         row["features"] = {name: lists.values(at) for name, lists in parameters.items()}
         row["scales"] = scales.values(at)

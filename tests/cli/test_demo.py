@@ -32,7 +32,7 @@ def test_the_demo_says_a_line_a_step_and_shows_a_row(tmp_path, capsys):
     assert "rms_db [325], position [325], family [325]" in shown
     assert str(tmp_path / "out/dataset") in lines[-2]
     assert lines[-1].startswith(f"page    {tmp_path / 'out/page.html'}, ")
-    assert (tmp_path / "out/page.html").read_text().count('id="clip-') == 9
+    assert (tmp_path / "out/page.html").read_text().count('json" id="clip-') == 9
 
 
 def test_the_demos_parameters_are_aligned_with_its_tokens(demo_run):

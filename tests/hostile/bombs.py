@@ -62,6 +62,27 @@ def repeated_parquet(rows: int, text: int = 0) -> bytes:
     return stream.getvalue()
 
 
+def long_texts(reader: str, column: str, size: int, rows: int = 10_000) -> bytes:
+    """Return a reader's Parquet file with one row again and again, and one long text in a column."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    from fuzz.readers import READERS
+
+    table = pq.read_table(io.BytesIO(READERS[reader].seeds()[0])).slice(0, 1)
+    table = pa.concat_tables([table] * rows).combine_chunks()
+    at = table.schema.get_field_index(column)
+    texts = pa.DictionaryArray.from_arrays(pa.array(np.zeros(rows, np.int32)), ["x" * size])
+    kind = table.schema.field(at).type
+    if pa.types.is_struct(kind):
+        names = [kind.field(index).name for index in range(kind.num_fields)]
+        texts = pa.StructArray.from_arrays([texts] * len(names), names=names)
+    stream = io.BytesIO()
+    swollen = table.set_column(at, column, texts)
+    pq.write_table(swollen, stream, compression="zstd", store_schema=False)
+    return stream.getvalue()
+
+
 def npy(shape: str, descr: str = "'<f4'") -> bytes:
     text = f"{{'descr': {descr}, 'fortran_order': False, 'shape': {shape}, }}".encode()
     return b"\x93NUMPY\x01\x00" + struct.pack("<H", len(text)) + text + bytes(64)
@@ -198,5 +219,9 @@ BOMBS: dict[str, tuple[str, Callable[[], bytes]]] = {
     "a billion laughs in a card": ("card", lambda: b"---\n" + yaml_laughs() + b"\n---\n# Card\n"),
     "nested marker": ("marker", lambda: DEEP),
     "nested description": ("description", lambda: DEEP),
+    "long ids in a shard": ("shard", lambda: long_texts("shard", "id", 100_000)),
+    "long headers in a shard": ("shard", lambda: long_texts("shard", "provenance", 5 << 20)),
+    "long ids in a plan": ("plan_clips", lambda: long_texts("plan_clips", "id", 100_000)),
+    "long ids in a report": ("shard_clips", lambda: long_texts("shard_clips", "id", 100_000)),
 }
 """Name -> its reader and the function that makes it."""

@@ -220,14 +220,12 @@ def test_plots_of_all_tracks_begin_and_end_at_one_place(browser, tmp_path):
         "kind", np.ones(300), kind="categorical"
     )
     path = write_page(tmp_path / "page.html", clip(parameters=values, sounds={"decoded": ramp(4)}))
-    with opened(browser, path) as page:
-        page.wait_for_timeout(300)
-        frames = page.evaluate(
-            """() => EncHF.page.view.clip.tracks.map(({name}) => {
+    boxes = """EncHF.page.view.clip.tracks.map(({name}) => {
                  const {left, width} = EncHF.page.view.stage.box(name);
-                 return [left, width]; })"""
-        )
-    assert len(frames) == 7 and all(each == frames[0] for each in frames), frames
+                 return `${left} ${width}`; })"""
+    with opened(browser, path) as page:
+        wait(page, f"new Set({boxes}).size === 1")
+        assert len(page.evaluate(boxes)) == 7
 
 
 def test_values_under_the_pointer_are_said(browser, tmp_path):

@@ -112,7 +112,9 @@
       const boxes = tracks.map((track) => this.box(track)).filter((box) => box.width > 0);
       const widest = Math.ceil(Math.max(...boxes.map((box) => box.left)));
       for (const figure of tracks.map((track) => this.figure(track))) {
-        if (figure.min_border_left !== widest) figure.min_border_left = widest;
+        if (figure.min_border_left === widest) continue;
+        figure.min_border_left = widest;
+        this.views.find_one(figure).invalidate_layout(); // Bokeh before 3.9 does not on its own
       }
     }
 
