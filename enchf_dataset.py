@@ -32,8 +32,8 @@ from preprocess.core.errors import UsageError
 from preprocess.dataset.rows import batch_rows
 from preprocess.dataset.rows import clip_row
 from preprocess.dataset.arrow import lists
-from preprocess.dataset.rows import read_schema
-from preprocess.dataset.rows import survey
+from preprocess.dataset.survey import read_schema
+from preprocess.dataset.survey import survey
 from preprocess.dataset.schema import dataset_features
 from preprocess.dataset.schema import describe
 from preprocess.shards.loading import content_digest

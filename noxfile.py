@@ -20,6 +20,8 @@ import sysconfig
 from pathlib import Path
 
 import nox
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 nox.options.sessions = ["datasets_5"]
 
@@ -98,7 +100,7 @@ def oldest(session: nox.Session) -> None:
     printed = session.run("uv", "pip", "freeze", "--exclude-editable", silent=True)
     # What the tests need may move the packages of packages, but none that we name.
     named = _named_packages()
-    pins = [line for line in printed.splitlines() if _normal(line.partition("==")[0]) in named]
+    pins = [x for x in printed.splitlines() if canonicalize_name(x.partition("==")[0]) in named]
     frozen.write_text("".join(f"{line}\n" for line in pins))
     session.install("--constraint", str(frozen), "--editable", ".[dev]")
     _test(session, *OLDEST_TESTS)
@@ -164,11 +166,7 @@ def _named_packages() -> set[str]:
     project = nox.project.load_toml("pyproject.toml")["project"]
     extras = project["optional-dependencies"]
     needs = project["dependencies"] + [n for name in extras if name != "dev" for n in extras[name]]
-    return {_normal(re.split(r"[^\w.-]", need)[0]) for need in needs}
-
-
-def _normal(name: str) -> str:
-    return re.sub(r"[-_.]+", "-", name).lower()
+    return {canonicalize_name(Requirement(need).name) for need in needs}
 
 
 def _without_torch(constraints: str) -> str:

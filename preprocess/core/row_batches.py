@@ -20,7 +20,10 @@ MAX_NESTED_TEXT_BYTES = 4 << 20
 
 
 def row_batches(
-    file: pq.ParquetFile, groups: Sequence[int], columns: Sequence[str] | None = None
+    file: pq.ParquetFile,
+    groups: Sequence[int],
+    columns: Sequence[str] | None = None,
+    use_threads: bool = True,
 ) -> Iterator[pa.RecordBatch]:
     """Yield the rows of row groups in batches of at most `ROWS`.
 
@@ -28,13 +31,16 @@ def row_batches(
         file: The file.
         groups: Numbers of the row groups.
         columns: Columns to read, of a struct also single fields; None for all.
+        use_threads: Whether Arrow decodes columns in several threads.
 
     Raises:
         ValueError: A text is too long.
         Exception: Whatever Arrow raises for a damaged file.
     """
     chosen = None if columns is None else list(columns)
-    for batch in file.iter_batches(ROWS, row_groups=list(groups), columns=chosen):
+    for batch in file.iter_batches(
+        ROWS, row_groups=list(groups), columns=chosen, use_threads=use_threads
+    ):
         for name, column in zip(batch.schema.names, batch.columns, strict=True):
             most = MAX_NESTED_TEXT_BYTES if pa.types.is_nested(column.type) else MAX_TEXT_BYTES
             longest = _longest_text(column)
@@ -51,17 +57,12 @@ def _longest_text(array: pa.Array) -> int:
     if pa.types.is_struct(kind):
         return max((_longest_text(each) for each in array.flatten()), default=0)
     if pa.types.is_list(kind) or pa.types.is_large_list(kind):
-        value = kind.value_type
-        return _longest_text(array.flatten()) if _may_have_text(value) else 0
+        return _longest_text(array.flatten())
     if pa.types.is_dictionary(kind):
         return _longest_text(array.dictionary)
     if not _is_text(kind):
         return 0
     return int(pc.max(pc.binary_length(array)).as_py() or 0)
-
-
-def _may_have_text(kind: pa.DataType) -> bool:
-    return pa.types.is_nested(kind) or pa.types.is_dictionary(kind) or _is_text(kind)
 
 
 def _is_text(kind: pa.DataType) -> bool:

@@ -5,113 +5,26 @@ from __future__ import annotations
 import dataclasses
 import math
 import os
-from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from preprocess.core.errors import nearest
 from preprocess.dataset.clips import Clips, DatasetError, clip_id
-from preprocess.dataset.merging import merge_parameters
-from preprocess.dataset.options import RowOptions
 from preprocess.dataset.schema import Schema
-from preprocess.sidecar.parameter_info import ParameterInfo
+from preprocess.dataset.survey import check_header, difference
 from preprocess.sidecar.precision import MAX_ERROR, find_damage
-from preprocess.sidecar.reading import read_described, read_description, read_sidecar
+from preprocess.sidecar.reading import read_sidecar
 from preprocess.sidecar.sidecar_format import ARRAY_SUFFIX, Sidecar, sidecar_paths
-from preprocess.tokens.ecdc import read_header, read_stored
-from preprocess.tokens.types import Ecdc, EcdcHeader, StoredEcdc
+from preprocess.tokens.ecdc import read_stored
+from preprocess.tokens.types import Ecdc, StoredEcdc
 
 Check = Callable[[Sidecar, StoredEcdc, Path, Path], None]
 BATCH_BYTES = 32 << 20
 """Approximate batch size for writing rows, so that memory does not grow with clip length."""
 MOST_BATCH_ROWS = 256
-
-
-def read_schema(root: Path, clips: Clips, options: RowOptions) -> Schema:
-    """Return the schema of a dataset from its first clip; `survey` and `clip_row` check the others.
-
-    Raises:
-        DatasetError: The tokens have another codec or a lower bandwidth than requested, a
-            requested parameter is missing, or a parameter's name is not a valid column name.
-    """
-    path = root / clips.tokens[0]
-    header = read_header(path)
-    if options.codec is not None and header.model != options.codec:
-        raise DatasetError(
-            f"{path} was encoded by {header.model}, not by {options.codec}; {_found(root, clips)}"
-        )
-    k, slices = header.n_codebooks, options.bandwidth is not None
-    if options.bandwidth is not None:
-        k = header.spec.n_codebooks(options.bandwidth)
-    parameters: dict[str, ParameterInfo] = {}
-    if clips.described:
-        first = clips.cond_root / clips.described[0]
-        described = read_described(first)
-        check_names(first, described, options)
-        names = list(options.parameters) or list(described)
-        parameters = {name: described[name].info for name in names}
-    else:
-        check_names(path, {}, options)
-    schema = Schema(header.model, k, slices, parameters, options.dtype)
-    _check_header(header, schema, path)
-    return schema
-
-
-def survey(
-    root: Path,
-    clips: Clips,
-    schema: Schema,
-    options: RowOptions,
-    look: Callable[[str, Sidecar], None] | None = None,
-) -> Schema:
-    """Return `schema` with each parameter's declared range widened to cover that of every clip.
-
-    Reads only the sidecars' metadata, about 0.05 ms per clip.
-
-    Args:
-        root: The token folder.
-        clips: Its clips.
-        schema: The schema from the first clip.
-        options: The builder's options.
-        look: Called with each clip and its sidecar without values, for further checks.
-
-    Raises:
-        DatasetError: A clip lacks a requested or required parameter, has other parameters than
-            the clips before it when all are requested, or gives another unit or kind.
-    """
-    merged: Mapping[str, ParameterInfo] = schema.parameters
-    for rel in clips.described:
-        path = clips.cond_root / rel
-        sidecar = read_description(path)
-        if look is not None:
-            look(rel, sidecar)
-        merged = merge_sidecar(path, sidecar, merged, options)
-    return dataclasses.replace(schema, parameters=merged)
-
-
-def merge_sidecar(
-    path: Path, sidecar: Sidecar, merged: Mapping[str, ParameterInfo], options: RowOptions
-) -> dict[str, ParameterInfo]:
-    """Return `merged` with declared ranges widened to cover those of one clip.
-
-    Args:
-        path: The clip, for messages.
-        sidecar: Its sidecar, with or without values.
-        merged: Name -> description in other clips.
-        options: The builder's options.
-
-    Raises:
-        DatasetError: See `survey`.
-    """
-    described = sidecar.parameters
-    check_names(path, described, options)
-    if not options.parameters and described.keys() != merged.keys():
-        raise DatasetError(_difference(path, set(described), set(merged)))
-    return merge_parameters(merged, {n: described[n].info for n in merged}, path)
 
 
 def batch_rows(root: Path, clips: Clips) -> int:
@@ -154,10 +67,10 @@ def clip_row(
         EcdcError: The tokens cannot be read.
         SidecarError: The sidecar cannot be read.
     """
-    path, target = clip_paths(root, rel, cond_root)
+    path, target = paths = clip_paths(root, rel, cond_root)
     tokens = read_stored(path)
     sidecar = read_sidecar(target) if schema.parameters and has_sidecar else None
-    return make_row(rel, (target, path), schema, tokens, sidecar, audio_prefix, check)
+    return make_row(rel, paths, schema, tokens, sidecar, audio_prefix, check)
 
 
 def clip_paths(root: Path, rel: str, cond_root: Path | None) -> tuple[Path, Path]:
@@ -179,15 +92,15 @@ def make_row(
 
     Args:
         rel: The token file, relative to its folder.
-        paths: The token file's path under the sidecar folder, and its real path.
+        paths: See `clip_paths`.
         schema: What all rows share.
         tokens: Content of the token file.
         sidecar: Content of the sidecar, if any.
         audio_prefix: See `clip_row`.
         check: See `clip_row`.
     """
-    (target, path), ecdc = paths, tokens.ecdc
-    _check_header(ecdc.header, schema, path)
+    (path, target), ecdc = paths, tokens.ecdc
+    check_header(ecdc.header, schema, path)
     audio = f"{audio_prefix}/{rel}" if audio_prefix else rel
     row = {"id": clip_id(rel), "audio": audio, **_token_columns(ecdc, schema)}
     if schema.parameters and sidecar is not None:
@@ -225,11 +138,11 @@ def _values(
 
     Args:
         sidecar: The clip's sidecar.
-        paths: The token file's path under the sidecar folder, and its real path.
+        paths: See `clip_paths`.
         n_frames: T.
         schema: What all rows share.
     """
-    target, path = paths
+    path, target = paths
     if sidecar.n_frames != n_frames:
         raise DatasetError(
             f"{sidecar_paths(target)[0]} has {sidecar.n_frames} frames, but {path} has {n_frames}"
@@ -242,7 +155,7 @@ def _values(
     row = {}
     for name in schema.parameters:
         if name not in sidecar.parameters:  # the survey saw it: the sidecar has changed since
-            raise DatasetError(_difference(path, set(sidecar.parameters), set(schema.parameters)))
+            raise DatasetError(difference(path, set(sidecar.parameters), set(schema.parameters)))
         parameter = sidecar.parameters[name]
         # float16 is chosen to save space, so its rounding is accepted.
         max_error = math.inf if schema.dtype == "float16" else MAX_ERROR
@@ -253,61 +166,3 @@ def _values(
             )
         row[name] = parameter.values.astype(schema.dtype)
     return row
-
-
-def check_names(path: Path, described: Mapping[str, Any], options: RowOptions) -> None:
-    """Check the names of a clip's parameters.
-
-    Raises:
-        DatasetError: A name is not a valid column name, or the clip lacks a requested parameter.
-    """
-    for name in described:
-        if not name.isidentifier():
-            raise DatasetError(
-                f"{path}: its sidecar has a parameter {name!r}, which is not a valid column name: "
-                f"use letters, digits and underscores"
-            )
-    for name in (*options.parameters, *options.require_parameters):
-        if name not in described:
-            have = f"it has {', '.join(described)}" if described else "it has none"
-            raise DatasetError(
-                f"{path} lacks the parameter {name!r}{nearest(name, described)}; {have}"
-            )
-
-
-def _check_header(header: EcdcHeader, schema: Schema, path: Path) -> None:
-    same = header.model == schema.model
-    if same and header.n_codebooks == schema.n_codebooks:
-        return
-    if same and schema.slices and header.n_codebooks > schema.n_codebooks:
-        return
-    if same and schema.slices:
-        raise DatasetError(
-            f"{path} has tokens at {header.bandwidth_kbps:g} kbps and cannot load at "
-            f"{schema.bandwidth_kbps:g} kbps"
-        )
-    raise DatasetError(
-        f"{path} has {header.model} tokens at {header.bandwidth_kbps:g} kbps, but the clips "
-        f"before it have {schema.model} at {schema.bandwidth_kbps:g} kbps; put them in separate "
-        f"folders{', or name the lowest bandwidth' if same else ''}"
-    )
-
-
-def _found(root: Path, clips: Clips) -> str:
-    """Return a message that counts the clips of each codec and bandwidth in a folder."""
-    counts: Counter[tuple[str, float]] = Counter()
-    for rel in clips.tokens:
-        header = read_header(root / rel)
-        counts[header.model, header.bandwidth_kbps] += 1
-    kinds = [f"{n} with {model} at {kbps:g} kbps" for (model, kbps), n in counts.items()]
-    return f"clips in {root}: {', '.join(kinds)}"
-
-
-def _difference(path: Path, names: set[str], expected: set[str]) -> str:
-    missing, extra = sorted(expected - names), sorted(names - expected)
-    parts = [f"lacks {', '.join(missing)}"] if missing else []
-    parts += [f"also has {', '.join(extra)}"] if extra else []
-    return (
-        f"{path} {' and '.join(parts)}, unlike the clips before it; select parameters that all "
-        f"clips have with parameters=[...]"
-    )

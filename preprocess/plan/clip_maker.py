@@ -23,8 +23,8 @@ from preprocess.core.errors import DiskError
 from preprocess.core.jobs import Outcome, attempt
 from preprocess.dataset.clips import DatasetError
 from preprocess.dataset.merging import merge_parameters
-from preprocess.dataset.rows import check_names
 from preprocess.dataset.schema import Schema
+from preprocess.dataset.survey import check_names
 from preprocess.params.clip import Clip
 from preprocess.plan.making import Making, row_schema
 from preprocess.plan.plan_info import PlannedClip

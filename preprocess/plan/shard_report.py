@@ -147,7 +147,7 @@ def read_clip_table(
     try:
         with plan.store.open(path) as file:
             parquet = pq.ParquetFile(file)
-            batches = list(row_batches(parquet, range(parquet.num_row_groups), columns))
+            batches = list(row_batches(parquet, range(parquet.num_row_groups), columns, False))
             table = pa.Table.from_batches(batches) if batches else parquet.read(columns)
         return table.cast(CLIP_TABLE if columns is None else _selected(columns))
     except StorageError:

@@ -87,13 +87,13 @@ def packed_row(
     """
     if reason := unsafe(clip_id(rel)):
         raise DatasetError(f"{root / rel} cannot be packed under its name: {reason}; rename it")
-    path, target = clip_paths(root, rel, cond_root)
+    path, target = paths = clip_paths(root, rel, cond_root)
     tokens = read_stored(path)
     sidecar = read_raw_sidecar(target) if has_sidecar else None
     if look is not None:
         look(rel, target, tokens.ecdc.header, sidecar)
     content = None if sidecar is None else sidecar.sidecar
-    row = make_row(rel, (target, path), schema, tokens, content, "", check)
+    row = make_row(rel, paths, schema, tokens, content, "", check)
     row[PROVENANCE] = {
         "tokens": tokens.text,
         "sidecar": "" if sidecar is None else sidecar.text,

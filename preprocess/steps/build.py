@@ -24,8 +24,8 @@ from preprocess.dataset.clips import Clips, find_clips, manifest_digest
 from preprocess.dataset.corpus import corpus_stats
 from preprocess.dataset.options import RowOptions, check_options
 from preprocess.dataset.quiet import quiet_datasets
-from preprocess.dataset.rows import survey
 from preprocess.dataset.splits import find_splits
+from preprocess.dataset.survey import survey
 from preprocess.sidecar.sidecar_format import Sidecar
 from preprocess.stats.corpus_stats import STATS_NAME, STATS_VERSION, write_stats
 from preprocess.steps.build_config import BuildConfig

@@ -23,9 +23,10 @@ from preprocess.core.report import Report
 from preprocess.dataset.clips import Clips, DatasetError, clip_id, find_clips, manifest_digest
 from preprocess.dataset.options import RowOptions, check_options, row_options
 from preprocess.dataset.quiet import quiet_datasets
-from preprocess.dataset.rows import clip_row, read_schema, survey
+from preprocess.dataset.rows import clip_row
 from preprocess.dataset.schema import Schema
 from preprocess.dataset.splits import find_splits
+from preprocess.dataset.survey import read_schema, survey
 from preprocess.publish import rnencodec
 from preprocess.sidecar.parameter_info import ParameterInfo
 from preprocess.sidecar.parameters import Parameter, measure

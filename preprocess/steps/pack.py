@@ -30,9 +30,9 @@ from preprocess.core.provenance import provenance, settings_digest
 from preprocess.core.report import Report, plural
 from preprocess.dataset.clips import Clips, find_clips, manifest_digest
 from preprocess.dataset.options import RowOptions, check_options, row_options
-from preprocess.dataset.rows import read_schema, survey
 from preprocess.dataset.schema import Schema
 from preprocess.dataset.splits import find_splits
+from preprocess.dataset.survey import read_schema, survey
 from preprocess.publish.finishing import CARD_NAME, FINISHED, MARKER, SplitFacts, finish_folder
 from preprocess.shards.names import FOLDER, parse_name, shard_count, shard_name
 from preprocess.shards.packing import Batch, Made, Packer, Sizes, batches, estimate_sizes, in_shards

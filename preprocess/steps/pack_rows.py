@@ -15,7 +15,7 @@ from preprocess.audit.mixing import Makings, add_tokens, parameter_makers
 from preprocess.core.errors import PreprocessError
 from preprocess.dataset.merging import merge_parameters
 from preprocess.dataset.options import RowOptions
-from preprocess.dataset.rows import merge_sidecar
+from preprocess.dataset.survey import merge_sidecar
 from preprocess.shards.packing import Batch, Made, Packer
 from preprocess.sidecar.parameter_info import ParameterInfo
 from preprocess.sidecar.raw import RawSidecar, array_dtype
@@ -72,7 +72,7 @@ class RowMaker:
         Raises:
             WiderError: With `auto`, a sidecar has float64 values and the columns do not.
             DatasetError: See `preprocess.shards.rows.packed_row` and
-                `preprocess.dataset.rows.survey`.
+                `preprocess.dataset.survey.survey`.
         """
         schema = self.packer.schema
         narrow = self.auto and schema.dtype != "float64"

@@ -10,8 +10,8 @@ import numpy as np
 
 from preprocess.dataset.clips import clip_id, find_clips
 from preprocess.dataset.options import RowOptions
-from preprocess.dataset.rows import read_schema, survey
 from preprocess.dataset.schema import Schema
+from preprocess.dataset.survey import read_schema, survey
 from preprocess.shards.names import shard_name, shard_of
 from preprocess.shards.rows import packed_row, packed_table, shard_schema
 from preprocess.shards.writing import ShardWriter

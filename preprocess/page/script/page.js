@@ -93,7 +93,7 @@
       this.count.textContent = `${index + 1} of ${this.ids.length}${this.sample}`;
       const clip = this.readClip(index);
       await this.view.show(clip, this.stages[clip.stage]);
-      if (index !== this.index) return; // another was opened in the meantime
+      if (this.view.clip !== clip) return; // another was opened in the meantime
       if (moment.sound && clip.sounds.some((sound) => sound.name === moment.sound)) this.view.choose(moment.sound);
       if (moment.x) this.view.setView(...moment.x);
       if (moment.t !== null && moment.t !== undefined) await this.player.seek(moment.t);
